@@ -1,0 +1,90 @@
+"""The sampler of the paper: Eq. 11 of Nguyen et al. 2017, "Plug & Play Generative Networks"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ppgn.objective import Objective
+from ppgn.seeds import check_seeds, normal
+from ppgn.types import ChainState, Code, Evaluation
+
+Scale: TypeAlias = float | Callable[[int], float]
+"""A constant, or a schedule: the scale as a function of the step, counted from 0."""
+CodeRange: TypeAlias = tuple[float | Tensor, float | Tensor]
+"""(low, high) in code units, each a float or one number per unit."""
+
+
+def update(
+    code: Code,
+    direction: Code,
+    gradient: Code,
+    noise: Tensor | float,
+    prior_scale: float,
+    condition_scale: float,
+    noise_scale: float,
+) -> Code:
+    """h' = h + e1 (R(h) - h) + e2 d log p(y | G(h)) / dh + N(0, e3^2)   (PPGN, Eq. 11), all `[chain, *code]`."""
+    return code + prior_scale * direction + condition_scale * gradient + noise_scale * noise
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """A Langevin step whose step and noise sizes are decoupled and whose accept/reject test is dropped (MALA-approx).
+
+    prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper, each a float or a function of the step;
+    noise_scale is a standard deviation in code units. code_range: clip to it after the update. Raises ValueError when
+    its low exceeds its high.
+    """
+
+    objective: Objective
+    prior_scale: Scale
+    condition_scale: Scale
+    noise_scale: Scale
+    code_range: CodeRange | None = None
+
+    def __post_init__(self) -> None:
+        check_range(self.code_range)
+
+    def init(self, code: Code, seeds: Sequence[int]) -> ChainState:
+        """The state before the first step: code `[chain, *code]`, one seed per chain (else ValueError)."""
+        return ChainState(code.detach().clone(), check_seeds(seeds))
+
+    def step(self, state: ChainState) -> tuple[ChainState, Evaluation]:
+        """The state after the update, and the evaluation of the code before it."""
+        evaluation = self.objective.evaluate(state.code)
+        scales = [scale_at(scale, state.step) for scale in (self.prior_scale, self.condition_scale, self.noise_scale)]
+        noise = noise_for(state, scales[2])
+        code = update(state.code, evaluation.direction, evaluation.gradient, noise, *scales)
+        return ChainState(clip(code, self.code_range), state.seeds, state.step + 1), evaluation
+
+
+def scale_at(scale: Scale, step: int) -> float:
+    """The scale at this step, counted from 0."""
+    return scale(step) if callable(scale) else scale
+
+
+def noise_for(state: ChainState, noise_scale: float) -> Tensor | float:
+    """N(0, 1) like the code, a function of (seed, step) only; no numbers are drawn when noise_scale is 0."""
+    if noise_scale == 0:
+        return 0.0
+    code = state.code
+    return normal(state.seeds, state.step, code.shape[1:], dtype=code.dtype, device=code.device)
+
+
+def check_range(code_range: CodeRange | None) -> None:
+    """Raises ValueError when a low bound exceeds its high bound."""
+    if code_range is not None and not bool(torch.all(torch.as_tensor(code_range[0]) <= torch.as_tensor(code_range[1]))):
+        raise ValueError(f"a sampler got the code_range {code_range}, expected low <= high: swap the two")
+
+
+def clip(code: Code, code_range: CodeRange | None) -> Code:
+    """The code inside (low, high), each unit by itself; as it is when there is no range."""
+    if code_range is None:
+        return code
+    low, high = (torch.as_tensor(bound, dtype=code.dtype, device=code.device) for bound in code_range)
+    return torch.clamp(code, low, high)

@@ -1,0 +1,76 @@
+"""Noise as a pure function of (chain seed, step, stream).
+
+No generator object is carried, so a chain draws the same numbers alone, in any batch, on any device and after a resume.
+The bits come from the counter-based Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+
+import numpy as np
+import torch
+from torch import Tensor
+
+NOISE = 0
+"""The stream of the noise that a sampler adds at each step."""
+START = 1
+"""The stream of starting codes, so that a start is independent of the noise of step 0."""
+
+
+def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds as Python ints. Raises ValueError for anything but whole numbers in [0, 2**64)."""
+    return tuple(_word("seed", seed) for seed in seeds)
+
+
+def normal(
+    seeds: Sequence[int],
+    step: int,
+    shape: Sequence[int],
+    *,
+    stream: int = NOISE,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Independent N(0, 1) numbers `[len(seeds), *shape]`: row i is a function of (seeds[i], step, stream, shape) only.
+
+    They are drawn in float64 on the CPU and then rounded to `dtype`. Raises ValueError unless seeds, step and stream
+    are whole numbers in [0, 2**64).
+    """
+    return _draw(lambda random: random.standard_normal(tuple(shape)), seeds, step, shape, stream).to(dtype).to(device)
+
+
+def uniform(
+    seeds: Sequence[int],
+    step: int,
+    shape: Sequence[int],
+    *,
+    stream: int = NOISE,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Independent uniform numbers `[len(seeds), *shape]` in [0, 1], 1 itself only by rounding; else as `normal`."""
+    return _draw(lambda random: random.random(tuple(shape)), seeds, step, shape, stream).to(dtype).to(device)
+
+
+def _draw(
+    draw_one: Callable[[np.random.Generator], np.ndarray | float],
+    seeds: Sequence[int],
+    step: int,
+    shape: Sequence[int],
+    stream: int,
+) -> Tensor:
+    keys = check_seeds(seeds)
+    # Philox counts up from the lowest word: (step, stream) in the two high words give disjoint blocks of 2**128 draws.
+    counter = np.array([0, 0, _word("step", step), _word("stream", stream)], dtype=np.uint64)
+    numbers = np.empty((len(keys), *shape), dtype=np.float64)
+    for row, key in enumerate(keys):
+        numbers[row] = draw_one(np.random.Generator(np.random.Philox(key=key, counter=counter)))
+    return torch.from_numpy(numbers)
+
+
+def _word(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**64:
+        raise ValueError(f"a {name} got {value!r}, expected a whole number in [0, 2**64): pass a non-negative int")
+    return int(value)

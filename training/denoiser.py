@@ -1,0 +1,133 @@
+"""The code denoiser of PPGN-h: a seven-layer auto-encoder that removes Gaussian noise from codes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
+
+from ppgn.networks import CodeDenoiser, CodeDenoiserConfig
+from training.data import ImageData, SourceName
+from training.files import describe, read_checkpoint, read_network
+
+
+class CodeData(ImageData):
+    """Codes of the pictures of ImageData, made once by a trained encoder: batches of `[code, unit]`.
+
+    Args:
+        encoder: checkpoint of scripts/train_encoder.py.
+        name, root, image_size, channels, download, validation_share, split_seed: as in ImageData.
+        batch_size: codes a step.
+        flip: add the codes of the mirrored training pictures.
+    """
+
+    def __init__(
+        self,
+        encoder: Path,
+        name: SourceName = "imagenette",
+        root: Path = Path("data"),
+        image_size: int = 64,
+        channels: int = 3,
+        batch_size: int = 128,
+        flip: bool = True,
+        download: bool = False,
+        validation_share: float = 0.1,
+        split_seed: int = 0,
+    ) -> None:
+        super().__init__(
+            name, root, image_size, channels, batch_size, flip=flip, download=download,
+            validation_share=validation_share, split_seed=split_seed,
+        )  # fmt: skip
+        self.encoder_path, self.flip = encoder, flip
+        self.codes: dict[str, Tensor] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.codes:
+            return
+        super().setup(stage)
+        encoder = read_network(self.encoder_path, "encoder")
+        self.codes["train"] = encode(encoder, self.train_pictures, self.flip)
+        self.codes["validation"] = encode(encoder, self.validation_pictures, False)
+
+    def _code_loader(self, split: str) -> DataLoader:
+        codes, train = self.codes[split], split == "train"
+        size = min(self.hparams["batch_size"], len(codes))
+        return DataLoader(TensorDataset(codes), batch_size=size, shuffle=train, drop_last=train)
+
+    def train_dataloader(self) -> DataLoader:
+        return self._code_loader("train")
+
+    def val_dataloader(self) -> DataLoader:
+        return self._code_loader("validation")
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Tensor:
+        return batch[0]
+
+
+@torch.no_grad()
+def encode(encoder: Any, pictures: Any, mirrored: bool, batch: int = 128) -> Tensor:
+    """Codes `[picture, unit]` of all pictures, followed by those of their mirror images if asked for."""
+    codes: list[list[Tensor]] = [[], []]
+    for start in tqdm(range(0, len(pictures), batch), "encoding pictures", leave=False, disable=len(pictures) < 2000):
+        images = pictures.__getitems__(list(range(start, min(start + batch, len(pictures)))))[0].float() / 255
+        codes[0].append(encoder(images))
+        if mirrored:
+            codes[1].append(encoder(images.flip(-1)))
+    return torch.cat(codes[0] + codes[1])
+
+
+class DenoiserSystem(LightningModule):
+    """Trains CodeDenoiser on ||R(code + noise) - code||^2 (PPGN section 3.3).
+
+    Args:
+        network: the auto-encoder; its code size and scale are taken from the codes.
+        noise: standard deviation of the noise in units of the codes' own standard deviation.
+        learning_rate: of Adam.
+    """
+
+    def __init__(
+        self, network: CodeDenoiserConfig = CodeDenoiserConfig(), noise: float = 0.27, learning_rate: float = 1e-3
+    ) -> None:
+        super().__init__()
+        self.config, self.noise, self.learning_rate = network, noise, learning_rate
+        self.network: CodeDenoiser | None = None
+
+    def configure_model(self) -> None:
+        if self.network is None:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.class_names = read_checkpoint(data.encoder_path)["class_names"]
+            codes = data.codes["train"]
+            config = dataclasses.replace(self.config, code_size=codes.shape[1], code_scale=float(codes.std()))
+            self.network = CodeDenoiser(config)
+
+    def _loss(self, codes: Tensor) -> Tensor:
+        """Squared error of the denoised codes in units of the codes' variance; noise**2 is what R = identity gets."""
+        assert self.network is not None
+        scale = self.network.config.code_scale
+        noisy = codes + self.noise * scale * torch.randn_like(codes)
+        return functional.mse_loss(self.network(noisy) / scale, codes / scale)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        loss = self._loss(batch)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.log_dict({"val/loss": self._loss(batch), "val/identity": self.noise**2}, prog_bar=True)
+
+    test_step = validation_step
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
+        parts = {"denoiser": describe(self.network)}
+        checkpoint["ppgn"] = {"parts": parts, "class_names": self.class_names, "scores": scores}

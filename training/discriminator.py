@@ -1,0 +1,138 @@
+"""Discriminators that see the image and its code: the published one, and ours on pixels and on the trunk's feature maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from training.losses import unit_channels
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """`kind` "projection" is ours: spectral normalisation, a projection on the code (Miyato & Koyama 2018), `widths` of
+    its 4/2/1 convolutions on pixels, and `feature_width` > 0 for heads on the trunk's last `feature_maps` maps (as in
+    Projected GAN, Sauer et al. 2021).
+    "published" is the network of facts: 7/4, 5/1, 3/2, 3/1, 3/2 convolutions, a code branch, dropout 0.5."""
+
+    kind: Literal["projection", "published"] = "projection"
+    widths: tuple[int, ...] = (48, 96, 192, 288)
+    feature_width: int = 0
+    feature_maps: int = 2
+    code_scale: float = 1.0
+
+
+class ProjectionHead(nn.Module):
+    """Scores of a map: unconditional + <pooled features, linear(code)>."""
+
+    def __init__(self, width: int, code_size: int) -> None:
+        super().__init__()
+        self.unconditional = spectral_norm(nn.Conv2d(width, 1, 1))
+        self.code = spectral_norm(nn.Linear(code_size, width, bias=False))
+
+    def forward(self, activation: Tensor, code: Tensor) -> Tensor:
+        """`[picture]`."""
+        matched = (activation.mean((2, 3)) * self.code(code)).sum(1)
+        return self.unconditional(activation).mean((1, 2, 3)) + matched
+
+
+class ProjectionDiscriminator(nn.Module):
+    """One score a picture from the pixels, and one from each feature map of the frozen trunk if asked for."""
+
+    def __init__(self, config: DiscriminatorConfig, channels: int, map_channels: Sequence[int], code_size: int) -> None:
+        super().__init__()
+        self.config = config
+        layers: list[nn.Module] = []
+        for width in config.widths:
+            layers += [spectral_norm(nn.Conv2d(channels, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
+            channels = width
+        self.pixels = nn.Sequential(*layers)
+        self.pixel_head = ProjectionHead(channels, code_size)
+        width = config.feature_width
+        self.map_towers = nn.ModuleList(_tower(size, width) for size in map_channels[-config.feature_maps :] if width)
+        self.map_heads = nn.ModuleList(ProjectionHead(width, code_size) for _ in self.map_towers)
+
+    def forward(self, image: Tensor, maps: Sequence[Tensor], code: Tensor) -> Tensor:
+        """Scores `[picture, view]`: pixels first, then the maps."""
+        code = code / self.config.code_scale
+        scores = [self.pixel_head(self.pixels(2 * image - 1), code)]
+        for tower, head, feature_map in zip(self.map_towers, self.map_heads, maps[-self.config.feature_maps :], strict=False):
+            scores.append(head(tower(unit_channels(feature_map) * feature_map.shape[1] ** 0.5), code))
+        return torch.stack(scores, 1)
+
+
+def _tower(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(channels, width, 1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, width, 3, 2, 1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, width, 3, 1, 1)),
+        nn.LeakyReLU(0.2),
+    )
+
+
+class PublishedDiscriminator(nn.Module):
+    """The discriminator of DGN-AM and PPGN as released, its two-way softmax written as one logit."""
+
+    def __init__(self, config: DiscriminatorConfig, channels: int, map_channels: Sequence[int], code_size: int) -> None:
+        super().__init__()
+        self.config = config
+        shapes = ((32, 7, 4), (64, 5, 1), (128, 3, 2), (256, 3, 1), (256, 3, 2))
+        layers: list[nn.Module] = []
+        for width, kernel, stride in shapes:
+            layers += [nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2), nn.ReLU()]
+            channels = width
+        self.pixels = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.code = nn.Sequential(nn.Linear(code_size, 1024), nn.ReLU(), nn.Linear(1024, 512), nn.ReLU())
+        self.joint = nn.Sequential(
+            nn.Dropout(0.5), nn.Linear(channels + 512, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 1)
+        )
+
+    def forward(self, image: Tensor, maps: Sequence[Tensor], code: Tensor) -> Tensor:
+        """Scores `[picture, 1]`."""
+        seen = torch.cat([self.pixels(2 * image - 1), self.code(code / self.config.code_scale)], 1)
+        return self.joint(seen)
+
+
+def build_discriminator(
+    config: DiscriminatorConfig, channels: int, map_channels: Sequence[int], code_size: int
+) -> ProjectionDiscriminator | PublishedDiscriminator:
+    kind = ProjectionDiscriminator if config.kind == "projection" else PublishedDiscriminator
+    return kind(config, channels, map_channels, code_size)
+
+
+def augment_alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Differentiable brightness, saturation, translation and cut-out (Zhao et al. 2020), the same for both batches."""
+    count, device = len(first), first.device
+    brightness = torch.rand(count, 1, 1, 1, device=device) - 0.5
+    saturation = torch.rand(count, 1, 1, 1, device=device) * 2
+    size = first.shape[-1]
+    reach = max(1, size // 8)
+    moves = torch.randint(-reach, reach + 1, (count, 2), device=device)
+    rows = torch.arange(size, device=device)
+    corner = torch.randint(-size // 4, size, (count, 2), device=device)[:, :, None]
+    inside = (rows >= corner) & (rows < corner + size // 2)
+    hole = inside[:, 0, None, :, None] & inside[:, 1, None, None, :]
+
+    def apply(image: Tensor) -> Tensor:
+        image = image + brightness
+        grey = image.mean(1, keepdim=True)
+        image = (image - grey) * saturation + grey
+        return _move(image, moves, reach).masked_fill(hole, 0.5)
+
+    return apply(first), apply(second)
+
+
+def _move(image: Tensor, moves: Tensor, reach: int) -> Tensor:
+    """Each picture shifted by its own (rows, columns), what comes in is grey."""
+    size = image.shape[-1]
+    padded = functional.pad(image, (reach,) * 4, value=0.5)
+    places = (moves + reach).tolist()
+    return torch.stack([p[:, y : y + size, x : x + size] for p, (y, x) in zip(padded, places, strict=True)])

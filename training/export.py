@@ -1,0 +1,106 @@
+"""Checkpoints -> a bundle: gathers the parts of a run, measures the codes of its pictures, writes `checkpoints/NAME/`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from ppgn.bundle import save_bundle
+from ppgn.recipes import Settings
+from training.data import ImageData
+from training.denoiser import encode
+from training.files import read_checkpoint, read_network
+
+STAGES = ("encoder", "generator", "denoiser")
+CHECKPOINT = Path("checkpoints") / "last.ckpt"
+
+
+def export(
+    run: Path,
+    name: str,
+    out: Path | None = None,
+    settings: Settings = Settings(),
+    licence: str = "unstated",
+    source: str = "trained with ppgn",
+    data: str = "",
+    scores: dict[str, Any] | None = None,
+) -> Path:
+    """Writes the networks trained under `run`/encoder, `run`/generator and, if it is there, `run`/denoiser.
+
+    Args:
+        run: folder that holds the run folders of the three training scripts.
+        name: what `ppgn sample` will call the bundle.
+        out: where to write; `checkpoints/NAME` by default. An old bundle there is replaced once the new one is complete.
+        settings: how its chains run unless told otherwise.
+        licence: of the weights.
+        source: who made them, from what.
+        data: which pictures, which split.
+        scores: measured figures with the script and the date.
+    """
+    out = out or Path("checkpoints") / name
+    generator_run = run / "generator"
+    encoder = read_network(generator_run / CHECKPOINT, "encoder")
+    parts: dict[str, Any] = {"encoder": encoder, "generator": read_network(generator_run / CHECKPOINT, "generator")}
+    if (run / "denoiser" / CHECKPOINT).is_file():
+        parts["denoiser"] = read_network(run / "denoiser" / CHECKPOINT, "denoiser")
+    configs = {stage: run_config(run / stage) for stage in STAGES if (run / stage / "config.yaml").is_file()}
+    pictures = ImageData(**configs["generator"]["data"])
+    pictures.setup()
+    hparams: Any = pictures.hparams
+    save_bundle(
+        out,
+        name=name,
+        parts=parts,
+        code=code_statistics(encode(encoder, pictures.train_pictures, mirrored=False)),
+        image={"size": hparams.image_size, "channels": hparams.channels},
+        class_names=list(read_checkpoint(generator_run / CHECKPOINT)["class_names"]),
+        recipe={"name": "class", "settings": dataclasses.asdict(settings)},
+        training={stage: without_paths(config) for stage, config in configs.items()},
+        data={"name": data or hparams.name, "train": len(pictures.train_pictures or []), "split": "train"},
+        licence=licence,
+        source=source,
+        scores={**{stage: stage_scores(run / stage) for stage in configs}, **(scores or {})},
+    )
+    return out
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """The configuration that LightningCLI left in a run folder."""
+    return yaml.safe_load((folder / "config.yaml").read_text())
+
+
+def stage_scores(folder: Path) -> dict[str, Any]:
+    """What the stage's last validation logged, and how many updates were made."""
+    content = read_checkpoint(folder / CHECKPOINT)
+    return {**content["scores"], **({"updates": content["updates"]} if "updates" in content else {})}
+
+
+def code_statistics(codes: Tensor) -> dict[str, Any]:
+    """Per-unit mean, std and the range [0, mean + 3 std] that DGN-AM clips to, over codes `[picture, unit]`."""
+    mean, std = codes.mean(0), codes.std(0)
+    return {
+        "shape": [codes.shape[1]],
+        "mean": rounded(mean),
+        "std": rounded(std),
+        "low": 0.0,
+        "high": rounded(mean + 3 * std),
+        "active": round(float((codes > 0).float().mean()), 4),
+        "pictures": len(codes),
+    }
+
+
+def rounded(values: Tensor) -> list[float]:
+    return [round(value, 4) for value in torch.as_tensor(values).tolist()]
+
+
+def without_paths(config: Any) -> Any:
+    """The configuration less what only means something on the machine that trained."""
+    private = {"root", "default_root_dir", "trunk_weights", "encoder", "ckpt_path", "logger", "callbacks", "plugins"}
+    if isinstance(config, dict):
+        return {key: without_paths(value) for key, value in config.items() if key not in private}
+    return config

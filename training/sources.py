@@ -1,0 +1,119 @@
+"""Where pictures come from: torchvision's data sets, scikit-learn's digits, or a folder; each as train and validation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from torch.utils.data import Dataset, Subset
+from torchvision import datasets
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+
+@dataclass(frozen=True)
+class Source:
+    """Two map-style data sets of (PIL picture, class index) and the class names."""
+
+    train: Any
+    validation: Any
+    class_names: tuple[str, ...]
+
+
+def read_picture(path: str) -> Image.Image:
+    """One decoded picture; raises ValueError naming a file that cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture.copy() if picture.mode in ("RGB", "L") else picture.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError) as fault:
+        raise ValueError(f"broken picture {path} ({fault}): delete it or replace it") from fault
+
+
+def folder(root: Path, split_seed: int, validation_share: float) -> Source:
+    """`root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` with a fixed split by hash of the file name."""
+    if not root.is_dir():
+        raise ValueError(f"no folder of pictures at {root}: expected {root}/<class>/<picture> or {root}/train/<class>/<picture>")
+    train_root = root / "train" if (root / "train").is_dir() else root
+    train = _image_folder(train_root)
+    names = tuple(name.replace("_", " ") for name in train.classes)
+    for name in ("val", "validation", "valid", "test"):
+        if train_root != root and (root / name).is_dir():
+            validation = _image_folder(root / name)
+            if validation.classes != train.classes:
+                odd = sorted(set(validation.classes) ^ set(train.classes))
+                raise ValueError(f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}")
+            return Source(train, validation, names)
+    held_out = [_in_validation(path, split_seed, validation_share) for path, _ in train.samples]
+    chosen = np.flatnonzero(held_out).tolist()
+    rest = np.flatnonzero(~np.asarray(held_out)).tolist()
+    if not chosen or not rest:
+        raise ValueError(f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures")
+    return Source(Subset(train, rest), Subset(train, chosen), names)
+
+
+def _image_folder(root: Path) -> datasets.ImageFolder:
+    classes = sorted(entry for entry in root.iterdir() if entry.is_dir())
+    if not classes:
+        raise ValueError(f"no class folders in {root}: put the pictures into {root}/<class>/")
+    for entry in classes:
+        if not any(path.suffix.lower() in IMG_EXTENSIONS for path in entry.rglob("*")):
+            raise ValueError(f"no pictures in class folder {entry} (looked for {', '.join(IMG_EXTENSIONS)}): fill or delete it")
+    return datasets.ImageFolder(str(root), loader=read_picture)
+
+
+def _in_validation(path: str, seed: int, share: float) -> bool:
+    """The same for the same class and file name on every machine, wherever the folder lies."""
+    name = f"{seed}/{Path(path).parent.name}/{Path(path).name}"
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < share
+
+
+class _Digits(Dataset):
+    """scikit-learn's 1,797 embedded 8x8 digits, every fifth one for validation."""
+
+    def __init__(self, train: bool) -> None:
+        from sklearn.datasets import load_digits  # an extra of training; nothing is downloaded
+
+        digits = load_digits()
+        chosen = (np.arange(len(digits.target)) % 5 != 0) == train
+        self.pictures = np.round(digits.images[chosen] * (255 / 16)).astype(np.uint8)
+        self.labels = digits.target[chosen]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return Image.fromarray(self.pictures[index]), int(self.labels[index])
+
+
+def _torchvision(make: Callable[[bool], Any], root: Path, name: str) -> Source:
+    try:
+        train, validation = make(True), make(False)
+    except RuntimeError as fault:
+        raise ValueError(f"no {name} in {root}: add --data.download true, or point --data.root at it ({fault})") from fault
+    classes: Sequence[Any] = train.classes
+    return Source(train, validation, tuple(entry if isinstance(entry, str) else entry[0] for entry in classes))
+
+
+def open_source(name: str, root: Path, download: bool, split_seed: int = 0, validation_share: float = 0.1) -> Source:
+    """The data set `name` at `root`; raises ValueError saying what is missing."""
+    if name == "folder":
+        return folder(root, split_seed, validation_share)
+    if name == "digits":
+        return Source(_Digits(True), _Digits(False), tuple(str(digit) for digit in range(10)))
+    if name == "imagenette":
+
+        def imagenette(train: bool) -> Any:
+            missing = not (root / "imagenette2-160").is_dir()
+            split = "train" if train else "val"
+            return datasets.Imagenette(str(root), split=split, size="160px", download=download and missing)
+
+        return _torchvision(imagenette, root, "Imagenette")
+    sets = {"cifar10": datasets.CIFAR10, "mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST}
+    if name not in sets:
+        raise ValueError(f"unknown data set {name!r}: choose one of folder, digits, imagenette, {', '.join(sets)}")
+    return _torchvision(lambda train: sets[name](str(root), train=train, download=download), root, name)
