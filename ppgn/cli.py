@@ -168,10 +168,10 @@ def bundles(given: argparse.Namespace) -> int:
     from ppgn.bundle import list_bundles
 
     for entry in list_bundles():
-        info = entry["info"]
         if "error" in entry:
             print(f"{entry['name']:20} broken: {entry['error']}")
             continue
+        info = entry["info"]
         size, classes = info["image"]["size"], info["class_names"]
         print(f"{entry['name']:20} {size}x{size} px, {len(classes)} classes: {', '.join(classes)}")
         print(f"{'':20} {entry['folder']}")

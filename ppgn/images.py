@@ -245,3 +245,14 @@ def _centre_square(image: Tensor, size: int) -> Tensor:
     resized = resize(image[None], (max(size, round(height * factor)), max(size, round(width * factor))))[0]
     top, left = (resized.shape[-2] - size) // 2, (resized.shape[-1] - size) // 2
     return resized[:, top : top + size, left : left + size]
+
+
+def make_folder(folder: str | Path) -> Path:
+    """The folder, made if need be and checked to be writable; ValueError saying why not."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot make the folder {folder} ({error.strerror}): choose another one") from error
+    _check_folder(folder / "any")
+    return folder

@@ -124,8 +124,8 @@ def sample(
     settings = settings_for(bundle, **changes)
     asked = _asked(bundle, condition, count)
     count = len(asked) if isinstance(asked, list) else 16 if count is None else count
-    if count < 1:
-        raise ValueError(f"got count {count}, expected at least 1: ask for one sample or more")
+    if min(count, batch) < 1:
+        raise ValueError(f"got count {count} and batch {batch}, expected at least 1: ask for one sample or more")
     seeds = list(range(seed, seed + count)) if isinstance(seed, int) else list(seed)
     if len(seeds) != count:
         raise ValueError(f"got {len(seeds)} seeds for {count} chains: give one seed a chain, or the first one only")

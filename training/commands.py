@@ -31,7 +31,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def save(self, trainer: Trainer) -> None:
         path = Path(str(self.dirpath)) / "last.ckpt"
-        trainer.save_checkpoint(path.with_suffix(".part"))
+        trainer.save_checkpoint(path.with_suffix(".part"), weights_only=False)  # all, to resume from
         trainer.strategy.barrier("checkpoint")
         if trainer.is_global_zero:
             os.replace(path.with_suffix(".part"), path)
@@ -60,6 +60,12 @@ class TrainingCLI(LightningCLI):
             "--checkpoint_minutes", type=float, default=CHECKPOINT_MINUTES, help="minutes between two checkpoints"
         )
         parser.set_defaults({"trainer.default_root_dir": "runs/default", "seed_everything": 0})
+
+    def before_fit(self) -> None:
+        """Checkpoints hold tensors and plain types only, so that resuming never unpickles code."""
+        self.config_init[self.subcommand]["weights_only"] = True
+
+    before_validate = before_test = before_fit
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         root = Path(self._get(self.config_init, "trainer.default_root_dir"))

@@ -54,6 +54,7 @@ class EncoderSystem(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.hparams["trunk_weights"] = None if trunk_weights is None else str(trunk_weights)  # a Path would be pickled
         self.settings: Any = self.hparams
         self.network: Fc6Encoder | None = None
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch.utils.data import Dataset, Subset
 from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from ppgn import images
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,14 @@ class Source:
 
 
 def read_picture(path: str) -> Image.Image:
-    """One decoded picture; raises ValueError naming a file that cannot be read."""
+    """One decoded picture, upright, RGB or 8-bit grey; raises ValueError naming a file that cannot be read."""
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture.copy() if picture.mode in ("RGB", "L") else picture.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as fault:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode not in ("RGB", "L"):  # transparency, palettes, 16-bit grey: as a chain's start is read
+                picture = images.to_pil(images.load_image(path))
+            return picture
+    except images.BROKEN_FILE as fault:
         raise ValueError(f"broken picture {path} ({fault}): delete it or replace it") from fault
 
 
@@ -48,10 +52,10 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
                 odd = sorted(set(validation.classes) ^ set(train.classes))
                 raise ValueError(f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}")
             return Source(train, validation, names)
-    held_out = [_in_validation(path, split_seed, validation_share) for path, _ in train.samples]
-    chosen = np.flatnonzero(held_out).tolist()
-    rest = np.flatnonzero(~np.asarray(held_out)).tolist()
-    if not chosen or not rest:
+    places = np.array([_place(path, split_seed) for path, _ in train.samples])
+    held_out = (places < validation_share) | (places == places.min())  # at least one picture of a small folder
+    chosen, rest = np.flatnonzero(held_out).tolist(), np.flatnonzero(~held_out).tolist()
+    if not rest:
         raise ValueError(f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures")
     return Source(Subset(train, rest), Subset(train, chosen), names)
 
@@ -66,10 +70,10 @@ def _image_folder(root: Path) -> datasets.ImageFolder:
     return datasets.ImageFolder(str(root), loader=read_picture)
 
 
-def _in_validation(path: str, seed: int, share: float) -> bool:
-    """The same for the same class and file name on every machine, wherever the folder lies."""
+def _place(path: str, seed: int) -> float:
+    """A number in [0, 1), the same for the same class and file name on every machine, wherever the folder lies."""
     name = f"{seed}/{Path(path).parent.name}/{Path(path).name}"
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < share
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 class _Digits(Dataset):

@@ -1,0 +1,51 @@
+"""A bundle small enough to sample from in milliseconds: random weights, 8x8 grey pictures, four classes."""
+
+from pathlib import Path
+
+import torch
+
+from ppgn.bundle import Bundle, load_bundle, save_bundle
+from ppgn.networks import CodeDenoiser, CodeDenoiserConfig, Fc6Encoder, Fc6EncoderConfig, ImageGenerator, ImageGeneratorConfig
+
+CLASS_NAMES = ["tench", "English springer", "golf ball", "gas pump"]
+
+
+def tiny_parts() -> dict[str, torch.nn.Module]:
+    torch.manual_seed(0)
+    encoder = Fc6EncoderConfig(
+        classes=4, widths=(8, 8), channels=1, input_size=8, pool5_channels=8, pool5_size=2, reduce=0, code_size=12, hidden=10
+    )
+    generator = ImageGeneratorConfig(
+        code_size=12, channels=1, hidden=(16,), base_channels=8, base_size=4, stages=((8, 8),), code_scale=2.0
+    )
+    return {
+        "encoder": Fc6Encoder(encoder),
+        "generator": ImageGenerator(generator),
+        "denoiser": CodeDenoiser(CodeDenoiserConfig(code_size=12)),
+    }
+
+
+def save_tiny_bundle(folder: Path) -> Path:
+    settings = {"steps": 5, "step_size": 0.5}
+    save_bundle(
+        folder,
+        name=folder.name,
+        parts=tiny_parts(),
+        code={"shape": [12], "mean": 0.5, "std": 1.0, "low": 0.0, "high": 30.0, "active": 0.5},
+        image={"size": 8, "channels": 1},
+        class_names=CLASS_NAMES,
+        recipe={"name": "class", "settings": settings},
+        training={},
+        data={"name": "none"},
+        licence="MIT",
+        source="random weights",
+        scores={},
+    )
+    return folder
+
+
+def tiny_bundle() -> Bundle:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as room:
+        return load_bundle(save_tiny_bundle(Path(room) / "tiny"))

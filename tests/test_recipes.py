@@ -1,0 +1,134 @@
+"""The wiring: classes by name, settings, one encoder pass a step, seeds."""
+
+import pytest
+import torch
+from conftest import tiny_bundle
+
+from ppgn import recipes
+from ppgn.probe import EncoderPass
+
+NAMES = ("tench", "English springer", "golf ball", "gas pump")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [("golf ball", 2), ("Golf_Ball", 2), ("springer", 1), ("2", 2), (3, 3), ("TENCH", 0), ("pump", 3)],
+)
+def test_a_class_is_found_by_name_part_of_a_name_or_number(wanted: str | int, index: int) -> None:
+    assert recipes.class_index(NAMES, wanted) == index
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [("churhc", "the bundle has 0 tench"), ("tensh", "did you mean 'tench'"), ("g", "write more"), ("9", "out of range"), ("", "no class")],
+)  # fmt: skip
+def test_a_class_that_is_not_there_says_what_is(wanted: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        recipes.class_index(NAMES, wanted)
+
+
+def test_one_step_runs_generator_and_encoder_once_for_prior_and_condition_together() -> None:
+    bundle, passes = tiny_bundle(), {"generator": 0, "encoder": 0}
+
+    def count(name: str):
+        return lambda *_: passes.__setitem__(name, passes[name] + 1)
+
+    bundle.generator.register_forward_hook(count("generator"))
+    bundle.encoder.trunk.register_forward_hook(count("encoder"))
+    bundle.encoder.fc6.register_forward_hook(count("encoder"))
+    recipes.sample(bundle, 1, count=3, steps=4)
+    assert passes == {"generator": 4, "encoder": 4}  # fc6 once a step; the trunk is walked child by child
+
+
+def test_a_pass_without_gradient_is_not_reused_where_one_is_needed() -> None:
+    shared = EncoderPass(tiny_bundle().encoder)
+    image = torch.rand(2, 1, 8, 8, requires_grad=True)
+    with torch.no_grad():
+        plain = shared.code(image)
+    assert not plain.requires_grad
+    assert shared.code(image).requires_grad
+
+
+def test_a_pass_over_an_image_that_changed_in_place_is_not_reused() -> None:
+    shared = EncoderPass(tiny_bundle().encoder)
+    image = torch.rand(2, 1, 8, 8)
+    before = shared.code(image)
+    image.mul_(0.1)
+    assert not torch.equal(shared.code(image), before)
+
+
+def test_sharing_the_pass_changes_no_number() -> None:
+    bundle = tiny_bundle()
+    settings = recipes.settings_for(bundle, sampler="langevin", prior_scale=0.1, noise_scale=0.0, steps=3)
+    shared = list(recipes.run(bundle, [1, 2], [0, 1], settings))[-1]
+    from ppgn import chain, priors, starts
+    from ppgn.conditions import ReleasedClass
+    from ppgn.objective import Objective, Term
+    from ppgn.samplers import Langevin
+
+    condition = ReleasedClass(lambda image: bundle.encoder.logits_from_code(bundle.encoder(image)), [1, 2])
+    objective = Objective(bundle.generator, priors.Reconstruction(bundle.encoder), [Term("class", condition)])
+    sampler = Langevin(objective, 0.1, 1.0, 0.0, (0.0, 30.0))
+    code = starts.random_code([0, 1], bundle.code_shape, low=0.0)
+    *_, (_, apart) = chain.run(sampler, sampler.init(code, [0, 1]), 3)
+    torch.testing.assert_close(shared.image, apart.image, rtol=0, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_picture_alone_and_in_batches() -> None:
+    bundle = tiny_bundle()
+    together = recipes.sample(bundle, 1, count=5, seed=3, steps=5)
+    split = recipes.sample(bundle, 1, count=5, seed=3, steps=5, batch=2)
+    alone = recipes.sample(bundle, 1, count=1, seed=5, steps=5)
+    torch.testing.assert_close(together.images, split.images, rtol=0, atol=1e-5)
+    torch.testing.assert_close(together.images[2:3], alone.images, rtol=0, atol=1e-5)
+    again = recipes.sample(bundle, 1, count=5, seed=3, steps=5)
+    assert torch.equal(together.images, again.images)
+
+
+def test_any_function_of_an_image_is_a_condition() -> None:
+    bundle = tiny_bundle()
+    dark = recipes.sample(bundle, lambda image: -image.mean((1, 2, 3)), count=2, steps=15, step_size=0.5)
+    bright = recipes.sample(bundle, lambda image: image.mean((1, 2, 3)), count=2, steps=15, step_size=0.5)
+    assert float(bright.images.mean()) > float(dark.images.mean())
+
+
+@pytest.mark.parametrize("prior", ["reconstruction", "denoiser", "none"])
+@pytest.mark.parametrize("sampler", ["langevin", "released"])
+@pytest.mark.parametrize("gradient", ["log_softmax", "released"])
+def test_every_combination_raises_the_probability_of_the_class(prior: str, sampler: str, gradient: str) -> None:
+    samples = []
+    step = {"step_size": 0.2} if sampler == "released" else {"condition_scale": 1000.0, "prior_scale": 1e-3}
+    for steps in (1, 20):
+        changes = {"prior": prior, "sampler": sampler, "gradient": gradient, "steps": steps, **step}
+        samples.append(recipes.sample(tiny_bundle(), 2, count=4, **changes))
+    assert float(samples[1].log_prob.mean()) > float(samples[0].log_prob.mean())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sampler": "gibbs"}, "choose langevin, released"),
+        ({"prior": "x"}, "choose reconstruction"),
+        ({"gradient": "x"}, "log_softmax"),
+        ({"steps": 0}, "at least 1"),
+        ({"speed": 3}, "unknown settings speed"),
+        ({"count": 0}, "at least 1"),
+        ({"batch": 0}, "at least 1"),
+        ({"seed": [1, 2]}, "2 seeds for 16 chains"),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence(changes: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        recipes.sample(tiny_bundle(), 0, **changes)
+
+
+def test_the_denoiser_prior_of_a_bundle_without_one_is_refused() -> None:
+    bundle = tiny_bundle()
+    del bundle.parts["denoiser"]
+    with pytest.raises(ValueError, match="has no denoiser"):
+        recipes.sample(bundle, 0, prior="denoiser")
+
+
+def test_more_classes_than_chains_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 classes for 2 chains"):
+        recipes.sample(tiny_bundle(), [0, 1, 2], count=2)

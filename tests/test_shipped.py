@@ -1,0 +1,82 @@
+"""The bundle in the repository: it samples every class, in time and memory, and a wheel carries it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import ppgn
+from ppgn.recipes import settings_for
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> ppgn.Bundle:
+    return ppgn.load("imagenette64")
+
+
+def test_the_shipped_bundle_is_at_most_forty_megabytes() -> None:
+    assert sum(file.stat().st_size for file in (ROOT / "checkpoints" / "imagenette64").iterdir()) <= 40e6
+
+
+def test_the_shipped_bundle_samples_all_ten_classes(bundle: ppgn.Bundle) -> None:
+    samples = ppgn.sample(bundle, list(range(10)) * 2, seed=[0] * 10 + [1] * 10, steps=30)
+    assert samples.images.shape == (20, 3, 64, 64)
+    found = bundle.encoder.logits_from_code(bundle.encoder(samples.images)).argmax(1)
+    assert float((found == torch.arange(10).repeat(2)).float().mean()) >= 0.9
+    assert float(samples.images.std((2, 3)).mean()) > 0.05  # pictures, not flat grey
+    apart = (samples.images[:10] - samples.images[10:]).abs().mean((1, 2, 3))
+    assert float(apart.min()) > 0.01  # another seed, another picture
+
+
+def test_its_parts_its_scores_and_its_settings_are_written_beside_the_weights(bundle: ppgn.Bundle) -> None:
+    assert bundle.denoiser is not None
+    assert settings_for(bundle).steps >= 1
+    told = json.loads((ROOT / "checkpoints" / "imagenette64" / "bundle.json").read_text())
+    assert told["licence"]
+    assert told["training"]["generator"]["model"]
+    assert told["scores"]
+    assert "/work" not in json.dumps(told)
+    assert "/tmp" not in json.dumps(told)
+
+
+def test_its_denoiser_brings_noisy_codes_closer(bundle: ppgn.Bundle) -> None:
+    assert bundle.denoiser is not None
+    clean = bundle.encoder(ppgn.sample(bundle, list(range(10)), steps=20).images)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * 0.27 * clean.std()
+    before, after = noise.norm(dim=1), (bundle.denoiser(clean + noise) - clean).norm(dim=1)
+    assert float(after.mean()) < float(before.mean())
+
+
+@pytest.mark.slow
+def test_sixteen_chains_of_two_hundred_steps_take_ninety_seconds_and_two_gigabytes_at_most(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "sample_cost.py"
+    done = subprocess.run([sys.executable, str(script), "--json"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert told["seconds"] < 90
+    assert told["peak_gigabytes"] < 2
+
+
+@pytest.mark.slow
+def test_a_wheel_built_from_the_repository_samples_outside_the_checkout(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    wheel = next(tmp_path.glob("ppgn-*.whl"))
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", str(tmp_path / "site"), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    code = (
+        "import ppgn, sys; from ppgn.cli import main; print(ppgn.__file__);"
+        "sys.exit(main(['sample', 'imagenette64', '--class', 'church', '--count', '1', '--steps', '1', '--out', 'c.png']))"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path / "elsewhere", env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "site") in done.stdout
+    assert (tmp_path / "elsewhere" / "c.png").is_file()
