@@ -116,7 +116,11 @@ def main() -> None:
     real = score(judge, *real_pictures(given.real, names, given.real_count, bundle.image_size))
     report(made, real, names, seconds, float(samples.log_prob.exp().mean()))
     if given.json:
-        about = {"bundle": bundle.name, "machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+        about = {
+            "bundle": bundle.name,
+            "machine": platform.processor() or platform.machine(),
+            "torch": torch.__version__,
+        }
         given.json.write_text(json.dumps({**about, "samples": made, "real": real, "seconds": seconds}, indent=2))
 
 

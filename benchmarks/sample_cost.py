@@ -1,6 +1,6 @@
 """What the main command costs, import included: wall seconds and the peak memory of its process.
 
-    python benchmarks/sample_cost.py
+python benchmarks/sample_cost.py
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ EXAMPLES = """examples:
 SETTINGS = {
     "sampler": "langevin (Eq. 11) or released (the shipped code)",
     "prior": "reconstruction, denoiser or none",
+    "start": "normal (noise) or codes (like those of real pictures)",
     "gradient": "of the class: log_softmax (true) or released (target only)",
     "prior-scale": "epsilon 1",
     "condition-scale": "epsilon 2",
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     one.add_argument("--batch", type=int, default=32, help="chains that run at once (default: 32)")
     for name, meaning in SETTINGS.items():
-        kind = str if name in ("sampler", "prior", "gradient") else float
+        kind = str if name in ("sampler", "prior", "start", "gradient") else float
         one.add_argument(f"--{name}", type=kind, help=f"{meaning} (default: the bundle's)")
     commands.add_parser("bundles", help="list the bundles that are there")
     return top

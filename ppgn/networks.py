@@ -77,9 +77,13 @@ class Fc6Encoder(nn.Module):
                 kept.append(activation)
         return [*kept, activation]
 
+    def fc6_before_relu(self, pool5: Tensor) -> Tensor:
+        """fc6 before its ReLU, `[picture, code]`."""
+        return self.fc6(torch.relu(self.reduce(pool5)).flatten(1))
+
     def code_from_pool5(self, pool5: Tensor) -> Tensor:
         """fc6 after ReLU, `[picture, code]`."""
-        return torch.relu(self.fc6(torch.relu(self.reduce(pool5)).flatten(1)))
+        return torch.relu(self.fc6_before_relu(pool5))
 
     def logits_from_code(self, code: Tensor) -> Tensor:
         """fc8, `[picture, class]`, before the softmax."""
@@ -115,7 +119,9 @@ def torchvision_trunk(name: str) -> nn.Sequential:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise ValueError(f"unknown trunk {name!r}: use 'convnet' or a torchvision classifier, one of {', '.join(known)}")
+        raise ValueError(
+            f"unknown trunk {name!r}: use 'convnet' or a torchvision classifier, one of {', '.join(known)}"
+        )
     model = models.get_model(name, weights=None)
     trunk = nn.Sequential()
     features = getattr(model, "features", None)
@@ -177,7 +183,9 @@ class ImageGenerator(nn.Module):
                 self.upconvolutions.add_module(f"conv{index}", self._block(nn.Conv2d(up, refine, 3, padding=1)))
                 channels = refine
         to_pixels = nn.Conv2d(channels, config.channels, 3, padding=1)
-        self.to_pixels = nn.ConvTranspose2d(channels, config.channels, 4, 2, 1) if config.output == "upconv" else to_pixels
+        self.to_pixels = (
+            nn.ConvTranspose2d(channels, config.channels, 4, 2, 1) if config.output == "upconv" else to_pixels
+        )
 
     def _block(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
         norm = [nn.BatchNorm2d(convolution.out_channels)] if self.config.batch_norm else []
@@ -209,7 +217,11 @@ class CodeDenoiser(nn.Module):
     def __init__(self, config: CodeDenoiserConfig) -> None:
         super().__init__()
         self.config = config
-        sizes = [config.code_size, *(max(1, round(share * config.code_size)) for share in config.hidden), config.code_size]
+        sizes = [
+            config.code_size,
+            *(max(1, round(share * config.code_size)) for share in config.hidden),
+            config.code_size,
+        ]
         layers: list[nn.Module] = []
         for size_in, size_out in zip(sizes, sizes[1:], strict=False):
             layers += [nn.Linear(size_in, size_out), nn.ReLU()]
@@ -220,10 +232,40 @@ class CodeDenoiser(nn.Module):
         return self.layers(code / self.config.code_scale) * self.config.code_scale
 
 
+@dataclass(frozen=True)
+class RectifiedGaussianConfig:
+    code_size: int = 512
+
+
+class RectifiedGaussian(nn.Module):
+    """Random codes that look like real ones: ReLU(mean + factor @ noise), fitted to fc6 before its ReLU over real pictures."""
+
+    architecture = "rectified_gaussian"
+
+    def __init__(self, config: RectifiedGaussianConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean", torch.zeros(config.code_size))
+        self.register_buffer("factor", torch.eye(config.code_size))
+
+    def fit(self, before_relu: Tensor) -> RectifiedGaussian:
+        """Mean and Cholesky factor of the covariance of `[picture, code]`; a thousandth of the variance keeps it regular."""
+        covariance = torch.cov(before_relu.double().T)
+        ridge = 1e-3 * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
+        self.mean = before_relu.mean(0)
+        self.factor = torch.linalg.cholesky(covariance + ridge).float()
+        return self
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Codes `[chain, code]` of standard normal noise `[chain, code]`."""
+        return torch.relu(self.mean + noise @ self.factor.T)
+
+
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
     Fc6Encoder.architecture: (Fc6Encoder, Fc6EncoderConfig),
     ImageGenerator.architecture: (ImageGenerator, ImageGeneratorConfig),
     CodeDenoiser.architecture: (CodeDenoiser, CodeDenoiserConfig),
+    RectifiedGaussian.architecture: (RectifiedGaussian, RectifiedGaussianConfig),
 }
 
 
@@ -240,4 +282,6 @@ def build(architecture: str, config: dict[str, Any]) -> nn.Module:
 
 def _tuples(value: Any) -> Any:
     """JSON's lists as the tuples that frozen configurations hold."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return (
+        tuple(_tuples(item) for item in value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    )

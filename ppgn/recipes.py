@@ -18,7 +18,7 @@ from ppgn.conditions import ClassLogProb, ReleasedClass
 from ppgn.objective import Objective, Term
 from ppgn.probe import EncoderPass
 from ppgn.samplers import Langevin, ReleasedLangevin
-from ppgn.types import Condition, Evaluation, Prior, Sampler
+from ppgn.types import Code, Condition, Evaluation, Prior, Sampler
 
 Watch = Callable[[int, Evaluation], None]
 
@@ -32,7 +32,7 @@ class Settings:
     gradient: "log_softmax" (true gradient) or "released" (target entry only).
     prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper.
     step_size, step_size_end: of the released sampler, changing linearly over the run.
-    start_std: the chain starts at N(0, start_std^2), clipped to the code range.
+    start: "normal" (N(0, start_std^2), clipped from below) or "codes" (drawn from the bundle's model of real codes).
     code_low, code_high: codes are clipped to this range after every step.
     steps: evaluations of a chain; the picture kept is that of the last one.
     """
@@ -45,6 +45,7 @@ class Settings:
     noise_scale: float = 0.0
     step_size: float = 1.0
     step_size_end: float = 1.0
+    start: str = "normal"
     start_std: float = 1.0
     code_low: float = 0.0
     code_high: float = 30.0
@@ -53,6 +54,7 @@ class Settings:
     def __post_init__(self) -> None:
         _choose("sampler", self.sampler, ("langevin", "released"))
         _choose("prior", self.prior, ("reconstruction", "denoiser", "none"))
+        _choose("start", self.start, ("normal", "codes"))
         _choose("gradient", self.gradient, ("log_softmax", "released"))
         if self.steps < 1:
             raise ValueError(f"got {self.steps} steps, expected at least 1: ask for one step or more")
@@ -150,9 +152,7 @@ def run(
         condition = gradient(shared.logits, list(condition))
     objective = Objective(bundle.generator, _prior(bundle, shared, settings), [Term("condition", condition)])
     sampler = _sampler(objective, settings)
-    device = next(bundle.generator.parameters()).device
-    code = starts.random_code(seeds, bundle.code_shape, std=settings.start_std, low=settings.code_low, device=device)
-    for _, evaluation in chain.run(sampler, sampler.init(code, seeds), settings.steps):
+    for _, evaluation in chain.run(sampler, sampler.init(_start(bundle, seeds, settings), seeds), settings.steps):
         yield evaluation
 
 
@@ -177,6 +177,16 @@ def _prior(bundle: Bundle, shared: EncoderPass, settings: Settings) -> Prior:
     return priors.Reconstruction(shared.code) if settings.prior == "reconstruction" else priors.NoPrior()
 
 
+def _start(bundle: Bundle, seeds: Sequence[int], settings: Settings) -> Code:
+    device = next(bundle.generator.parameters()).device
+    if settings.start == "normal":
+        low, std = settings.code_low, settings.start_std
+        return starts.random_code(seeds, bundle.code_shape, std=std, low=low, device=device)
+    if "start" not in bundle.parts:
+        raise ValueError(f"bundle {bundle.name} has no model of its codes to start from: choose start 'normal'")
+    return starts.drawn_code(seeds, bundle.code_shape, bundle.parts["start"], device)
+
+
 def _sampler(objective: Objective, settings: Settings) -> Sampler:
     scales = (settings.prior_scale, settings.condition_scale, settings.noise_scale)
     code_range = (settings.code_low, settings.code_high)
@@ -198,4 +208,3 @@ def _last(evaluations: Iterator[Evaluation], watch: Watch | None) -> Evaluation:
 def _choose(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"unknown {name} {value!r}: choose {', '.join(known)}")
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,6 +30,17 @@ def random_code(
     centre, width = (torch.as_tensor(value, dtype=dtype, device=device) for value in (mean, std))
     code = centre + width * unit
     return code if low is None else torch.maximum(code, torch.as_tensor(low, dtype=dtype, device=device))
+
+
+def drawn_code(
+    seeds: Sequence[int],
+    shape: Sequence[int],
+    network: Callable[[Tensor], Tensor],
+    device: torch.device | str = "cpu",
+) -> Code:
+    """network(N(0, 1)), codes `[len(seeds), *shape]` from a model of real codes; a function of each chain's seed alone."""
+    with torch.no_grad():
+        return network(normal(seeds, 0, shape, stream=START, dtype=torch.float32, device=device))
 
 
 def from_image(encoder: Encoder, image: Image) -> Code:

@@ -5,7 +5,14 @@ from pathlib import Path
 import torch
 
 from ppgn.bundle import Bundle, load_bundle, save_bundle
-from ppgn.networks import CodeDenoiser, CodeDenoiserConfig, Fc6Encoder, Fc6EncoderConfig, ImageGenerator, ImageGeneratorConfig
+from ppgn.networks import (
+    CodeDenoiser,
+    CodeDenoiserConfig,
+    Fc6Encoder,
+    Fc6EncoderConfig,
+    ImageGenerator,
+    ImageGeneratorConfig,
+)
 
 CLASS_NAMES = ["tench", "English springer", "golf ball", "gas pump"]
 
@@ -13,7 +20,15 @@ CLASS_NAMES = ["tench", "English springer", "golf ball", "gas pump"]
 def tiny_parts() -> dict[str, torch.nn.Module]:
     torch.manual_seed(0)
     encoder = Fc6EncoderConfig(
-        classes=4, widths=(8, 8), channels=1, input_size=8, pool5_channels=8, pool5_size=2, reduce=0, code_size=12, hidden=10
+        classes=4,
+        widths=(8, 8),
+        channels=1,
+        input_size=8,
+        pool5_channels=8,
+        pool5_size=2,
+        reduce=0,
+        code_size=12,
+        hidden=10,
     )
     generator = ImageGeneratorConfig(
         code_size=12, channels=1, hidden=(16,), base_channels=8, base_size=4, stages=((8, 8),), code_scale=2.0

@@ -55,7 +55,9 @@ def test_its_denoiser_brings_noisy_codes_closer(bundle: ppgn.Bundle) -> None:
 @pytest.mark.slow
 def test_sixteen_chains_of_two_hundred_steps_take_ninety_seconds_and_two_gigabytes_at_most(tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "sample_cost.py"
-    done = subprocess.run([sys.executable, str(script), "--json"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, str(script), "--json"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     told = json.loads(done.stdout)
     assert told["seconds"] < 90
     assert told["peak_gigabytes"] < 2
@@ -66,7 +68,17 @@ def test_a_wheel_built_from_the_repository_samples_outside_the_checkout(tmp_path
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     wheel = next(tmp_path.glob("ppgn-*.whl"))
-    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", str(tmp_path / "site"), str(wheel)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--quiet",
+        "--target",
+        str(tmp_path / "site"),
+        str(wheel),
+    ]
     subprocess.run(install, check=True, capture_output=True)
     code = (
         "import ppgn, sys; from ppgn.cli import main; print(ppgn.__file__);"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,10 @@ class CodeData(ImageData):
             return
         super().setup(stage)
         encoder = read_network(self.encoder_path, "encoder")
-        self.codes["train"] = encode(encoder, self.train_pictures, self.flip)
-        self.codes["validation"] = encode(encoder, self.validation_pictures, False)
+        codes = [over_pictures(encoder, self.train_pictures)]
+        if self.flip:
+            codes.append(over_pictures(lambda images: encoder(images.flip(-1)), self.train_pictures))
+        self.codes = {"train": torch.cat(codes), "validation": over_pictures(encoder, self.validation_pictures)}
 
     def _code_loader(self, split: str) -> DataLoader:
         codes, train = self.codes[split], split == "train"
@@ -72,15 +75,11 @@ class CodeData(ImageData):
 
 
 @torch.no_grad()
-def encode(encoder: Any, pictures: Any, mirrored: bool, batch: int = 128) -> Tensor:
-    """Codes `[picture, unit]` of all pictures, followed by those of their mirror images if asked for."""
-    codes: list[list[Tensor]] = [[], []]
-    for start in tqdm(range(0, len(pictures), batch), "encoding pictures", leave=False, disable=len(pictures) < 2000):
-        images = pictures.__getitems__(list(range(start, min(start + batch, len(pictures)))))[0].float() / 255
-        codes[0].append(encoder(images))
-        if mirrored:
-            codes[1].append(encoder(images.flip(-1)))
-    return torch.cat(codes[0] + codes[1])
+def over_pictures(function: Callable[[Tensor], Tensor], pictures: Any, batch: int = 128) -> Tensor:
+    """function(images in [0, 1]) of all pictures, in their order."""
+    starts = tqdm(range(0, len(pictures), batch), "encoding pictures", leave=False, disable=len(pictures) < 2000)
+    fetched = (pictures.__getitems__(list(range(start, min(start + batch, len(pictures)))))[0] for start in starts)
+    return torch.cat([function(images.float() / 255) for images in fetched])
 
 
 class DenoiserSystem(LightningModule):

@@ -62,7 +62,9 @@ class ProjectionDiscriminator(nn.Module):
         """Scores `[picture, view]`: pixels first, then the maps."""
         code = code / self.config.code_scale
         scores = [self.pixel_head(self.pixels(2 * image - 1), code)]
-        for tower, head, feature_map in zip(self.map_towers, self.map_heads, maps[-self.config.feature_maps :], strict=False):
+        for tower, head, feature_map in zip(
+            self.map_towers, self.map_heads, maps[-self.config.feature_maps :], strict=False
+        ):
             scores.append(head(tower(unit_channels(feature_map) * feature_map.shape[1] ** 0.5), code))
         return torch.stack(scores, 1)
 

@@ -11,9 +11,10 @@ import yaml
 from torch import Tensor
 
 from ppgn.bundle import save_bundle
+from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.recipes import Settings
 from training.data import ImageData
-from training.denoiser import encode
+from training.denoiser import over_pictures
 from training.files import read_checkpoint, read_network
 
 STAGES = ("encoder", "generator", "denoiser")
@@ -51,12 +52,14 @@ def export(
     configs = {stage: run_config(run / stage) for stage in STAGES if (run / stage / "config.yaml").is_file()}
     pictures = ImageData(**configs["generator"]["data"])
     pictures.setup()
+    before_relu = fc6_before_relu(encoder, pictures.train_pictures)
+    parts["start"] = RectifiedGaussian(RectifiedGaussianConfig(before_relu.shape[1])).fit(before_relu)
     hparams: Any = pictures.hparams
     save_bundle(
         out,
         name=name,
         parts=parts,
-        code=code_statistics(encode(encoder, pictures.train_pictures, mirrored=False)),
+        code=code_statistics(before_relu.relu()),
         image={"size": hparams.image_size, "channels": hparams.channels},
         class_names=list(read_checkpoint(generator_run / CHECKPOINT)["class_names"]),
         recipe={"name": "class", "settings": dataclasses.asdict(settings)},
@@ -78,6 +81,11 @@ def stage_scores(folder: Path) -> dict[str, Any]:
     """What the stage's last validation logged, and how many updates were made."""
     content = read_checkpoint(folder / CHECKPOINT)
     return {**content["scores"], **({"updates": content["updates"]} if "updates" in content else {})}
+
+
+def fc6_before_relu(encoder: Any, pictures: Any) -> Tensor:
+    """fc6 of all pictures before its ReLU, `[picture, code]`."""
+    return over_pictures(lambda images: encoder.fc6_before_relu(encoder.maps(images)[-1]), pictures)
 
 
 def code_statistics(codes: Tensor) -> dict[str, Any]:

@@ -25,7 +25,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:  # torch raises many kinds for a truncated or foreign file; all are the user's to mend
-        raise ValueError(f"{path} is not a readable checkpoint ({fault.__class__.__name__}): train again or copy it again") from fault
+        raise ValueError(
+            f"{path} is not a readable checkpoint ({fault.__class__.__name__}): train again or copy it again"
+        ) from fault
     if "ppgn" not in content:
         raise ValueError(f"{path} was not written by ppgn's training scripts: it has no 'ppgn' entry")
     return content["ppgn"]

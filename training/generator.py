@@ -87,7 +87,9 @@ class GeneratorSystem(LightningModule):
         scale = self._code_scale(data)
         config = dataclasses.replace(self.network, code_size=code_size, channels=channels, code_scale=scale)
         if config.image_size != size:
-            raise ValueError(f"the generator makes {config.image_size} px pictures, the data are {size} px: change stages or image_size")
+            raise ValueError(
+                f"the generator makes {config.image_size} px pictures, the data are {size} px: change stages or image_size"
+            )
         self.generator = ImageGenerator(config).to(memory_format=torch.channels_last)
         adversary = dataclasses.replace(self.adversary, code_scale=scale)
         self.discriminator = build_discriminator(adversary, channels, map_channels, code_size)
@@ -146,7 +148,13 @@ class GeneratorSystem(LightningModule):
             self.log_dict({**scores, **{f"train/{name}": part for name, part in parts.items()}}, prog_bar=True)
 
     def _generator_losses(
-        self, pictures: Tensor, real_maps: list[Tensor], code: Tensor, made: Tensor, made_maps: list[Tensor], judged: Tensor
+        self,
+        pictures: Tensor,
+        real_maps: list[Tensor],
+        code: Tensor,
+        made: Tensor,
+        made_maps: list[Tensor],
+        judged: Tensor,
     ) -> dict[str, Tensor]:
         assert self.encoder is not None
         weights = self.losses
@@ -223,7 +231,12 @@ class GeneratorSystem(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         parts = {"generator": describe(self.average.module), "encoder": describe(self.encoder)}
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
-        checkpoint["ppgn"] = {"parts": parts, "class_names": self.class_names, "scores": scores, "updates": int(self.updates)}
+        checkpoint["ppgn"] = {
+            "parts": parts,
+            "class_names": self.class_names,
+            "scores": scores,
+            "updates": int(self.updates),
+        }
 
 
 def _noisy(values: Tensor, std: float) -> Tensor:
