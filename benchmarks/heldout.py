@@ -15,6 +15,7 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class Judge(nn.Module):
 
     def __init__(self, weights: Path, chosen: Sequence[int]) -> None:
         super().__init__()
-        self.network = models.squeezenet1_0(weights=None)
+        self.network: Any = models.squeezenet1_0(weights=None)
         state = torch.load(weights, map_location="cpu", weights_only=True)
         self.network.load_state_dict({key: value.float() for key, value in state.items()})
         self.network.classifier[1].padding = (1, 1)
@@ -55,7 +56,7 @@ def judge_indices(labels: Path, class_names: Sequence[str]) -> list[int]:
     return [by_name[name.lower()] for name in class_names]
 
 
-def score(judge: Judge, pictures: Tensor, classes: Tensor) -> dict[str, float]:
+def score(judge: Judge, pictures: Tensor, classes: Tensor) -> dict[str, Any]:
     """Accuracy and within-class diversity of pictures `[picture, 3, height, width]`."""
     outputs = [judge(batch) for batch in tqdm(pictures.split(50), "judging", leave=False)]
     logits, features = (torch.cat(part) for part in zip(*outputs, strict=True))
@@ -72,7 +73,7 @@ def score(judge: Judge, pictures: Tensor, classes: Tensor) -> dict[str, float]:
         "accuracy": float(right.mean()),
         "diversity": sum(distances) / len(distances),
         "per_class": [per_class[index] for index in sorted(per_class)],
-    }  # type: ignore[dict-item]
+    }
 
 
 def real_pictures(root: Path, class_names: Sequence[str], count: int, size: int) -> tuple[Tensor, Tensor]:
@@ -134,7 +135,7 @@ def report(made: dict, real: dict, names: Sequence[str], seconds: float, own: fl
     print("accuracy by class (samples / real): " + ", ".join(f"{n} {a:.2f}/{b:.2f}" for n, a, b in pairs))
 
 
-def _value(text: str) -> str | int | float:
+def _value(text: str) -> Any:
     for kind in (int, float):
         try:
             return kind(text)

@@ -118,9 +118,7 @@ def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[
     for key, value in network.state_dict().items():
         stored = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous()
         if stored.is_floating_point() and not bool(stored.isfinite().all()):
-            raise BundleError(
-                f"{key} of {part} is not finite as {dtype}: the training diverged, or store it as float32"
-            )
+            raise BundleError(f"{key} of {part} is not finite as {dtype}: the training diverged, or store it as float32")
         tensors[key] = stored
     file = f"{part}.safetensors"
     save_file(tensors, room / file)
@@ -159,18 +157,14 @@ def find(name_or_path: str | Path) -> Path:
     names = sorted({folder.name for folder in _folders()})
     close = difflib.get_close_matches(text, names, 1)
     guess = f"did you mean {close[0]}? " if close else ""
-    raise BundleError(
-        f"no bundle {text!r}: {guess}there is {', '.join(names) or 'none'}, or give a folder with bundle.json"
-    )
+    raise BundleError(f"no bundle {text!r}: {guess}there is {', '.join(names) or 'none'}, or give a folder with bundle.json")
 
 
 def _from_hub(repository: str) -> Path:
     try:
-        from huggingface_hub import snapshot_download
+        from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
     except ImportError as fault:
-        raise BundleError(
-            f"hf://{repository} needs `pip install huggingface_hub`, or download it and give the folder"
-        ) from fault
+        raise BundleError(f"hf://{repository} needs `pip install huggingface_hub`, or download it and give the folder") from fault
     return Path(snapshot_download(repository, allow_patterns=["bundle.json", "*.safetensors"]))
 
 
@@ -200,13 +194,9 @@ def read_info(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as fault:
         raise BundleError(f"{path} cannot be read ({fault}): download or export the bundle again") from fault
     if not isinstance(info, dict) or info.get("format") != FORMAT:
-        raise BundleError(
-            f"{path} is not a ppgn bundle (no format {FORMAT!r}): give the folder that export_bundle.py wrote"
-        )
+        raise BundleError(f"{path} is not a ppgn bundle (no format {FORMAT!r}): give the folder that export_bundle.py wrote")
     if info.get("version") != VERSION:
-        raise BundleError(
-            f"{path} has version {info.get('version')}, this ppgn reads {VERSION}: update ppgn or export again"
-        )
+        raise BundleError(f"{path} has version {info.get('version')}, this ppgn reads {VERSION}: update ppgn or export again")
     wrong = [key for key, kind in REQUIRED.items() if not isinstance(info.get(key), kind)]
     lacking = [part for part in ("encoder", "generator") if part not in (info.get("parts") or {})]
     if wrong or lacking:
@@ -230,9 +220,7 @@ def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
         raise BundleError(f"{folder / 'bundle.json'} does not describe its part {part}: export the bundle again")
     file = folder / str(entry["file"])
     if file.resolve().parent != folder.resolve():
-        raise BundleError(
-            f"part {part} of {folder} names a file outside the bundle, {entry['file']!r}: do not trust it"
-        )
+        raise BundleError(f"part {part} of {folder} names a file outside the bundle, {entry['file']!r}: do not trust it")
     if not file.is_file():
         raise BundleError(f"{file} is missing: download or export the bundle again")
     found = _sha256(file)
@@ -248,9 +236,7 @@ def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
         network.load_state_dict({key: _full(value) for key, value in state.items()}, strict=True, assign=True)
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as fault:
         reason = " ".join(str(fault).split())[:300]
-        raise BundleError(
-            f"{file} does not fit its description ({reason}): download or export the bundle again"
-        ) from fault
+        raise BundleError(f"{file} does not fit its description ({reason}): download or export the bundle again") from fault
     unfilled = [key for key, value in (*network.named_parameters(), *network.named_buffers()) if value.is_meta]
     if unfilled:
         raise BundleError(f"{file} leaves {unfilled[0]} of {part} without a value: export the bundle again")

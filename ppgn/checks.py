@@ -116,9 +116,7 @@ def _check_start(start: ChainState, code: Code, seeds: tuple[int, ...]) -> None:
 
 def _check_step(start: ChainState, before: Code, after: ChainState, evaluation: Evaluation) -> None:
     if not torch.equal(start.code, before):
-        raise ValueError(
-            "the sampler changed the code of the state it was given, expected a new state: do not work in place"
-        )
+        raise ValueError("the sampler changed the code of the state it was given, expected a new state: do not work in place")
     if after.code.shape != start.code.shape or after.seeds != start.seeds or after.step != start.step + 1:
         raise ValueError(
             f"the sampler's step returned shape {tuple(after.code.shape)}, seeds {after.seeds} and step {after.step}, "
@@ -181,8 +179,7 @@ def _check_finite(who: str, value: Tensor) -> None:
     broken = (~value.isfinite().reshape(len(value), -1).all(1)).nonzero()
     if len(broken):
         raise ValueError(
-            f"{who} returned infinity or NaN for chain {int(broken[0])}, expected finite numbers: "
-            f"check the range of its input"
+            f"{who} returned infinity or NaN for chain {int(broken[0])}, expected finite numbers: check the range of its input"
         )
 
 
@@ -193,8 +190,7 @@ def _check_gradient(who: str, source: str, gradient: Tensor | None) -> Tensor:
         )
     if not bool(gradient.isfinite().all()):
         raise ValueError(
-            f"{who} has an infinite or NaN gradient to {source}, expected finite numbers: "
-            f"look for sqrt, log or a division at 0"
+            f"{who} has an infinite or NaN gradient to {source}, expected finite numbers: look for sqrt, log or a division at 0"
         )
     return gradient
 
@@ -207,9 +203,7 @@ def _check_not_zero(who: str, source: str, gradient: Tensor) -> None:
         )
 
 
-def _check_same(
-    who: str, where: str, got: Tensor, expected: Tensor, tolerance: float, absolute: float = ABSOLUTE
-) -> None:
+def _check_same(who: str, where: str, got: Tensor, expected: Tensor, tolerance: float, absolute: float = ABSOLUTE) -> None:
     if got.shape != expected.shape:
         raise ValueError(
             f"{who} returned shapes {tuple(got.shape)} and {tuple(expected.shape)} {where}, expected one shape: "

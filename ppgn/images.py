@@ -26,9 +26,7 @@ def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
     interpolation, differentiable. Raises ValueError for a wrong number of axes or a size below 1."""
     height, width = (size, size) if isinstance(size, int) else size
     if images.ndim != 4:
-        raise ValueError(
-            f"resize needs [chain, channel, height, width], got {list(images.shape)}: add the missing axis"
-        )
+        raise ValueError(f"resize needs [chain, channel, height, width], got {list(images.shape)}: add the missing axis")
     if min(height, width) < 1:
         raise ValueError(f"resize needs a height and width of at least 1, got {size}: pass a positive size")
     if images.shape[-2:] == (height, width):
@@ -69,9 +67,7 @@ def to_pil(image: Tensor) -> Pillow.Image:
         )
     pixels = image.detach().to("cpu", torch.float32)
     if not bool(pixels.isfinite().all()):
-        raise ValueError(
-            "a picture needs finite pixels, got NaN or infinity: the chain has diverged, use a smaller step"
-        )
+        raise ValueError("a picture needs finite pixels, got NaN or infinity: the chain has diverged, use a smaller step")
     array = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     return Pillow.fromarray(np.ascontiguousarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0)))
 
@@ -157,9 +153,7 @@ def check_writable(path: str | Path, extensions: Collection[str] | None = None) 
     allowed = picture_extensions() if extensions is None else extensions
     if path.suffix.lower() not in allowed:
         common = [name for name in (".png", ".jpg", ".gif", ".webp") if name in allowed] or sorted(allowed)
-        raise ValueError(
-            f"cannot write {path}: unknown extension {path.suffix!r}, expected one such as {', '.join(common)}"
-        )
+        raise ValueError(f"cannot write {path}: unknown extension {path.suffix!r}, expected one such as {', '.join(common)}")
     _check_folder(path)
 
 
@@ -172,12 +166,10 @@ def _check_folder(path: Path) -> None:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         reason = error.strerror or error
-        raise ValueError(
-            f"cannot write {path}: {path.parent} is not writable ({reason}), choose another folder"
-        ) from error
+        raise ValueError(f"cannot write {path}: {path.parent} is not writable ({reason}), choose another folder") from error
 
 
-def write_atomically(path: str | Path, writer: Callable[[Path], None]) -> None:
+def write_atomically(path: str | Path, writer: Callable[[Path], object]) -> None:
     """Call `writer` with a temporary name (same folder, same extension), then move the file into place.
 
     A reader sees the old file or the whole new one, and a failure leaves nothing behind. Raises ValueError if the folder
@@ -220,9 +212,7 @@ def load_image(path: str | Path, size: int | None = None, channels: int = 3) -> 
     except FileNotFoundError as error:
         raise ValueError(f"there is no picture {path}: check the path") from error
     except BROKEN_FILE as error:
-        raise ValueError(
-            f"cannot read {path} as a picture ({error}): check that it is a whole PNG, JPEG, ..."
-        ) from error
+        raise ValueError(f"cannot read {path} as a picture ({error}): check that it is a whole PNG, JPEG, ...") from error
     image = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1).expand(channels, -1, -1)
     return (image if size is None else _centre_square(image, size)).contiguous()
 

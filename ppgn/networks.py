@@ -119,9 +119,7 @@ def torchvision_trunk(name: str) -> nn.Sequential:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise ValueError(
-            f"unknown trunk {name!r}: use 'convnet' or a torchvision classifier, one of {', '.join(known)}"
-        )
+        raise ValueError(f"unknown trunk {name!r}: use 'convnet' or a torchvision classifier, one of {', '.join(known)}")
     model = models.get_model(name, weights=None)
     trunk = nn.Sequential()
     features = getattr(model, "features", None)
@@ -131,7 +129,7 @@ def torchvision_trunk(name: str) -> nn.Sequential:
         trunk.add_module(child_name, child)
     for module in trunk.modules():
         if hasattr(module, "inplace"):
-            module.inplace = False  # a map that feature matching keeps must not be overwritten by the next layer
+            setattr(module, "inplace", False)  # noqa: B010 - a map that feature matching keeps must not be overwritten by the next layer
     return trunk
 
 
@@ -183,9 +181,7 @@ class ImageGenerator(nn.Module):
                 self.upconvolutions.add_module(f"conv{index}", self._block(nn.Conv2d(up, refine, 3, padding=1)))
                 channels = refine
         to_pixels = nn.Conv2d(channels, config.channels, 3, padding=1)
-        self.to_pixels = (
-            nn.ConvTranspose2d(channels, config.channels, 4, 2, 1) if config.output == "upconv" else to_pixels
-        )
+        self.to_pixels = nn.ConvTranspose2d(channels, config.channels, 4, 2, 1) if config.output == "upconv" else to_pixels
 
     def _block(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
         norm = [nn.BatchNorm2d(convolution.out_channels)] if self.config.batch_norm else []
@@ -282,6 +278,4 @@ def build(architecture: str, config: dict[str, Any]) -> nn.Module:
 
 def _tuples(value: Any) -> Any:
     """JSON's lists as the tuples that frozen configurations hold."""
-    return (
-        tuple(_tuples(item) for item in value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-    )
+    return tuple(_tuples(item) for item in value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -28,10 +28,11 @@ class EncoderPass:
         """E(image), `[chain, code]`."""
         needs_graph = image.requires_grad and torch.is_grad_enabled()
         known = self._image is not None and self._image() is image and self._version == image._version
-        if not known or self._code is None or (needs_graph and not self._code.requires_grad):
-            self._code = self.encoder(image)
+        code = self._code
+        if not known or code is None or (needs_graph and not code.requires_grad):
+            code = self._code = self.encoder(image)
             self._image, self._version = weakref.ref(image), image._version
-        return self._code
+        return code
 
     def logits(self, image: Image) -> Tensor:
         """Class scores before the softmax, `[chain, class]`."""

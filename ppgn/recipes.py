@@ -120,7 +120,8 @@ def sample(
     """Runs `count` chains and returns their last pictures.
 
     condition: a class by name or number, one class number per chain, or any function image -> log-probability per chain.
-    count: 16, or as many as classes are listed. seed: the first chain's, the next ones count up; or one a chain. batch: chains that run at once; it changes memory, not results.
+    count: 16, or as many as classes are listed. seed: the first chain's, the next ones count up; or one a chain.
+    batch: chains that run at once; it changes memory, not results.
     watch: called as watch(step, evaluation) after each step. changes: fields of Settings, e.g. steps=100.
     """
     settings = settings_for(bundle, **changes)
@@ -139,26 +140,24 @@ def sample(
     return Samples(joined["image"], joined["code"], joined["log_prob"], tuple(seeds), settings)
 
 
-def run(
-    bundle: Bundle, condition: Condition | Sequence[int], seeds: Sequence[int], settings: Settings
-) -> Iterator[Evaluation]:
+def run(bundle: Bundle, condition: Condition | Sequence[int], seeds: Sequence[int], settings: Settings) -> Iterator[Evaluation]:
     """The evaluations of one batch of chains, step by step; the wiring of all parts in one place.
 
     E's pass over an image is shared by the reconstruction prior (its code) and the class condition (its logits).
     """
     shared = EncoderPass(bundle.encoder)
-    if not callable(condition):
+    if callable(condition):
+        asked: Condition = condition
+    else:
         gradient = {"log_softmax": ClassLogProb, "released": ReleasedClass}[settings.gradient]
-        condition = gradient(shared.logits, list(condition))
-    objective = Objective(bundle.generator, _prior(bundle, shared, settings), [Term("condition", condition)])
+        asked = gradient(shared.logits, list(condition))
+    objective = Objective(bundle.generator, _prior(bundle, shared, settings), [Term("condition", asked)])
     sampler = _sampler(objective, settings)
     for _, evaluation in chain.run(sampler, sampler.init(_start(bundle, seeds, settings), seeds), settings.steps):
         yield evaluation
 
 
-def _asked(
-    bundle: Bundle, condition: Condition | str | int | Sequence[int], count: int | None
-) -> Condition | list[int]:
+def _asked(bundle: Bundle, condition: Condition | str | int | Sequence[int], count: int | None) -> Condition | list[int]:
     """A condition as it is, or one class number for each chain."""
     if callable(condition):
         return condition

@@ -40,13 +40,11 @@ class LinearWorld:
             )
         if (self.matrix.dtype, self.target.dtype) != (torch.float64, torch.float64):
             raise ValueError(
-                f"a linear world got {self.matrix.dtype} and {self.target.dtype}, expected float64: "
-                f"call .double() on both"
+                f"a linear world got {self.matrix.dtype} and {self.target.dtype}, expected float64: call .double() on both"
             )
         if self.noise_std <= 0 or self.prior_std <= 0:
             raise ValueError(
-                f"a linear world got noise_std {self.noise_std} and prior_std {self.prior_std}, "
-                f"expected positive numbers"
+                f"a linear world got noise_std {self.noise_std} and prior_std {self.prior_std}, expected positive numbers"
             )
 
     def generator(self, code: Code) -> Image:

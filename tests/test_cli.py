@@ -42,10 +42,7 @@ def test_the_same_seed_writes_the_same_bytes(folder: Path) -> None:
     for name in ("a.png", "b.png"):
         assert cli.main(["sample", "tiny", "--class", "0", "--count", "2", "--steps", "3", "--out", name]) == 0
     assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
-    assert (
-        cli.main(["sample", "tiny", "--class", "0", "--count", "2", "--steps", "3", "--seed", "9", "--out", "c.png"])
-        == 0
-    )
+    assert cli.main(["sample", "tiny", "--class", "0", "--count", "2", "--steps", "3", "--seed", "9", "--out", "c.png"]) == 0
     assert (folder / "a.png").read_bytes() != (folder / "c.png").read_bytes()
 
 

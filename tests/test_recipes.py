@@ -20,8 +20,14 @@ def test_a_class_is_found_by_name_part_of_a_name_or_number(wanted: str | int, in
 
 @pytest.mark.parametrize(
     ("wanted", "said"),
-    [("churhc", "the bundle has 0 tench"), ("tensh", "did you mean 'tench'"), ("g", "write more"), ("9", "out of range"), ("", "no class")],
-)  # fmt: skip
+    [
+        ("churhc", "the bundle has 0 tench"),
+        ("tensh", "did you mean 'tench'"),
+        ("g", "write more"),
+        ("9", "out of range"),
+        ("", "no class"),
+    ],
+)
 def test_a_class_that_is_not_there_says_what_is(wanted: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         recipes.class_index(NAMES, wanted)

@@ -55,9 +55,7 @@ def test_its_denoiser_brings_noisy_codes_closer(bundle: ppgn.Bundle) -> None:
 @pytest.mark.slow
 def test_sixteen_chains_of_two_hundred_steps_take_ninety_seconds_and_two_gigabytes_at_most(tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "sample_cost.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--json"], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    done = subprocess.run([sys.executable, str(script), "--json"], capture_output=True, text=True, check=True, cwd=tmp_path)
     told = json.loads(done.stdout)
     assert told["seconds"] < 90
     assert told["peak_gigabytes"] < 2

@@ -62,9 +62,7 @@ class ProjectionDiscriminator(nn.Module):
         """Scores `[picture, view]`: pixels first, then the maps."""
         code = code / self.config.code_scale
         scores = [self.pixel_head(self.pixels(2 * image - 1), code)]
-        for tower, head, feature_map in zip(
-            self.map_towers, self.map_heads, maps[-self.config.feature_maps :], strict=False
-        ):
+        for tower, head, feature_map in zip(self.map_towers, self.map_heads, maps[-self.config.feature_maps :], strict=False):
             scores.append(head(tower(unit_channels(feature_map) * feature_map.shape[1] ** 0.5), code))
         return torch.stack(scores, 1)
 
@@ -93,9 +91,7 @@ class PublishedDiscriminator(nn.Module):
             channels = width
         self.pixels = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.code = nn.Sequential(nn.Linear(code_size, 1024), nn.ReLU(), nn.Linear(1024, 512), nn.ReLU())
-        self.joint = nn.Sequential(
-            nn.Dropout(0.5), nn.Linear(channels + 512, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 1)
-        )
+        self.joint = nn.Sequential(nn.Dropout(0.5), nn.Linear(channels + 512, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 1))
 
     def forward(self, image: Tensor, maps: Sequence[Tensor], code: Tensor) -> Tensor:
         """Scores `[picture, 1]`."""

@@ -108,9 +108,7 @@ class EncoderSystem(LightningModule):
 
     def configure_optimizers(self) -> Any:
         trained = [weights for weights in self.parameters() if weights.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, lr=self.settings["learning_rate"], weight_decay=self.settings["weight_decay"]
-        )
+        optimizer = torch.optim.AdamW(trained, lr=self.settings["learning_rate"], weight_decay=self.settings["weight_decay"])
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.settings["learning_rate"], total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -141,16 +139,12 @@ def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
 
         state = models.get_model(name, weights="DEFAULT").state_dict()
     elif not Path(weights).is_file():
-        raise ValueError(
-            f"no trunk weights at {weights}: pass a state dict of torchvision's {name}, or leave it out to download"
-        )
+        raise ValueError(f"no trunk weights at {weights}: pass a state dict of torchvision's {name}, or leave it out to download")
     else:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     wanted = trunk.state_dict()
     found = {key.removeprefix("features."): value for key, value in state.items()}
     missing = [key for key in wanted if key not in found or found[key].shape != wanted[key].shape]
     if missing:
-        raise ValueError(
-            f"{weights or name} lacks {len(missing)} tensors of {name}'s trunk, {missing[0]} first: is it {name}?"
-        )
+        raise ValueError(f"{weights or name} lacks {len(missing)} tensors of {name}'s trunk, {missing[0]} first: is it {name}?")
     trunk.load_state_dict({key: found[key] for key in wanted})

@@ -12,7 +12,7 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ppgn.networks import Fc6Encoder, ImageGenerator, ImageGeneratorConfig
+from ppgn.networks import ImageGenerator, ImageGeneratorConfig
 from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator
 from training.files import describe, freeze, read_checkpoint, read_network
 from training.losses import LossWeights, adversarial_loss, discriminator_loss, distance
@@ -72,7 +72,7 @@ class GeneratorSystem(LightningModule):
         self.network, self.adversary = network, discriminator
         self.losses, self.noise, self.optimisation = losses, noise, optimisation
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
-        self.encoder: Fc6Encoder | None = None
+        self.encoder: Any = None  # an Fc6Encoder once the data are known
         self.last_ratio = 1.0
 
     def configure_model(self) -> None:
@@ -95,11 +95,10 @@ class GeneratorSystem(LightningModule):
         self.discriminator = build_discriminator(adversary, channels, map_channels, code_size)
         self.discriminator.to(memory_format=torch.channels_last)
         self.encoder.to(memory_format=torch.channels_last)
-        self.average = freeze(AveragedModel(self.generator, use_buffers=True))
+        self.average: Any = freeze(AveragedModel(self.generator, use_buffers=True))
 
     def _code_scale(self, data: Any) -> float:
         """Standard deviation of the code's units over a sample of the training pictures."""
-        assert self.encoder is not None
         sample = torch.linspace(0, len(data.train_pictures) - 1, min(512, len(data.train_pictures))).long().tolist()
         with torch.no_grad():
             return float(self.encoder(data.train_pictures.__getitems__(sample)[0].float() / 255).std())
@@ -114,14 +113,12 @@ class GeneratorSystem(LightningModule):
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> tuple[list[Tensor], Tensor]:
         """The maps and the code of real pictures, with the Joint variant's noise on picture, pool5 and code."""
-        assert self.encoder is not None
         maps = self.encoder.maps(_noisy(pictures, self.noise.image))
         code = self.encoder.code_from_pool5(_noisy(maps[-1], self.noise.pool5))
         return maps, _noisy(code, self.noise.code)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         pictures = batch[0].contiguous(memory_format=torch.channels_last)
-        assert self.encoder is not None
         real_maps, code = self.encode(pictures)
         made = self.generator(code).contiguous(memory_format=torch.channels_last)
         made_maps = self.encoder.maps(made)
@@ -156,7 +153,6 @@ class GeneratorSystem(LightningModule):
         made_maps: list[Tensor],
         judged: Tensor,
     ) -> dict[str, Tensor]:
-        assert self.encoder is not None
         weights = self.losses
         pairs = zip(made_maps, real_maps, strict=True)
         feature = sum(distance(weights.feature_distance, a, b) for a, b in pairs)
@@ -192,7 +188,6 @@ class GeneratorSystem(LightningModule):
 
     @torch.no_grad()
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        assert self.encoder is not None
         pictures, labels = batch
         maps = self.encoder.maps(pictures)
         made = self.average(self.encoder.code_from_pool5(maps[-1])).clamp(0, 1)
@@ -223,9 +218,7 @@ class GeneratorSystem(LightningModule):
         settings = self.optimisation
         decay = settings.discriminator_weight_decay
         ours = torch.optim.Adam(self.generator.parameters(), settings.learning_rate, settings.betas)
-        theirs = torch.optim.Adam(
-            self.discriminator.parameters(), settings.learning_rate, settings.betas, weight_decay=decay
-        )
+        theirs = torch.optim.Adam(self.discriminator.parameters(), settings.learning_rate, settings.betas, weight_decay=decay)
         return ours, theirs
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

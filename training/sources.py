@@ -41,9 +41,7 @@ def read_picture(path: str) -> Image.Image:
 def folder(root: Path, split_seed: int, validation_share: float) -> Source:
     """`root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` with a fixed split by hash of the file name."""
     if not root.is_dir():
-        raise ValueError(
-            f"no folder of pictures at {root}: expected {root}/<class>/<picture> or {root}/train/<class>/<picture>"
-        )
+        raise ValueError(f"no folder of pictures at {root}: expected {root}/<class>/<picture> or {root}/train/<class>/<picture>")
     train_root = root / "train" if (root / "train").is_dir() else root
     train = _image_folder(train_root)
     names = tuple(name.replace("_", " ") for name in train.classes)
@@ -52,17 +50,13 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
             validation = _image_folder(root / name)
             if validation.classes != train.classes:
                 odd = sorted(set(validation.classes) ^ set(train.classes))
-                raise ValueError(
-                    f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}"
-                )
+                raise ValueError(f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}")
             return Source(train, validation, names)
     places = np.array([_place(path, split_seed) for path, _ in train.samples])
     held_out = (places < validation_share) | (places == places.min())  # at least one picture of a small folder
     chosen, rest = np.flatnonzero(held_out).tolist(), np.flatnonzero(~held_out).tolist()
     if not rest:
-        raise ValueError(
-            f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures"
-        )
+        raise ValueError(f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures")
     return Source(Subset(train, rest), Subset(train, chosen), names)
 
 
@@ -72,9 +66,7 @@ def _image_folder(root: Path) -> datasets.ImageFolder:
         raise ValueError(f"no class folders in {root}: put the pictures into {root}/<class>/")
     for entry in classes:
         if not any(path.suffix.lower() in IMG_EXTENSIONS for path in entry.rglob("*")):
-            raise ValueError(
-                f"no pictures in class folder {entry} (looked for {', '.join(IMG_EXTENSIONS)}): fill or delete it"
-            )
+            raise ValueError(f"no pictures in class folder {entry} (looked for {', '.join(IMG_EXTENSIONS)}): fill or delete it")
     return datasets.ImageFolder(str(root), loader=read_picture)
 
 
@@ -90,7 +82,7 @@ class _Digits(Dataset):
     def __init__(self, train: bool) -> None:
         from sklearn.datasets import load_digits  # an extra of training; nothing is downloaded
 
-        digits = load_digits()
+        digits: Any = load_digits()
         chosen = (np.arange(len(digits.target)) % 5 != 0) == train
         self.pictures = np.round(digits.images[chosen] * (255 / 16)).astype(np.uint8)
         self.labels = digits.target[chosen]
@@ -106,9 +98,7 @@ def _torchvision(make: Callable[[bool], Any], root: Path, name: str) -> Source:
     try:
         train, validation = make(True), make(False)
     except RuntimeError as fault:
-        raise ValueError(
-            f"no {name} in {root}: add --data.download true, or point --data.root at it ({fault})"
-        ) from fault
+        raise ValueError(f"no {name} in {root}: add --data.download true, or point --data.root at it ({fault})") from fault
     classes: Sequence[Any] = train.classes
     return Source(train, validation, tuple(entry if isinstance(entry, str) else entry[0] for entry in classes))
 
