@@ -122,6 +122,7 @@ def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[
         tensors[key] = stored
     file = f"{part}.safetensors"
     save_file(tensors, room / file)
+    (room / file).chmod(0o644)  # safetensors writes files that only their owner can read
     config = dataclasses.asdict(network.config)
     return {"architecture": network.architecture, "config": config, "file": file, "sha256": _sha256(room / file)}
 

@@ -27,6 +27,7 @@ SETTINGS = {
     "prior": "reconstruction, denoiser or none",
     "start": "normal (noise) or codes (like those of real pictures)",
     "gradient": "of the class: log_softmax (true) or released (target only)",
+    "temperature": "of the class softmax, above 1 asks for more",
     "prior-scale": "epsilon 1",
     "condition-scale": "epsilon 2",
     "noise-scale": "epsilon 3, a standard deviation",

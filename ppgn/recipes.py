@@ -30,6 +30,7 @@ class Settings:
     sampler: "langevin" (Eq. 11) or "released" (the shipped code: the sum normalised to a mean of step_size a unit).
     prior: "reconstruction" (joint PPGN-h, E(G(h)) - h), "denoiser" (PPGN-h, R(h) - h) or "none" (DGN-AM).
     gradient: "log_softmax" (true gradient) or "released" (target entry only).
+    temperature: of the class softmax; above 1 the chain goes on asking when the class is already likely.
     prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper.
     step_size, step_size_end: of the released sampler, changing linearly over the run.
     start: "normal" (N(0, start_std^2), clipped from below) or "codes" (drawn from the bundle's model of real codes).
@@ -40,6 +41,7 @@ class Settings:
     sampler: str = "released"
     prior: str = "reconstruction"
     gradient: str = "released"
+    temperature: float = 1.0
     prior_scale: float = 1e-5
     condition_scale: float = 1.0
     noise_scale: float = 0.0
@@ -58,6 +60,8 @@ class Settings:
         _choose("gradient", self.gradient, ("log_softmax", "released"))
         if self.steps < 1:
             raise ValueError(f"got {self.steps} steps, expected at least 1: ask for one step or more")
+        if not self.temperature > 0:
+            raise ValueError(f"got temperature {self.temperature}, expected more than 0: 1 is the softmax as it is")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +154,7 @@ def run(bundle: Bundle, condition: Condition | Sequence[int], seeds: Sequence[in
         asked: Condition = condition
     else:
         gradient = {"log_softmax": ClassLogProb, "released": ReleasedClass}[settings.gradient]
-        asked = gradient(shared.logits, list(condition))
+        asked = gradient(lambda image: shared.logits(image) / settings.temperature, list(condition))
     objective = Objective(bundle.generator, _prior(bundle, shared, settings), [Term("condition", asked)])
     sampler = _sampler(objective, settings)
     for _, evaluation in chain.run(sampler, sampler.init(_start(bundle, seeds, settings), seeds), settings.steps):

@@ -120,6 +120,9 @@ def test_every_combination_raises_the_probability_of_the_class(prior: str, sampl
         ({"speed": 3}, "unknown settings speed"),
         ({"count": 0}, "at least 1"),
         ({"batch": 0}, "at least 1"),
+        ({"temperature": 0.0}, "more than 0"),
+        ({"start": "nowhere"}, "choose normal, codes"),
+        ({"start": "codes"}, "no model of its codes"),
         ({"seed": [1, 2]}, "2 seeds for 16 chains"),
     ],
 )
