@@ -92,7 +92,7 @@ class DenoiserSystem(LightningModule):
     """
 
     def __init__(
-        self, network: CodeDenoiserConfig = CodeDenoiserConfig(), noise: float = 0.27, learning_rate: float = 1e-3
+        self, network: CodeDenoiserConfig = CodeDenoiserConfig(), noise: float = 0.5, learning_rate: float = 1e-3
     ) -> None:
         super().__init__()
         self.config, self.noise, self.learning_rate = network, noise, learning_rate
