@@ -3,8 +3,8 @@
     python benchmarks/heldout.py --judge squeezenet1_0.pth --labels imagenet1000_labels.tsv --real imagenette64/val
 
 The judge is SqueezeNet 1.0 trained on ImageNet with Caffe (BGR, 0..255 less 104, 117, 123; 227 px; its last convolution
-padded by 1), restricted to the bundle's classes. Diversity is the mean cosine distance between the judge's pooled
-features of two pictures of one class.
+padded by 1), restricted to the bundle's classes. Diversity is the mean cosine distance between the pooled features of two
+pictures of one class, once in the judge's features and once in those of the bundle's own encoder.
 """
 
 from __future__ import annotations
@@ -56,24 +56,29 @@ def judge_indices(labels: Path, class_names: Sequence[str]) -> list[int]:
     return [by_name[name.lower()] for name in class_names]
 
 
-def score(judge: Judge, pictures: Tensor, classes: Tensor) -> dict[str, Any]:
+def score(judge: Judge, encoder: Any, pictures: Tensor, classes: Tensor) -> dict[str, Any]:
     """Accuracy and within-class diversity of pictures `[picture, 3, height, width]`."""
-    outputs = [judge(batch) for batch in tqdm(pictures.split(50), "judging", leave=False)]
-    logits, features = (torch.cat(part) for part in zip(*outputs, strict=True))
+    batches = tqdm(pictures.split(50), "judging", leave=False)
+    outputs = [(*judge(batch), encoder.maps(batch)[-1].mean((2, 3))) for batch in batches]
+    logits, features, own_features = (torch.cat(part) for part in zip(*outputs, strict=True))
     right = (logits.argmax(1) == classes).float()
-    unit = nn.functional.normalize(features, dim=1)
-    distances = []
-    for index in classes.unique():
-        own = unit[classes == index]
-        cosine = own @ own.T
-        distances.append(float(1 - (cosine.sum() - len(own)) / (len(own) * (len(own) - 1))))
-    per_class = {int(index): float(right[classes == index].mean()) for index in classes.unique()}
     return {
         "pictures": len(classes),
         "accuracy": float(right.mean()),
-        "diversity": sum(distances) / len(distances),
-        "per_class": [per_class[index] for index in sorted(per_class)],
+        "diversity": diversity(features, classes),
+        "diversity_encoder": diversity(own_features, classes),
+        "per_class": [float(right[classes == index].mean()) for index in classes.unique(sorted=True)],
     }
+
+
+def diversity(features: Tensor, classes: Tensor) -> float:
+    """Mean over classes of the mean cosine distance of two different pictures of the class."""
+    unit, distances = nn.functional.normalize(features, dim=1), []
+    for index in classes.unique():
+        own = unit[classes == index]
+        cosine = own @ own.T
+        distances.append(float(1 - (cosine.sum() - cosine.trace()) / (len(own) * (len(own) - 1))))
+    return sum(distances) / len(distances)
 
 
 def real_pictures(root: Path, class_names: Sequence[str], count: int, size: int) -> tuple[Tensor, Tensor]:
@@ -113,8 +118,8 @@ def main() -> None:
     seconds = time.perf_counter() - begun
     if given.grid:
         images.save_image(samples.grid([names[index] for index in targets], given.count), given.grid)
-    made = score(judge, samples.images, torch.tensor(targets))
-    real = score(judge, *real_pictures(given.real, names, given.real_count, bundle.image_size))
+    made = score(judge, bundle.encoder, samples.images, torch.tensor(targets))
+    real = score(judge, bundle.encoder, *real_pictures(given.real, names, given.real_count, bundle.image_size))
     report(made, real, names, seconds, float(samples.log_prob.exp().mean()))
     if given.json:
         about = {
@@ -127,9 +132,11 @@ def main() -> None:
 
 def report(made: dict, real: dict, names: Sequence[str], seconds: float, own: float) -> None:
     """The table that README shows."""
-    print(f"| {'pictures':30} | number | accuracy | diversity |\n| --- | --- | --- | --- |")
+    print(f"| {'pictures':30} | number | accuracy | diversity | diversity, encoder |\n| --- | --- | --- | --- | --- |")
     for title, row in (("real, validation split", real), ("samples, default settings", made)):
-        print(f"| {title:30} | {row['pictures']:6d} | {row['accuracy']:8.3f} | {row['diversity']:9.3f} |")
+        print(
+            f"| {title:30} | {row['pictures']:6d} | {row['accuracy']:8.3f} | {row['diversity']:9.3f} | {row['diversity_encoder']:18.3f} |"
+        )
     print(f"\nsampling took {seconds:.1f} s; the condition's own probability of the class is {own:.3f} on average")
     pairs = zip(names, made["per_class"], real["per_class"], strict=True)
     print("accuracy by class (samples / real): " + ", ".join(f"{n} {a:.2f}/{b:.2f}" for n, a, b in pairs))

@@ -39,7 +39,10 @@ SETTINGS = {
 def parser() -> argparse.ArgumentParser:
     """The command line; it needs no torch, so that --help is quick."""
     top = argparse.ArgumentParser(
-        prog="ppgn", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="ppgn",
+        description="Images through a learned prior, asked for by any network you plug in.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     formatter = argparse.RawDescriptionHelpFormatter
