@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,16 +35,17 @@ class Objective:
         if len(set(names)) != len(names):
             raise ValueError(f"an objective got the term names {names}, expected each once: rename one of the terms")
 
-    def evaluate(self, code: Code) -> Evaluation:
+    def evaluate(self, code: Code, image_gradient_rule: Callable[[Image], Image] | None = None) -> Evaluation:
         """One generator pass, each condition once, one backward pass to the code `[chain, *code]` and to nothing else.
 
-        The gradient is that of the sum over chains, so it does not depend on how many chains run. The prior comes
-        last and gets the image tensor that the conditions saw, so that an encoder can reuse a pass over it. Without
-        terms no graph is built.
+        The gradient is that of the sum over chains, so it does not depend on how many chains run. image_gradient_rule
+        changes it on its way, at the image: gradient = (dG/dh)^T rule(d log_prob / d image), for DGN-AM. The prior
+        comes last and gets the image tensor that the conditions saw, so that an encoder can reuse a pass over it.
+        Without terms no graph is built.
 
         Raises ValueError when the code is not floating-point `[chain, ...]`, when generator or condition is not
-        differentiable, when a condition does not return one log-probability per chain, and when the prior's direction
-        has another shape.
+        differentiable, when a condition does not return one log-probability per chain, and when the rule's result or
+        the prior's direction has another shape.
         """
         _check_code(code)
         with torch.inference_mode(False), torch.set_grad_enabled(bool(self.terms)):
@@ -53,7 +54,7 @@ class Objective:
             log_probs = {term.name: _log_prob(term, image) for term in self.terms}
             weighted = [term.weight * log_probs[term.name] for term in self.terms]
             total = sum(weighted, start=leaf.new_zeros(len(leaf)))
-            gradient = torch.autograd.grad(total.sum(), leaf)[0] if self.terms else torch.zeros_like(leaf)
+            gradient = _gradient(total, image, leaf, image_gradient_rule) if self.terms else torch.zeros_like(leaf)
             with torch.no_grad():
                 direction = self._direction(leaf.detach(), image)
         detached = {name: value.detach() for name, value in log_probs.items()}
@@ -76,6 +77,18 @@ class Objective:
                 f"return one direction per chain"
             )
         return direction.detach().to(code.dtype)
+
+
+def _gradient(total: LogProb, image: Image, leaf: Code, rule: Callable[[Image], Image] | None) -> Code:
+    if rule is None:
+        return torch.autograd.grad(total.sum(), leaf)[0]
+    at_image = rule(torch.autograd.grad(total.sum(), image)[0])
+    if at_image.shape != image.shape:
+        raise ValueError(
+            f"the image_gradient_rule returned shape {tuple(at_image.shape)}, expected the image's {tuple(image.shape)}: "
+            f"return one gradient per pixel"
+        )
+    return torch.autograd.grad(image, leaf, at_image)[0]
 
 
 def _check_code(code: Code) -> None:

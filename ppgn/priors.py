@@ -46,6 +46,58 @@ class Gaussian:
         return per_unit.reshape(len(code), -1).sum(1)
 
 
+class Decay:
+    """direction = (factor - 1) * code: with prior_scale 1 and nothing else, h' = factor * h at every step.
+
+    The L2 decay of the released DGN-AM code, -0.01 * code; there it comes after the clip, as in `samplers.Ascent`. It is
+    the Gaussian prior around 0 with prior_scale 1 - factor. Raises ValueError unless 0 < factor <= 1.
+    """
+
+    def __init__(self, factor: float = 0.99) -> None:
+        if not 0 < factor <= 1:
+            raise ValueError(f"a decay prior got factor {factor}, expected it in (0, 1]: pass 0.99 as released, or 1 for none")
+        self.factor = factor
+
+    def __call__(self, code: Code, image: Image) -> Code:
+        return (self.factor - 1) * code
+
+
+class Bounds:
+    """direction = clip(code, low, high) - code, each unit by itself: 0 inside, with prior_scale 1 back to the bound outside.
+
+    low and high: code units, floats or tensors that broadcast to `[chain, *code]`; the default [0, 30] is that of the
+    released PPGN code. A sampler clips after its update when it gets `code_range=bounds.code_range`. Raises ValueError
+    when a low exceeds its high.
+    """
+
+    def __init__(self, low: float | Tensor = 0.0, high: float | Tensor = 30.0) -> None:
+        if not bool(torch.all(torch.as_tensor(low) <= torch.as_tensor(high))):
+            raise ValueError(f"bounds got low {low} and high {high}, expected low <= high: swap the two")
+        self.low = low
+        self.high = high
+
+    @classmethod
+    def from_statistics(cls, mean: float | Tensor, std: float | Tensor, spread: float = 3.0) -> Bounds:
+        """[0, mean + spread * std], mean and std of each unit over real pictures: the bounds of DGN-AM (Nguyen et al. 2016).
+
+        Raises ValueError where that is negative.
+        """
+        return cls(0.0, mean + spread * std)
+
+    @property
+    def code_range(self) -> tuple[float | Tensor, float | Tensor]:
+        """(low, high), as samplers take it."""
+        return self.low, self.high
+
+    def clip(self, code: Code) -> Code:
+        """The code `[chain, *code]` inside the bounds."""
+        low, high = (torch.as_tensor(bound, dtype=code.dtype, device=code.device) for bound in self.code_range)
+        return torch.clamp(code, low, high)
+
+    def __call__(self, code: Code, image: Image) -> Code:
+        return self.clip(code) - code
+
+
 class Denoiser:
     """direction = R(code) - code, R a denoising auto-encoder on codes: about sigma^2 * score (Alain & Bengio 2014).
 

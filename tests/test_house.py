@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    "types", "seeds", "images", "networks", "probe", "priors", "conditions", "objective", "samplers", "chain", "starts",
+    "types", "seeds", "images", "video", "networks", "probe", "priors", "conditions", "objective", "samplers", "chain", "starts",
     "bundle", "recipes", "toy", "checks", "cli",
 ]  # fmt: skip
 

@@ -24,8 +24,7 @@ class ClassLogProb:
         self.target = _check_target(target)
 
     def __call__(self, image: Image) -> LogProb:
-        logits = _logits(self.network, image)
-        return _at_target(logits.log_softmax(1), self.target)
+        return at_target(_logits(self.network, image).log_softmax(1), self.target)
 
 
 class ReleasedClass:
@@ -42,11 +41,29 @@ class ReleasedClass:
         self.target = _check_target(target)
 
     def __call__(self, image: Image) -> LogProb:
-        logits = _logits(self.network, image)
-        logit = _at_target(logits, self.target)
-        log_prob = _at_target(logits.detach().log_softmax(1), self.target)
-        one_minus_p = -torch.expm1(log_prob)
-        return one_minus_p * (logit - logit.detach()) + log_prob
+        return released_log_prob(_logits(self.network, image), self.target)
+
+
+class ClassLogit:
+    """network(image)[target], the score before the softmax: a log-probability up to a constant, with no other class in it.
+
+    What DGN-AM (Nguyen et al. 2016) climbs. Arguments, shapes and errors as ClassLogProb.
+    """
+
+    def __init__(self, network: Callable[[Tensor], Tensor], target: int | Sequence[int]) -> None:
+        self.network = network
+        self.target = _check_target(target)
+
+    def __call__(self, image: Image) -> LogProb:
+        return at_target(_logits(self.network, image), self.target)
+
+
+def released_log_prob(scores: Tensor, target: int | tuple[int, ...], who: str = "a class condition") -> LogProb:
+    """log softmax(scores `[chain, class]`)[target] with the gradient of ReleasedClass: `[chain]`."""
+    score = at_target(scores, target, who)
+    log_prob = at_target(scores.detach().log_softmax(1), target, who)
+    one_minus_p = -torch.expm1(log_prob)
+    return one_minus_p * (score - score.detach()) + log_prob
 
 
 def _check_target(target: int | Sequence[int]) -> int | tuple[int, ...]:
@@ -68,19 +85,18 @@ def _logits(network: Callable[[Tensor], Tensor], image: Image) -> Tensor:
     return logits
 
 
-def _at_target(values: Tensor, target: int | tuple[int, ...]) -> Tensor:
-    """values `[chain, class]` at each chain's target: `[chain]`."""
+def at_target(values: Tensor, target: int | tuple[int, ...], who: str = "a class condition") -> Tensor:
+    """values `[chain, class]` at each chain's target: `[chain]`. Raises ValueError, in the name of `who`, if it has none."""
     chains, classes = values.shape
     targets = target if isinstance(target, tuple) else (target,) * chains
     if len(targets) != chains:
         raise ValueError(
-            f"a class condition got {len(targets)} targets for {chains} chains, expected one per chain: "
-            f"pass a list of {chains}, or one int for all"
+            f"{who} got {len(targets)} targets for {chains} chains, expected one per chain: "
+            f"pass as many targets as chains, or one for all"
         )
     outside = [one for one in targets if not 0 <= one < classes]
     if outside:
         raise ValueError(
-            f"a class condition got the target {outside[0]}, expected 0 to {classes - 1}: "
-            f"choose one of the network's {classes} classes"
+            f"{who} got the target {outside[0]}, expected 0 to {classes - 1}: choose one of the {classes} that there are"
         )
     return values.gather(1, torch.tensor(targets, device=values.device)[:, None])[:, 0]

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ppgn.objective import Objective
 from ppgn.samplers.langevin import CodeRange, Scale, check_range, clip, noise_for, scale_at, update
-from ppgn.seeds import check_seeds
+from ppgn.seeds import check_seeds, normal, uniform
 from ppgn.types import ChainState, Code, Evaluation
+
+RESET_CODE = 2
+"""The stream of the codes that resets draw; `seeds.NOISE` is 0 and `seeds.START` 1."""
+RESET_PRIOR_SCALE = 3
+"""The stream of the prior scales that resets draw."""
+RESET_PRIOR_SCALES = (1e-6, 1e-2)
+"""The range of those scales in the released code."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,13 @@ class ReleasedLangevin:
     The mean is taken over the units of each chain, so mean|h' - h| is step_size before the clip and the three scales
     set only ratios. A chain whose d is 0 has no direction to normalise and gets no update. Scales and step_size: a
     float or a function of the step. The defaults are those of the released class example, the range that of
-    CaffeNet's fc6. Raises ValueError when the range's low exceeds its high.
+    CaffeNet's fc6.
+
+    reset_every: k > 0 starts each chain afresh after the updates of steps k, 2k, 3k, ... (counted from 0, so k + 1 updates
+    come before the first): h' ~ N(0, 1), not clipped, and from then on e1 ~ U(1e-6, 1e-2), carried as "prior_scale"
+    `[chain]`. Both are functions of (seed, step). 0 never resets; the released unit examples use 100.
+
+    Raises ValueError when the range's low exceeds its high, and when reset_every is no whole number of at least 0.
     """
 
     objective: Objective
@@ -29,9 +43,14 @@ class ReleasedLangevin:
     noise_scale: Scale = 1e-17
     step_size: Scale = 1.0
     code_range: CodeRange | None = (0.0, 30.0)
+    reset_every: int = 0
 
     def __post_init__(self) -> None:
         check_range(self.code_range)
+        if isinstance(self.reset_every, bool) or not isinstance(self.reset_every, int) or self.reset_every < 0:
+            raise ValueError(
+                f"a sampler got reset_every {self.reset_every!r}, expected a whole number of at least 0: pass 0 for no resets"
+            )
 
     def init(self, code: Code, seeds: Sequence[int]) -> ChainState:
         """The state before the first step: code `[chain, *code]`, not clipped, one seed per chain (else ValueError)."""
@@ -40,14 +59,32 @@ class ReleasedLangevin:
     def step(self, state: ChainState) -> tuple[ChainState, Evaluation]:
         """The state after the update, and the evaluation of the code before it."""
         evaluation = self.objective.evaluate(state.code)
-        scales = [scale_at(scale, state.step) for scale in (self.prior_scale, self.condition_scale, self.noise_scale)]
-        noise = noise_for(state, scales[2])
-        total = update(torch.zeros_like(state.code), evaluation.direction, evaluation.gradient, noise, *scales)
-        code = state.code + scale_at(self.step_size, state.step) * _normalise(total)
-        return ChainState(clip(code, self.code_range), state.seeds, state.step + 1), evaluation
+        scales = [scale_at(scale, state.step) for scale in (self.condition_scale, self.noise_scale)]
+        noise = noise_for(state, scales[1])
+        direction = self._prior_scale(state) * evaluation.direction  # scaled here, as resets give each chain its own e1
+        total = update(torch.zeros_like(state.code), direction, evaluation.gradient, noise, 1.0, *scales)
+        code = clip(state.code + scale_at(self.step_size, state.step) * unit_mean(total), self.code_range)
+        after = ChainState(code, state.seeds, state.step + 1, state.carry)
+        resets = self.reset_every > 0 and state.step > 0 and state.step % self.reset_every == 0
+        return (_reset(after, state.step) if resets else after), evaluation
+
+    def _prior_scale(self, state: ChainState) -> float | Tensor:
+        """e1 of this step: that of the last reset, `[chain, 1, ...]`, or the sampler's own before the first."""
+        if "prior_scale" not in state.carry:
+            return scale_at(self.prior_scale, state.step)
+        return state.carry["prior_scale"].to(state.code).reshape(-1, *[1] * (state.code.ndim - 1))
 
 
-def _normalise(total: Code) -> Code:
-    """total / mean|total|, the mean over each chain's units: `[chain, *code]`; zeros stay zeros."""
-    mean = total.abs().reshape(len(total), -1).mean(1).reshape(-1, *[1] * (total.ndim - 1))
-    return total / mean.clamp_min(torch.finfo(total.dtype).tiny)
+def unit_mean(direction: Tensor) -> Tensor:
+    """direction / mean|direction|, the mean over all but the first axis: `[chain, ...]`; zeros stay zeros."""
+    mean = direction.abs().reshape(len(direction), -1).mean(1).reshape(-1, *[1] * (direction.ndim - 1))
+    return direction / mean.clamp_min(torch.finfo(direction.dtype).tiny)
+
+
+def _reset(after: ChainState, step: int) -> ChainState:
+    """The state after `step` with code N(0, 1) and prior scale U(1e-6, 1e-2), drawn from (seed, step)."""
+    dtype, device = after.code.dtype, after.code.device
+    code = normal(after.seeds, step, after.code.shape[1:], stream=RESET_CODE, dtype=dtype, device=device)
+    low, high = RESET_PRIOR_SCALES
+    drawn = uniform(after.seeds, step, (), stream=RESET_PRIOR_SCALE, dtype=dtype, device=device)
+    return ChainState(code, after.seeds, after.step, {**after.carry, "prior_scale": low + (high - low) * drawn})

@@ -1,0 +1,106 @@
+"""Conditions made of conditions. Each calls its parts once, and changes none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ppgn.images import resize
+from ppgn.types import Condition, Image, LogProb
+
+
+class And:
+    """sum of weight * condition(image): log p of all of them, where they are independent given the image. `[chain]`.
+
+    weights: one per condition, by default 1. Raises ValueError without conditions or for another number of weights.
+    """
+
+    def __init__(self, *conditions: Condition, weights: Sequence[float] | None = None) -> None:
+        self.conditions = _check_parts("And", conditions)
+        self.weights = (1.0,) * len(conditions) if weights is None else tuple(weights)
+        if len(self.weights) != len(conditions):
+            raise ValueError(
+                f"And got {len(self.weights)} weights for {len(conditions)} conditions, expected one each: pass as many, or none"
+            )
+
+    def __call__(self, image: Image) -> LogProb:
+        first, *rest = (weight * condition(image) for weight, condition in zip(self.weights, self.conditions, strict=True))
+        return sum(rest, start=first)
+
+
+class Or:
+    """log sum exp of condition(image): log p of any of them, where they exclude each other (classes, say). `[chain]`."""
+
+    def __init__(self, *conditions: Condition) -> None:
+        self.conditions = _check_parts("Or", conditions)
+
+    def __call__(self, image: Image) -> LogProb:
+        return torch.logsumexp(torch.stack([condition(image) for condition in self.conditions]), 0)
+
+
+class Not:
+    """log(1 - exp(condition(image))): the condition does not hold. `[chain]`.
+
+    1 - p is kept from below at the type's precision, with the gradient that it has there. Raises ValueError for a value
+    above 0, which is no log-probability: of an activation take Weighted(condition, -1).
+    """
+
+    def __init__(self, condition: Condition) -> None:
+        self.condition = condition
+
+    def __call__(self, image: Image) -> LogProb:
+        log_prob = self.condition(image)
+        precision = torch.finfo(log_prob.dtype).eps
+        if bool((log_prob > 16 * precision).any()):  # more than the rounding of a sum over classes
+            raise ValueError(
+                f"Not got the value {float(log_prob.detach().max()):.3g}, expected a log-probability of at most 0: "
+                f"use Weighted(condition, -1) for an activation, a logit or a score"
+            )
+        below = log_prob - (log_prob - log_prob.clamp(max=-precision)).detach()
+        likely = below > -0.6931471805599453  # log 2: each of the two forms loses digits on the other side
+        # The unused form gets a harmless input, because NaN * 0 in its gradient would be NaN.
+        by_expm1 = torch.log(-torch.expm1(torch.where(likely, below, -0.5)))
+        return torch.where(likely, by_expm1, torch.log1p(-torch.exp(torch.where(likely, -1.0, below))))
+
+
+class Weighted:
+    """weight * condition(image): a likelihood at temperature 1 / weight, avoided where the weight is negative. `[chain]`."""
+
+    def __init__(self, condition: Condition, weight: float) -> None:
+        self.condition = condition
+        self.weight = weight
+
+    def __call__(self, image: Image) -> LogProb:
+        return self.weight * self.condition(image)
+
+
+class Region:
+    """condition(part of the image): rows top to top + height, columns left to left + width, in pixels. `[chain]`.
+
+    size: resize the part to it first (height, width), for a network that takes one size only. Raises ValueError when
+    the part is empty or not inside the image.
+    """
+
+    def __init__(
+        self, condition: Condition, top: int, left: int, height: int, width: int, size: int | tuple[int, int] | None = None
+    ) -> None:
+        self.condition = condition
+        self.box = (top, left, height, width)
+        self.size = size
+
+    def __call__(self, image: Image) -> LogProb:
+        top, left, height, width = self.box
+        if min(top, left) < 0 or min(height, width) < 1 or top + height > image.shape[-2] or left + width > image.shape[-1]:
+            raise ValueError(
+                f"a region got (top, left, height, width) = {self.box}, expected a part of an image of "
+                f"{tuple(image.shape[-2:])}: choose a smaller one"
+            )
+        part = image[..., top : top + height, left : left + width]
+        return self.condition(part if self.size is None else resize(part, self.size))
+
+
+def _check_parts(who: str, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    if not conditions or not all(callable(condition) for condition in conditions):
+        raise ValueError(f"{who} got {len(conditions)} conditions, expected callables, at least one: pass {who}(first, second)")
+    return conditions
