@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ppgn import images
 
@@ -257,11 +258,88 @@ class RectifiedGaussian(nn.Module):
         return torch.relu(self.mean + noise @ self.factor.T)
 
 
+@dataclass(frozen=True)
+class PixelDenoiserConfig:
+    """`blocks` residual blocks of two 3x3 convolutions on `patch` x `patch` pixels at a time; 2 pixels cost a quarter of 1."""
+
+    channels: int = 3
+    width: int = 64
+    blocks: int = 4
+    patch: int = 2
+
+
+class PixelDenoiser(nn.Module):
+    """R_x(image) = image + network(image): the denoising auto-encoder on pixels that gives PPGN-x its prior (PPGN 3.1).
+
+    Patches become channels and back, as in FFDNet (Zhang et al. 2018). The last layer starts at zero: untrained, R_x is
+    the identity. No BatchNorm, so a chain is the same alone and in a batch.
+    """
+
+    architecture = "pixel_denoiser"
+
+    def __init__(self, config: PixelDenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        patch_channels = config.channels * config.patch**2
+        self.first = nn.Conv2d(patch_channels, config.width, 3, padding=1)
+        self.blocks = nn.ModuleList(self._block() for _ in range(config.blocks))
+        self.last = nn.Conv2d(config.width, patch_channels, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # pyright: ignore[reportArgumentType] - a Conv2d has one unless told otherwise
+
+    def _block(self) -> nn.Sequential:
+        width = self.config.width
+        convolutions = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        return nn.Sequential(*(layer for convolution in convolutions for layer in (nn.ReLU(), convolution)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Denoised pixels `[chain, channel, height, width]`, not clipped; ValueError for a size that `patch` does not divide."""
+        patch = self.config.patch
+        if image.shape[-2] % patch or image.shape[-1] % patch:
+            raise ValueError(
+                f"the pixel denoiser got a picture of {image.shape[-2]}x{image.shape[-1]} pixels, expected multiples of {patch}: "
+                f"resize or crop it"
+            )
+        features = self.first(functional.pixel_unshuffle(2 * image - 1, patch))
+        for block in self.blocks:
+            features = features + block(features)
+        return image + functional.pixel_shuffle(self.last(torch.relu(features)), patch)
+
+
+@dataclass(frozen=True)
+class IdentityGeneratorConfig:
+    channels: int = 3
+    size: int = 64
+
+
+class IdentityGenerator(nn.Module):
+    """G(code) = code: pixels are a generator too, so PPGN-x runs in the same loop as all others. It has no weights."""
+
+    architecture = "identity_generator"
+
+    def __init__(self, config: IdentityGeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, code: Tensor) -> Tensor:
+        """The image `[chain, channel, size, size]` that the code is; ValueError for another shape. It does not clip: pixels
+        stay in [0, 1] by the sampler's code_range (0, 1)."""
+        shape = (self.config.channels, self.config.size, self.config.size)
+        if code.shape[1:] != shape:
+            raise ValueError(
+                f"the identity generator got a code of shape {tuple(code.shape)}, expected {('chain', *shape)}: "
+                f"start from pixels of that size"
+            )
+        return code
+
+
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
     Fc6Encoder.architecture: (Fc6Encoder, Fc6EncoderConfig),
     ImageGenerator.architecture: (ImageGenerator, ImageGeneratorConfig),
     CodeDenoiser.architecture: (CodeDenoiser, CodeDenoiserConfig),
     RectifiedGaussian.architecture: (RectifiedGaussian, RectifiedGaussianConfig),
+    PixelDenoiser.architecture: (PixelDenoiser, PixelDenoiserConfig),
+    IdentityGenerator.architecture: (IdentityGenerator, IdentityGeneratorConfig),
 }
 
 

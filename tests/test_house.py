@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    "types", "seeds", "images", "video", "networks", "probe", "priors", "conditions", "objective", "samplers", "chain", "starts",
-    "bundle", "recipes", "toy", "checks", "cli",
+    "types", "seeds", "images", "masks", "video", "networks", "probe", "priors", "conditions", "objective", "samplers", "chain",
+    "starts", "facets", "bundle", "recipes", "toy", "checks", "cli",
 ]  # fmt: skip
 
 

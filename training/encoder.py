@@ -71,6 +71,7 @@ class EncoderSystem(LightningModule):
             widths=tuple(chosen["widths"]),
         )
         self.network = build_encoder(config, chosen["trunk_weights"])
+        self.train()  # Lightning leaves modes as they are; a frozen trunk must not start in training mode
 
     def train(self, mode: bool = True) -> EncoderSystem:
         super().train(mode)

@@ -90,6 +90,9 @@ class GeneratorSystem(LightningModule):
             raise ValueError(
                 f"the generator makes {config.image_size} px pictures, the data are {size} px: change stages or image_size"
             )
+        if self.adversary.kind == "projection" and size < 2 ** len(self.adversary.widths):
+            widths = len(self.adversary.widths)
+            raise ValueError(f"{widths} discriminator widths halve {size} px pictures to nothing: give fewer widths")
         self.generator = ImageGenerator(config).to(memory_format=torch.channels_last)
         adversary = dataclasses.replace(self.adversary, code_scale=scale)
         self.discriminator = build_discriminator(adversary, channels, map_channels, code_size)

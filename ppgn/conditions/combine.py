@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -58,10 +59,10 @@ class Not:
                 f"use Weighted(condition, -1) for an activation, a logit or a score"
             )
         below = log_prob - (log_prob - log_prob.clamp(max=-precision)).detach()
-        likely = below > -0.6931471805599453  # log 2: each of the two forms loses digits on the other side
-        # The unused form gets a harmless input, because NaN * 0 in its gradient would be NaN.
-        by_expm1 = torch.log(-torch.expm1(torch.where(likely, below, -0.5)))
-        return torch.where(likely, by_expm1, torch.log1p(-torch.exp(torch.where(likely, -1.0, below))))
+        likely = below > -math.log(2)  # log(-expm1) loses digits below it, log1p(-exp) above
+        # The second form gets a harmless input where it is unused, because its gradient there could be NaN even times 0.
+        unlikely = torch.log1p(-torch.exp(torch.where(likely, -1.0, below)))
+        return torch.where(likely, torch.log(-torch.expm1(below)), unlikely)
 
 
 class Weighted:

@@ -14,8 +14,8 @@ class KnownPixels:
 
     The context term of the released in-painting: its gradient with std = 1 is picture - image where known, 0 in the hole.
     picture: `[channel, height, width]`, or one per chain. known: a mask (bool, or weights in [0, 1]) `[height, width]`,
-    `[channel, height, width]` or `[chain, 1 or channel, height, width]`; 1 is known, 0 the hole. std in units of [0, 1] pixels. Raises
-    ValueError unless std > 0, for weights outside [0, 1], and when picture or mask do not fit the image.
+    `[channel, height, width]` or `[chain, 1 or channel, height, width]`; 1 is known, 0 the hole. std: in units of [0, 1]
+    pixels. Raises ValueError unless std > 0, for weights outside [0, 1], and when picture or mask do not fit the image.
     """
 
     def __init__(self, picture: Tensor, known: Tensor, std: float = 1.0) -> None:

@@ -1,0 +1,132 @@
+"""The facets of a unit: the kinds of pictures that excite it, each as a start for chains (Nguyen et al. 2016, "Multifaceted
+feature visualization", Algorithm 1)."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ppgn.seeds import check_seeds
+
+COMPONENTS = 50  # of PCA, before t-SNE, as in the paper
+NEAREST = 15  # pictures averaged, as in the paper
+PERPLEXITY = 30.0  # t-SNE's usual one; a third of the pictures when there are fewer than 90 of them
+FEWEST = 4  # pictures; t-SNE needs a perplexity of at least 1, so three neighbours
+
+
+@dataclass(frozen=True, eq=False)
+class Facets:
+    """The facets of a unit, the one with most pictures first.
+
+    starts `[facet, ...]`, the mean value of the pictures nearest each centroid; nearest, per facet the indices of those
+    pictures, nearest first; chosen `[most]`, the indices of the pictures that excite the unit most, most exciting first;
+    facet `[most]`, the facet of each chosen picture; embedding `[most, 2]`, its place in the t-SNE plane. Indices
+    count the pictures that `facets` was given; all but starts are on the CPU.
+    """
+
+    starts: Tensor
+    nearest: tuple[Tensor, ...]
+    chosen: Tensor
+    facet: Tensor
+    embedding: Tensor
+
+
+def facets(
+    activations: Tensor,
+    vectors: Tensor,
+    values: Tensor,
+    *,
+    clusters: int,
+    most: int | None = None,
+    nearest: int = NEAREST,
+    seed: int = 0,
+) -> Facets:
+    """The mean of the 15 pictures nearest each centre of the k-means clusters of t-SNE(PCA_50(vectors)), in two dimensions.
+
+    activations: `[picture]`, how much each picture excites the unit. vectors: `[picture, unit]`, what tells pictures apart
+    (a code; pixels work too: `[picture, ...]` is flattened). values: `[picture, ...]`, what is averaged: codes for a chain of
+    codes, pixels for one of pixels. clusters: how many facets. most: how many of the most exciting pictures take part, by default
+    all. nearest: how many are averaged; a cluster of fewer pictures gives all that it has, never those of another.
+    The result is a function of the arguments, seed included, and not of the order of the pictures (but for equal
+    activations) or the number of threads. Raises ValueError for wrong shapes, numbers that are not finite, fewer pictures
+    than clusters (or than 4), fewer different vectors than clusters, a bad seed, and without scikit-learn.
+    """
+    _check_tensors(activations, vectors, values)
+    (seed,) = check_seeds([seed])
+    most = len(activations) if most is None else most
+    _check_numbers(len(activations), most, clusters, nearest)
+    chosen = activations.detach().argsort(descending=True, stable=True)[:most].cpu()
+    vectors = vectors.detach().flatten(1)[chosen.to(vectors.device)].cpu()
+    _check_different(vectors, clusters)
+    embedding, label, centre = _cluster(vectors, clusters, seed)
+    distance = (embedding - centre[label]).norm(dim=1)
+    order = label.bincount(minlength=clusters).argsort(descending=True, stable=True)
+    members = [(label == cluster).nonzero()[:, 0] for cluster in order]
+    close = tuple(chosen[member[distance[member].argsort(stable=True)[:nearest]]] for member in members)
+    starts = torch.stack([values.detach()[index.to(values.device)].mean(0) for index in close])
+    return Facets(starts, close, chosen, order.argsort()[label], embedding)
+
+
+def _cluster(vectors: Tensor, clusters: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Places in the plane `[picture, 2]`, the cluster of each picture `[picture]` and the clusters' centres `[cluster, 2]`."""
+    decomposition, manifold, cluster, threads = (
+        _scikit(name) for name in ("sklearn.decomposition", "sklearn.manifold", "sklearn.cluster", "threadpoolctl")
+    )
+    random = np.random.RandomState(np.random.PCG64(seed))  # takes any seed, unlike an int
+    perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
+    # Several threads add in an order of their own, and t-SNE amplifies the rounding.
+    with threads.threadpool_limits(limits=1):
+        components = min(COMPONENTS, *vectors.shape)
+        reduced = decomposition.PCA(components, random_state=random).fit_transform(vectors.double().numpy())
+        embedding = manifold.TSNE(2, perplexity=perplexity, init="pca", random_state=random).fit_transform(reduced)
+        found = cluster.KMeans(clusters, n_init=10, random_state=random).fit(embedding)
+    return torch.from_numpy(embedding), torch.from_numpy(found.labels_).long(), torch.from_numpy(found.cluster_centers_)
+
+
+def _scikit(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as fault:
+        raise ValueError("facets need scikit-learn, which is not installed: `pip install ppgn[train]`") from fault
+
+
+def _check_tensors(activations: Tensor, vectors: Tensor, values: Tensor) -> None:
+    if activations.ndim != 1 or vectors.ndim < 2 or values.ndim < 2 or not len(activations) == len(vectors) == len(values):
+        raise ValueError(
+            f"facets got activations {tuple(activations.shape)}, vectors {tuple(vectors.shape)} and values "
+            f"{tuple(values.shape)}, expected [picture], [picture, unit] and [picture, ...] of the same pictures: pass one row "
+            f"of each per picture"
+        )
+    for name, tensor in (("activations", activations), ("vectors", vectors), ("values", values)):
+        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            raise ValueError(
+                f"facets got {name} of type {tensor.dtype} that are not all finite floating-point numbers, expected these: "
+                f"convert them with .float() and leave out the pictures with NaN or infinity"
+            )
+    if vectors[0].numel() < 2:
+        raise ValueError(f"facets got vectors {tuple(vectors.shape)}, expected two units or more: t-SNE lays out a plane")
+
+
+def _check_numbers(pictures: int, most: int, clusters: int, nearest: int) -> None:
+    if clusters < 1 or nearest < 1:
+        raise ValueError(f"facets got clusters={clusters} and nearest={nearest}, expected both at least 1: pass such numbers")
+    if not max(clusters, FEWEST) <= most <= pictures:
+        raise ValueError(
+            f"facets got {pictures} pictures and most={most} for {clusters} clusters, expected most from "
+            f"{max(clusters, FEWEST)} (one per cluster, and {FEWEST} for t-SNE) to the number of pictures: give more pictures or "
+            f"ask for fewer clusters"
+        )
+
+
+def _check_different(vectors: Tensor, clusters: int) -> None:
+    different = len(vectors.unique(dim=0))
+    if different < max(clusters, 2):
+        raise ValueError(
+            f"facets got {different} different vectors among {len(vectors)} pictures, expected at least {max(clusters, 2)} for "
+            f"{clusters} clusters: leave out copies or ask for fewer clusters"
+        )

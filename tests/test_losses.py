@@ -1,0 +1,78 @@
+"""Losses against independent formulas; augmentation treats real and made alike."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator
+from training.losses import adversarial_loss, discriminator_loss, distance
+
+A = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+B = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def test_half_square_sum_is_caffes_euclidean_loss() -> None:
+    expected = ((A.numpy() - B.numpy()) ** 2).sum() / (2 * 3)
+    assert float(distance("half_square_sum", A, B)) == pytest.approx(expected)
+
+
+def test_l1_mean_is_torchs_l1_loss() -> None:
+    assert float(distance("l1_mean", A, B)) == pytest.approx(float(nn.L1Loss()(A, B)))
+
+
+def test_unit_channel_square_ignores_the_scale_of_each_place_and_is_two_minus_two_cosines() -> None:
+    a, b = A.float(), B.float()
+    expected = (2 - 2 * torch.cosine_similarity(a, b, dim=1)).mean()
+    assert float(distance("unit_channel_square", a, b)) == pytest.approx(float(expected), rel=1e-5)
+    scaled = a * torch.rand(3, 1, 4, 4).add(0.1)
+    assert float(distance("unit_channel_square", a, scaled)) == pytest.approx(0, abs=1e-6)
+
+
+def test_cross_entropy_is_the_two_way_softmax_of_the_published_discriminator() -> None:
+    real, made = torch.randn(6), torch.randn(6)
+    as_two_logits = torch.stack([torch.zeros(12), torch.cat([real, made])], 1)
+    wanted = torch.tensor([1] * 6 + [0] * 6)
+    expected = 2 * nn.CrossEntropyLoss()(as_two_logits, wanted)
+    assert float(discriminator_loss("cross_entropy", real, made)) == pytest.approx(float(expected), rel=1e-5)
+    fooled = nn.CrossEntropyLoss()(as_two_logits[6:], torch.ones(6, dtype=torch.long))
+    assert float(adversarial_loss("cross_entropy", made)) == pytest.approx(float(fooled), rel=1e-5)
+
+
+def test_the_hinge_stops_at_a_margin_of_one() -> None:
+    real, made = np.array([2.0, 0.5]), np.array([-3.0, 0.5])
+    expected = np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + made).mean()
+    assert float(discriminator_loss("hinge", torch.tensor(real), torch.tensor(made))) == pytest.approx(expected)
+    assert float(adversarial_loss("hinge", torch.tensor(made))) == pytest.approx(-made.mean())
+
+
+def test_augmentation_does_the_same_to_both_batches_and_differs_between_pictures() -> None:
+    pictures = torch.rand(4, 3, 16, 16)[:1].repeat(4, 1, 1, 1)
+    first, second = augment_alike(pictures, pictures.clone())
+    assert torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+
+
+def test_augmentation_lets_the_gradient_through() -> None:
+    made = torch.rand(2, 3, 16, 16, requires_grad=True)
+    _, seen = augment_alike(torch.rand(2, 3, 16, 16), made)
+    (gradient,) = torch.autograd.grad(seen.sum(), made)
+    assert float(gradient.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("config", [DiscriminatorConfig(widths=(8, 8), feature_width=8), DiscriminatorConfig(kind="published")])
+def test_a_discriminator_sees_image_and_code(config: DiscriminatorConfig) -> None:
+    torch.manual_seed(0)
+    network = build_discriminator(config, 3, [4, 6], 12).eval()
+    image, maps, code = torch.rand(2, 3, 32, 32), [torch.rand(2, 4, 8, 8), torch.rand(2, 6, 4, 4)], torch.rand(2, 12)
+    scores = network(image, maps, code)
+    assert scores.shape[0] == 2
+    assert not torch.equal(scores, network(image, maps, code.flip(0)))
+    assert not torch.equal(scores, network(image.flip(0), maps, code))
+
+
+def test_the_published_discriminator_has_the_published_layers() -> None:
+    network = build_discriminator(DiscriminatorConfig(kind="published"), 3, [], 4096)
+    shapes = [tuple(weights.shape) for name, weights in network.named_parameters() if name.endswith("weight")]
+    assert shapes[:5] == [(32, 3, 7, 7), (64, 32, 5, 5), (128, 64, 3, 3), (256, 128, 3, 3), (256, 256, 3, 3)]
+    assert shapes[5:] == [(1024, 4096), (512, 1024), (512, 768), (1, 512)]
