@@ -1,5 +1,7 @@
-"""The facets of a unit: the kinds of pictures that excite it, each as a start for chains (Nguyen et al. 2016, "Multifaceted
-feature visualization", Algorithm 1)."""
+"""The facets of a unit: the kinds of pictures that excite it, each as a start for chains.
+
+As in Nguyen et al. 2016, "Multifaceted feature visualization".
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,7 @@ def _cluster(vectors: Tensor, clusters: int, seed: int) -> tuple[Tensor, Tensor,
     )
     random = np.random.RandomState(np.random.PCG64(seed))  # takes any seed, unlike an int
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    # Several threads add in an order of their own, and t-SNE amplifies the rounding.
+    # Several threads may add in another order, which t-SNE amplifies; and they wait for each other on a busy machine.
     with threads.threadpool_limits(limits=1):
         components = min(COMPONENTS, *vectors.shape)
         reduced = decomposition.PCA(components, random_state=random).fit_transform(vectors.double().numpy())

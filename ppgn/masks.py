@@ -58,7 +58,7 @@ def random_mask(hole: int | tuple[int, int], size: int | tuple[int, int], seed: 
 def file_mask(path: str | Path, size: int | tuple[int, int]) -> Tensor:
     """A mask `[1, height, width]` (float32) drawn as a picture file: white (or transparent) is the hole, black is known.
 
-    Greys are rounded to the nearer of the two, 0.5 to white. size: that of the picture to fill, (height, width) or the side
+    Greys are rounded to the nearer of the two. size: that of the picture to fill, (height, width) or the side
     of a square. Raises ValueError as `images.load_image` does, for a file of another size, and for one without a hole.
     """
     height, width = _size(size)

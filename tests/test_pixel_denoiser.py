@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning import Trainer
 from torch import Tensor
+from torch.nn import functional
 
 from ppgn import networks
 from ppgn.chain import run
@@ -51,6 +52,15 @@ def test_a_bias_of_the_last_layer_is_added_to_the_pixels_of_its_own_channel(patc
     added = network(image) - image
     torch.testing.assert_close(added[:, 0], torch.full_like(added[:, 0], 0.25))
     assert added[:, 1].abs().max() == 0
+
+
+def test_blocks_of_zeros_leave_two_convolutions_of_the_pixels_scaled_to_minus_one_to_one() -> None:
+    network, image = trained(PixelDenoiserConfig(channels=1, width=8, blocks=2, patch=1)), pictures()
+    for weights in network.blocks.parameters():
+        weights.zero_()
+    features = functional.conv2d(2 * image - 1, network.first.weight, network.first.bias, padding=1).relu()
+    expected = image + functional.conv2d(features, network.last.weight, network.last.bias, padding=1)
+    torch.testing.assert_close(network(image), expected)
 
 
 def test_the_default_denoiser_has_fewer_than_a_million_and_a_half_weights_and_no_batch_norm() -> None:

@@ -120,17 +120,38 @@ def test_facets_of_pixels_are_found_as_those_of_codes() -> None:
     assert found.starts.shape == (3, 3, 4, 4)
 
 
-def test_facets_are_a_function_of_their_seed_whatever_the_order_and_the_threads(found: Facets) -> None:
-    from threadpoolctl import threadpool_limits
-
+def test_facets_do_not_depend_on_the_order_of_the_pictures(found: Facets) -> None:
     activations, vectors, blob = blobs()
     order = torch.randperm(len(blob), generator=torch.Generator().manual_seed(1))
-    with threadpool_limits(limits=3):
-        again = facets(activations[order], vectors[order], torch.eye(3)[blob][order], clusters=3)
+    again = facets(activations[order], vectors[order], torch.eye(3)[blob][order], clusters=3)
     assert torch.equal(again.embedding, found.embedding)
     assert all(torch.equal(order[one], other) for one, other in zip(again.nearest, found.nearest, strict=True))
-    other = facets(activations, torch.randn_like(vectors), vectors, clusters=5, seed=2**63)
-    assert not torch.equal(other.embedding, found.embedding)
+
+
+def test_facets_are_a_function_of_their_seed_and_every_bit_of_it_counts() -> None:
+    noise = torch.rand(60, 4, generator=torch.Generator().manual_seed(0))
+    first, again, other, high = (facets(noise[:, 0], noise, noise, clusters=9, seed=seed) for seed in (0, 0, 1, 2**32))
+    assert torch.equal(first.starts, again.starts) and torch.equal(first.facet, again.facet)
+    assert not torch.equal(first.facet, other.facet)
+    assert not torch.equal(first.facet, high.facet)
+
+
+def test_facets_are_computed_by_one_thread_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sklearn.manifold
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    threads: set[int] = set()
+
+    class Watched(sklearn.manifold.TSNE):
+        def fit_transform(self, X: Any, y: None = None) -> Any:  # noqa: N803
+            threads.update(pool["num_threads"] for pool in threadpool_info())
+            return super().fit_transform(X, y)
+
+    monkeypatch.setattr(sklearn.manifold, "TSNE", Watched)
+    noise = torch.rand(6, 4)
+    with threadpool_limits(limits=2):
+        facets(noise[:, 0], noise, noise, clusters=2)
+    assert threads == {1}
 
 
 def test_four_pictures_are_enough_for_four_facets() -> None:

@@ -107,8 +107,8 @@ def rounded(values: Tensor) -> list[float]:
 
 
 def without_paths(config: Any) -> Any:
-    """The configuration less what only means something on the machine that trained."""
+    """The configuration less what was left at nothing, and what only means something on the machine that trained."""
     private = {"root", "default_root_dir", "trunk_weights", "encoder", "ckpt_path", "logger", "callbacks", "plugins"}
     if isinstance(config, dict):
-        return {key: without_paths(value) for key, value in config.items() if key not in private}
+        return {key: without_paths(value) for key, value in config.items() if key not in private and value is not None}
     return config
