@@ -120,7 +120,8 @@ def main() -> None:
         images.save_image(samples.grid([names[index] for index in targets], given.count), given.grid)
     made = score(judge, bundle.encoder, samples.images, torch.tensor(targets))
     real = score(judge, bundle.encoder, *real_pictures(given.real, names, given.real_count, bundle.image_size))
-    report(made, real, names, seconds, float(samples.log_prob.exp().mean()))
+    title = f"samples, {', '.join(given.set) or 'default settings'}"
+    report(made, real, names, title, seconds, float(samples.log_prob.exp().mean()))
     if given.json:
         about = {
             "bundle": bundle.name,
@@ -130,13 +131,12 @@ def main() -> None:
         given.json.write_text(json.dumps({**about, "samples": made, "real": real, "seconds": seconds}, indent=2))
 
 
-def report(made: dict, real: dict, names: Sequence[str], seconds: float, own: float) -> None:
+def report(made: dict, real: dict, names: Sequence[str], title: str, seconds: float, own: float) -> None:
     """The table that README shows."""
-    print(f"| {'pictures':30} | number | accuracy | diversity | diversity, encoder |\n| --- | --- | --- | --- | --- |")
-    for title, row in (("real, validation split", real), ("samples, default settings", made)):
-        print(
-            f"| {title:30} | {row['pictures']:6d} | {row['accuracy']:8.3f} | {row['diversity']:9.3f} | {row['diversity_encoder']:18.3f} |"
-        )
+    print("| pictures | number | accuracy | diversity | diversity, encoder |\n| --- | --- | --- | --- | --- |")
+    for name, row in (("real, validation split", real), (title, made)):
+        figures = f"{row['accuracy']:.3f} | {row['diversity']:.3f} | {row['diversity_encoder']:.3f}"
+        print(f"| {name} | {row['pictures']} | {figures} |")
     print(f"\nsampling took {seconds:.1f} s; the condition's own probability of the class is {own:.3f} on average")
     pairs = zip(names, made["per_class"], real["per_class"], strict=True)
     print("accuracy by class (samples / real): " + ", ".join(f"{n} {a:.2f}/{b:.2f}" for n, a, b in pairs))
