@@ -1,4 +1,4 @@
-"""A bundle small enough to sample from in milliseconds: random weights, 8x8 grey pictures, four classes."""
+"""The toy world of the samplers' tests, and a bundle small enough to sample from in milliseconds: random weights, 8x8 grey pictures, four classes."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import torch
 
 from ppgn.bundle import Bundle, load_bundle, save_bundle
 from ppgn.networks import (
+from ppgn.toy import LinearWorld
     CodeDenoiser,
     CodeDenoiserConfig,
     Fc6Encoder,
@@ -13,6 +14,17 @@ from ppgn.networks import (
     ImageGenerator,
     ImageGeneratorConfig,
 )
+
+
+def make_world() -> LinearWorld:
+    matrix = torch.tensor([[1.0, 0.5, -0.2], [0.3, -1.0, 0.8], [0.0, 0.4, 1.1], [-0.7, 0.2, 0.1]], dtype=torch.float64)
+    target = torch.tensor([0.4, -0.1, 0.9, 0.2], dtype=torch.float64)
+    return LinearWorld(matrix, target, noise_std=0.5, prior_std=0.8)
+
+
+def make_code(chains: int = 3) -> torch.Tensor:
+    return torch.sin(torch.arange(chains * 3, dtype=torch.float64)).reshape(chains, 3)
+
 
 CLASS_NAMES = ["tench", "English springer", "golf ball", "gas pump"]
 

@@ -6,26 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import make_code, make_world
 
 from ppgn.chain import linear, run
 from ppgn.checks import check_sampler
 from ppgn.samplers import Langevin, ReleasedLangevin
 from ppgn.samplers.released import RESET_CODE, RESET_PRIOR_SCALE
 from ppgn.seeds import normal, uniform
-from ppgn.toy import LinearWorld
 from ppgn.types import ChainState
 
 SEEDS = (3, 4, 2**40)
-
-
-def make_world() -> LinearWorld:
-    matrix = torch.tensor([[1.0, 0.5, -0.2], [0.3, -1.0, 0.8], [0.0, 0.4, 1.1], [-0.7, 0.2, 0.1]], dtype=torch.float64)
-    target = torch.tensor([0.4, -0.1, 0.9, 0.2], dtype=torch.float64)
-    return LinearWorld(matrix, target, noise_std=0.5, prior_std=0.8)
-
-
-def make_code(chains: int = 3) -> torch.Tensor:
-    return torch.sin(torch.arange(chains * 3, dtype=torch.float64)).reshape(chains, 3)
 
 
 def make_sampler(reset_every: int = 6) -> ReleasedLangevin:

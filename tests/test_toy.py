@@ -4,20 +4,11 @@ import math
 
 import pytest
 import torch
+from conftest import make_code, make_world
 
 from ppgn.objective import Objective, Term
 from ppgn.priors import Denoiser, Gaussian, NoPrior, Reconstruction, SumOfPriors
 from ppgn.toy import LinearWorld
-
-
-def make_world() -> LinearWorld:
-    matrix = torch.tensor([[1.0, 0.5, -0.2], [0.3, -1.0, 0.8], [0.0, 0.4, 1.1], [-0.7, 0.2, 0.1]], dtype=torch.float64)
-    target = torch.tensor([0.4, -0.1, 0.9, 0.2], dtype=torch.float64)
-    return LinearWorld(matrix, target, noise_std=0.5, prior_std=0.8)
-
-
-def make_code(chains: int = 3) -> torch.Tensor:
-    return torch.sin(torch.arange(chains * 3, dtype=torch.float64)).reshape(chains, 3)
 
 
 def test_the_posterior_is_that_of_a_scalar_world_by_hand():

@@ -98,7 +98,14 @@ def wait_for(condition: Any, running: subprocess.Popen, log: Path) -> None:
 
 PUBLISHED: dict[str, Any] = {
     "network": ImageGeneratorConfig(
-        hidden=(16,), base_channels=8, base_size=2, stages=((8, 8),), output="upconv", output_range="linear", batch_norm=False, slope=0.3
+        hidden=(16,),
+        base_channels=8,
+        base_size=2,
+        stages=((8, 8),),
+        output="upconv",
+        output_range="linear",
+        batch_norm=False,
+        slope=0.3,
     ),
     "discriminator": DiscriminatorConfig(kind="published"),
     "losses": LossWeights(0.13, "half_square_sum", 0.01, "half_square_sum", 0.0, 100.0, "cross_entropy"),
@@ -106,7 +113,12 @@ PUBLISHED: dict[str, Any] = {
     "augment": False,
 }
 SHALLOW = DiscriminatorConfig(widths=(8, 8), feature_width=8)
-JOINT: dict[str, Any] = {"network": SMALL, "discriminator": SHALLOW, "losses": LossWeights(code=1e-3), "noise": Noise(0.1, 0.1, 0.1)}
+JOINT: dict[str, Any] = {
+    "network": SMALL,
+    "discriminator": SHALLOW,
+    "losses": LossWeights(code=1e-3),
+    "noise": Noise(0.1, 0.1, 0.1),
+}
 CLIPPED: dict[str, Any] = {"network": SMALL, "discriminator": SHALLOW, "optimisation": Optimisation(gradient_clip=0.1)}
 
 
@@ -129,9 +141,13 @@ def test_the_rate_halves_at_each_milestone(encoder: Path, tmp_path: Path) -> Non
     assert {group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups} == {0.1}
 
 
-@pytest.mark.parametrize(("ratio", "moves"), [(0.05, {"generator"}), (1.0, {"generator", "discriminator"}), (20.0, {"discriminator"})])
+@pytest.mark.parametrize(
+    ("ratio", "moves"), [(0.05, {"generator"}), (1.0, {"generator", "discriminator"}), (20.0, {"discriminator"})]
+)
 def test_the_pause_rule_holds_back_the_side_that_wins(ratio: float, moves: set[str], encoder: Path, tmp_path: Path) -> None:
-    system = GeneratorSystem(encoder, network=SMALL, discriminator=SHALLOW, optimisation=Optimisation(pause_below=0.1, pause_above=10.0))
+    system = GeneratorSystem(
+        encoder, network=SMALL, discriminator=SHALLOW, optimisation=Optimisation(pause_below=0.1, pause_above=10.0)
+    )
     before: dict[str, dict[str, torch.Tensor]] = {}
     original = system.training_step
 
@@ -153,7 +169,9 @@ def test_the_pause_rule_holds_back_the_side_that_wins(ratio: float, moves: set[s
 
 
 def test_the_shipped_generator_is_the_moving_average_of_the_weights(encoder: Path, tmp_path: Path) -> None:
-    system = GeneratorSystem(encoder, network=SMALL, discriminator=SHALLOW, optimisation=Optimisation(ema=0.5, learning_rate=0.01))
+    system = GeneratorSystem(
+        encoder, network=SMALL, discriminator=SHALLOW, optimisation=Optimisation(ema=0.5, learning_rate=0.01)
+    )
     seen: list[torch.Tensor] = []
     original = system._average
 
