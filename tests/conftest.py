@@ -1,4 +1,4 @@
-"""The toy world of the samplers' tests, and a bundle small enough to sample from in milliseconds: random weights, 8x8 grey pictures, four classes."""
+"""The toy world of the samplers' tests, and a bundle that samples in milliseconds: random weights, 8x8 grey pictures."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import torch
 
 from ppgn.bundle import Bundle, load_bundle, save_bundle
 from ppgn.networks import (
-from ppgn.toy import LinearWorld
     CodeDenoiser,
     CodeDenoiserConfig,
     Fc6Encoder,
@@ -14,6 +13,7 @@ from ppgn.toy import LinearWorld
     ImageGenerator,
     ImageGeneratorConfig,
 )
+from ppgn.toy import LinearWorld
 
 
 def make_world() -> LinearWorld:

@@ -1,4 +1,4 @@
-"""From nothing to recognised samples, as a person would do it: three trainings, an export, `ppgn sample`, a stranger's opinion."""
+"""From nothing to recognised samples, as a person would: three trainings, an export, `ppgn sample`, a stranger's opinion."""
 
 import os
 import subprocess
