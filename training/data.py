@@ -112,11 +112,11 @@ class ImageData(LightningDataModule):
         # All by name: under LightningCLI the argument-free form keeps only what a subclass declares. Plain types: a
         # checkpoint that holds a Path cannot be read with weights_only.
         self.save_hyperparameters(
-            dict(
-                name=name, root=str(root), image_size=image_size, channels=channels, batch_size=batch_size,
-                workers=workers, flip=flip, shift=shift, download=download, cache_gib=cache_gib,
-                validation_share=validation_share, split_seed=split_seed,
-            )
+            {
+                "name": name, "root": str(root), "image_size": image_size, "channels": channels, "batch_size": batch_size,
+                "workers": workers, "flip": flip, "shift": shift, "download": download, "cache_gib": cache_gib,
+                "validation_share": validation_share, "split_seed": split_seed,
+            }
         )  # fmt: skip
         self.class_names: tuple[str, ...] = ()
         self.train_pictures: Pictures | None = None
