@@ -250,3 +250,12 @@ def test_every_training_script_explains_itself(script: str) -> None:
     done = subprocess.run(call(script, "fit", "--help"), env=environment(), capture_output=True, text=True)
     assert done.returncode == 0
     assert "--trainer.devices" in done.stdout
+
+
+def test_the_generator_trains_on_two_devices_without_further_settings(encoder: Path, tmp_path: Path) -> None:
+    arguments = ["fit", "--config", str(ROOT / "training/configs/digits_generator.yaml"), "--model.encoder", str(encoder)]
+    arguments += ["--trainer.default_root_dir", str(tmp_path), "--trainer.enable_progress_bar", "false"]
+    arguments += ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.max_epochs", "1"]
+    done = subprocess.run(call("generator", *arguments), env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["updates"] == 11  # 1,437 pictures, 64 on each of two

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
@@ -63,7 +64,7 @@ class TrainingCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Checkpoints hold tensors and plain types only, so that resuming never unpickles code."""
-        self.config_init[self.subcommand]["weights_only"] = True
+        self.config_init[str(self.subcommand)]["weights_only"] = True
 
     before_validate = before_test = before_fit
 
@@ -72,9 +73,15 @@ class TrainingCLI(LightningCLI):
         minutes = self._get(self.config_init, "checkpoint_minutes")
         if self._get(self.config_init, "trainer.logger") is None:
             kwargs["logger"] = TensorBoardLogger(root, name="", version="")
+        if self._get(self.config_init, "trainer.strategy") == "auto" and self._several_devices():
+            kwargs["strategy"] = "ddp_find_unused_parameters_true"  # each adversary's turn leaves the other's weights alone
         given = self._get(self.config_init, "trainer.callbacks") or []
         kwargs["callbacks"] = [*given, LastCheckpoint(root / "checkpoints", minutes)]
         return super().instantiate_trainer(**kwargs)
+
+    def _several_devices(self) -> bool:
+        devices = str(self._get(self.config_init, "trainer.devices"))
+        return torch.cuda.device_count() > 1 if devices in ("auto", "-1") else devices not in ("1", "[0]")
 
 
 def train(system: type[LightningModule], data: type[LightningDataModule] = ImageData) -> None:
