@@ -1,0 +1,5 @@
+"""`python -m ppgn.cli`."""
+
+from ppgn.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,168 @@
+"""What the chains of `ppgn sample` are asked for: classes of the bundle or of another network, units, or a user's function."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ppgn import named
+from ppgn.bundle import Bundle
+from ppgn.conditions import Unit, UnitAddress
+from ppgn.conditions.classes import at_target
+from ppgn.conditions.units import vector_at
+from ppgn.probe import Layer, Seen
+from ppgn.recipes import Settings, class_index
+from ppgn.recipes.wiring import CLASS_CONDITIONS
+from ppgn.types import Condition, Image
+
+NETWORK_OPTIONS = ("weights", "size", "mean", "std", "bgr")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """names: one for each target (class or unit number). make(targets, one a chain) -> what `recipes.sample` takes.
+
+    kind: "class", "unit" or "condition"; about: the same for samples.json. probability: whether exp(value) is one.
+    """
+
+    kind: str
+    names: dict[int, str]
+    make: Callable[[Sequence[int]], Condition | Sequence[int]]
+    about: dict[str, Any]
+    probability: bool = True
+
+    def label(self, target: int, value: float) -> str:
+        """Name and value for the grid: a probability, or the value itself."""
+        return f"{self.names[target]} {math.exp(value):.2f}" if self.probability else f"{self.names[target]} {value:.3g}"
+
+
+def asked_for(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> Asked:
+    """What the options ask for, tried once. Raises ValueError where they do not fit each other, the network or the bundle."""
+    _check_kinds(given, bundle)
+    if given.condition is not None:
+        function = named.condition(given.condition, bundle)
+        return Asked("condition", {0: given.condition}, lambda _: function, {"condition": given.condition}, probability=False)
+    if given.unit is not None:
+        return _units(given, bundle)
+    if given.network is not None:
+        return _network_classes(given, bundle, settings)
+    names = bundle.class_names
+    wanted = range(len(names)) if given.classes == ["all"] else [class_index(names, name) for name in given.classes]
+    about = {"network": "bundle:classifier"}
+    return Asked("class", {index: names[index] for index in wanted}, lambda targets: targets, about, settings.gradient != "logit")
+
+
+def _check_kinds(given: argparse.Namespace, bundle: Bundle) -> None:
+    kinds = {"--class": bool(given.classes), "--unit": given.unit is not None, "--condition": given.condition is not None}
+    asked = [option for option, there in kinds.items() if there]
+    if not asked and given.network is not None:
+        raise ValueError(f"which class or unit of {given.network}? add --class INDEX or --unit LAYER:UNIT (see `ppgn layers`)")
+    if not asked:
+        listed = ", ".join(bundle.class_names)
+        raise ValueError(f"which class? add --class NAME (or --class all), --unit or --condition; {bundle.name} has {listed}")
+    if len(asked) > 1:
+        raise ValueError(
+            f"got {' and '.join(asked)}, expected one kind of condition: leave the others out, or add them up in a --condition"
+        )
+    if given.measure is not None and given.unit is None:
+        raise ValueError("got --measure without --unit, expected a unit to measure: leave it out or add --unit LAYER:UNIT")
+    if given.condition is not None and given.network is not None:
+        raise ValueError("got --network and --condition, expected one of them: build the network inside the function")
+    loose = [f"--{name}" for name in NETWORK_OPTIONS if getattr(given, name) not in (None, False)]
+    if loose and given.network is None:
+        raise ValueError(f"got {', '.join(loose)} without --network, expected the network they describe: add --network NAME")
+
+
+def _seen(given: argparse.Namespace, bundle: Bundle) -> Seen:
+    name = given.network or "bundle:classifier"
+    seen = named.network(name, **{option: getattr(given, option) for option in NETWORK_OPTIONS}, bundle=bundle)
+    seen.network.to(next(bundle.generator.parameters()).device)
+    return seen
+
+
+def _units(given: argparse.Namespace, bundle: Bundle) -> Asked:
+    seen, address = _seen(given, bundle), UnitAddress.parse(given.unit)
+    measure = given.measure or "activation"
+    value = _tried(_coloured(Layer(seen, address.layer), seen, bundle), given, bundle)
+    vector = vector_at(value, address.position, None, address.layer)
+    units = tuple(range(vector.shape[1])) if address.units is None else address.units
+    units = units if isinstance(units, tuple) else (units,)
+    at_target(vector.expand(len(units), -1), units, f"the layer {address.layer!r}")
+    where = "" if address.position is None else "@" + given.unit.rpartition("@")[2]
+
+    def make(targets: Sequence[int]) -> Condition:
+        chosen = dataclasses.replace(address, units=tuple(targets))
+        return _coloured(Unit(seen, chosen, measure=measure), seen, bundle)
+
+    names = {unit: f"{address.layer}:{unit}{where}" for unit in units}
+    about = {"network": given.network or "bundle:classifier", "weights": given.weights, "unit": given.unit, "measure": measure}
+    return Asked("unit", names, make, about, probability=measure != "activation")
+
+
+def _network_classes(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> Asked:
+    seen = _seen(given, bundle)
+    logits = _coloured(seen, seen, bundle)
+    scores = _tried(logits, given, bundle)
+    if scores.ndim != 2:
+        shape = list(scores.shape)
+        raise ValueError(f"{given.network} returned {shape} for one image, expected [1, class]: use --unit, or another network")
+    listed = named.class_names(given.network, bundle)
+    known = listed if len(listed) == scores.shape[1] else tuple(str(index) for index in range(scores.shape[1]))
+    all_of_them = given.classes == ["all"]
+    wanted = range(len(known)) if all_of_them else [class_of(given.network, known, name) for name in given.classes]
+
+    def make(targets: Sequence[int]) -> Condition:
+        return CLASS_CONDITIONS[settings.gradient](lambda image: logits(image) / settings.temperature, tuple(targets))
+
+    about = {"network": given.network, "weights": given.weights}
+    return Asked("class", {index: known[index] for index in wanted}, make, about, settings.gradient != "logit")
+
+
+def class_of(network: str, names: Sequence[str], wanted: str) -> int:
+    """The number of a network's class by number, name, or unique part of a name (case aside); ValueError with the nearest."""
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    text, lowered = wanted.strip().lower(), [name.lower() for name in names]
+    found = [index for index, name in enumerate(lowered) if name == text]
+    found = found or [index for index, name in enumerate(lowered) if text and text in name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{index} {names[index]}" for index in found[:5])
+        raise ValueError(f"class {wanted!r} of {network} fits {len(found)} of its classes ({several}): give the index")
+    nearest = ", ".join(difflib.get_close_matches(text, lowered, 3, cutoff=0))
+    raise ValueError(f"{network} has no class {wanted!r}, expected 0 to {len(names) - 1} or a name such as {nearest}: correct it")
+
+
+def _coloured(function: Callable[[Image], Tensor], seen: Seen, bundle: Bundle) -> Callable[[Image], Tensor]:
+    """The function, shown grey images three times where its network wants colours."""
+    wanted = named.input_channels(seen.network, bundle.channels)
+    if wanted == bundle.channels:
+        return function
+    if bundle.channels != 1:
+        raise ValueError(
+            f"the network takes {wanted} channels, {bundle.name} makes images of {bundle.channels}, expected as many: "
+            f"use another network, or convert them in a --condition"
+        )
+    return lambda image: function(image.expand(-1, wanted, -1, -1))
+
+
+def _tried(function: Callable[[Image], Tensor], given: argparse.Namespace, bundle: Bundle) -> Tensor:
+    """The function's value for one black image, so that what cannot work is said before the chains run."""
+    weight = next(bundle.generator.parameters())
+    try:
+        with torch.no_grad():
+            return function(weight.new_zeros(1, bundle.channels, bundle.image_size, bundle.image_size))
+    except (RuntimeError, TypeError, AttributeError, IndexError, AssertionError) as fault:
+        reason = " ".join(str(fault).split())[:200]
+        raise ValueError(
+            f"{given.network or bundle.name} failed on an image ({type(fault).__name__}: {reason}): check --size and --mean"
+        ) from fault

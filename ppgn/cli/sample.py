@@ -1,0 +1,98 @@
+"""`ppgn sample`: chains asked for anything, their pictures as a grid, and each of them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ppgn import __version__, bundle, images, recipes
+from ppgn.cli.arguments import SETTINGS
+from ppgn.cli.asked import Asked, asked_for
+
+
+def run(given: argparse.Namespace) -> int:
+    """Checks everything that can fail, runs the chains, writes the grid and what else was asked for."""
+    images.check_writable(given.out)
+    folder = Path(given.save_images) if given.save_images else None
+    if folder is not None:
+        images.make_folder(folder)
+    for name in ("count", "batch"):
+        if getattr(given, name) < 1:
+            raise ValueError(f"got --{name} {getattr(given, name)}, expected at least 1: ask for one picture or more")
+    loaded = bundle.load_bundle(given.bundle, device(given.device))
+    changes = {key.replace("-", "_"): getattr(given, key.replace("-", "_")) for key in (*SETTINGS, "steps")}
+    asked = asked_for(given, loaded, recipes.settings_for(loaded, **changes))
+    targets = [target for target in asked.names for _ in range(given.count)]
+    seeds = [given.seed + chain for _ in asked.names for chain in range(given.count)]
+    samples = _samples(loaded, asked, targets, seeds, given.batch, changes)
+    labels = [asked.label(target, value) for target, value in zip(targets, samples.log_prob.tolist(), strict=True)]
+    columns = given.count if len(asked.names) > 1 and 1 < given.count <= 16 else None
+    images.save_image(samples.grid(labels, columns), given.out)
+    print(f"wrote {given.out}: {len(targets)} pictures, mean log-probability {float(samples.log_prob.mean()):.3f}")
+    if folder is not None:
+        save_images(folder, loaded, asked, targets, samples)
+    return 0
+
+
+def _samples(
+    loaded: bundle.Bundle, asked: Asked, targets: Sequence[int], seeds: Sequence[int], batch: int, changes: dict[str, Any]
+) -> recipes.Samples:
+    """A run for each batch of chains, every chain with its own target; joined."""
+    firsts, parts = range(0, len(targets), batch), []
+    with progress(recipes.settings_for(loaded, **changes).steps * len(firsts)) as watch:
+        for first in firsts:
+            own, condition = seeds[first : first + batch], asked.make(targets[first : first + batch])
+            parts.append(recipes.sample(loaded, condition, count=len(own), seed=own, batch=batch, watch=watch, **changes))
+    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("images", "codes", "log_prob")}
+    return dataclasses.replace(parts[0], **joined, seeds=tuple(seeds))
+
+
+def device(name: str) -> torch.device:
+    """The torch device of `auto`, `cpu`, `cuda`, `cuda:N`, ...; ValueError when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        there = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        raise ValueError(f"no device {name!r} here: use auto or one of {', '.join(there)}") from fault
+    return chosen
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Any]:
+    """A bar over all steps that shows the mean log-probability of the chains."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="step", desc="sampling", mininterval=0.5) as bar:
+
+        def watch(step: int, evaluation: Any) -> None:
+            if step % 5 == 0:
+                bar.set_postfix_str(f"log p {float(evaluation.log_prob.mean()):.3f}", refresh=False)
+            bar.update()
+
+        yield watch
+
+
+def save_images(folder: Path, loaded: bundle.Bundle, asked: Asked, targets: Sequence[int], samples: recipes.Samples) -> None:
+    """Each picture as PNG, then samples.json that describes them."""
+    rows = []
+    for index, target in enumerate(targets):
+        name, seed, value = asked.names[target], samples.seeds[index], float(samples.log_prob[index])
+        file = f"{index:04d}_{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}_{seed}.png"
+        images.save_image(samples.images[index], folder / file)
+        rows.append({"file": file, "seed": seed, asked.kind: name, "log_probability": value})
+    condition = {"kind": asked.kind, **asked.about}
+    about = {"ppgn": __version__, "bundle": loaded.name, "condition": condition, "settings": dataclasses.asdict(samples.settings)}
+    text = json.dumps({**about, "samples": rows}, indent=2) + "\n"
+    images.write_atomically(folder / "samples.json", lambda path: path.write_text(text))
+    print(f"wrote {len(rows)} pictures and samples.json into {folder}")

@@ -1,0 +1,45 @@
+"""Classes by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from ppgn.bundle import Bundle
+from ppgn.types import Condition
+
+
+def class_index(names: Sequence[str], wanted: str | int) -> int:
+    """The index of a class by name, unique part of a name (case aside) or number; ValueError saying what there is."""
+    listed = ", ".join(f"{index} {name}" for index, name in enumerate(names))
+    text = str(wanted).strip().lower().replace("_", " ")
+    lowered = [name.lower().replace("_", " ") for name in names]
+    if text in lowered:
+        return lowered.index(text)
+    if text.isdecimal():
+        if int(text) < len(names):
+            return int(text)
+        raise ValueError(f"class {wanted} is out of range: the bundle has {listed}")
+    found = [index for index, name in enumerate(lowered) if text and text in name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"class {wanted!r} fits {', '.join(names[index] for index in found)}: write more of the name")
+    close = difflib.get_close_matches(text, lowered, 1)
+    guess = f"did you mean {names[lowered.index(close[0])]!r}? " if close else ""
+    raise ValueError(f"no class {wanted!r}: {guess}the bundle has {listed}")
+
+
+def asked_of(
+    bundle: Bundle, condition: Condition | str | int | Sequence[int], count: int | None, default: int
+) -> tuple[Condition | list[int], int]:
+    """(a condition as it is, or one class number for each chain; how many chains): `count`, or else the classes listed, or
+    else `default`. Raises ValueError for an unknown class, and when classes are listed and are not `count`."""
+    if callable(condition):
+        return condition, default if count is None else count
+    if isinstance(condition, str | int):
+        chains = default if count is None else count
+        return [class_index(bundle.class_names, condition)] * chains, chains
+    if count not in (None, len(condition)):
+        raise ValueError(f"got {len(condition)} classes for {count} chains: leave count out, or list one a chain")
+    return [class_index(bundle.class_names, one) for one in condition], len(condition)

@@ -1,0 +1,207 @@
+"""The command line plugged into other networks, units and functions: what a person types and what comes back."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import save_tiny_bundle
+from PIL import Image
+from torch import nn
+
+from ppgn import cli
+from ppgn.bundle import load_bundle
+from ppgn.cli import asked
+from ppgn.conditions import Unit
+from ppgn.recipes import sample
+
+NETWORK = """
+import torch
+from torch import nn
+from ppgn.probe import Seen
+
+def build():
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7))
+
+def seen():
+    return Seen(build(), 12, (0.5, 0.4, 0.3), 0.25)
+
+def bright(image):
+    return image.mean((1, 2, 3))
+
+def mean(image):
+    return image.mean()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    save_tiny_bundle(tmp_path / "bundles" / "tiny")
+    (tmp_path / "mine.py").write_text(NETWORK)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    monkeypatch.setenv("PPGN_CHECKPOINTS", str(tmp_path / "bundles"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def told(folder: Path, *arguments: str) -> dict:
+    """samples.json of `ppgn sample tiny ARGUMENTS`, two steps, one picture each unless asked otherwise."""
+    assert cli.main(["sample", "tiny", "--steps", "2", "--count", "1", *arguments, "--save-images", "each"]) == 0
+    return json.loads((folder / "each" / "samples.json").read_text())
+
+
+def test_a_unit_of_the_bundles_encoder_is_sampled_as_from_python(folder: Path) -> None:
+    found = told(folder, "--unit", "fc7:3", "--count", "2", "--seed", "4", "--measure", "log_softmax")
+    bundle = load_bundle("tiny")
+    expected = sample(
+        bundle, lambda image: Unit(Tail(bundle.encoder), "fc7:3", measure="log_softmax")(image), count=2, seed=4, steps=2
+    )
+    assert [row["log_probability"] for row in found["samples"]] == pytest.approx(expected.log_prob.tolist(), rel=1e-5)
+    assert [row["unit"] for row in found["samples"]] == ["fc7:3", "fc7:3"]
+    assert found["condition"] == {
+        "kind": "unit", "network": "bundle:classifier", "weights": None, "unit": "fc7:3", "measure": "log_softmax"
+    }  # fmt: skip
+    assert all(Image.open(folder / "each" / row["file"]).size == (8, 8) for row in found["samples"])
+
+
+class Tail(nn.Module):
+    """The encoder up to its head, written apart from ppgn.named."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.fc7 = encoder.fc7
+        self.__dict__["encoder"] = encoder
+        self.eval()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.fc7(self.__dict__["encoder"](image))
+
+
+def test_several_units_get_their_own_chains_whatever_the_batch(folder: Path) -> None:
+    rows = told(folder, "--unit", "trunk.block0.0:2-4@1,1", "--count", "2", "--batch", "5")["samples"]
+    assert [row["unit"] for row in rows] == [f"trunk.block0.0:{unit}@1,1" for unit in (2, 2, 3, 3, 4, 4)]
+    alone = told(folder, "--unit", "trunk.block0.0:4@1,1", "--count", "2")["samples"]
+    assert [row["log_probability"] for row in rows[4:]] == pytest.approx([row["log_probability"] for row in alone], rel=1e-4)
+    assert len(told(folder, "--unit", "fc8:*")["samples"]) == 4
+
+
+def test_a_colour_network_sees_grey_images_and_its_classes_are_numbers(folder: Path) -> None:
+    found = told(folder, "--network", "mine:seen", "--class", "6", "2")
+    assert [row["class"] for row in found["samples"]] == ["6", "2"]
+    assert all(math.log(1e-3) < row["log_probability"] < 0 for row in found["samples"])
+    assert found["condition"]["network"] == "mine:seen"
+    assert (
+        len(told(folder, "--network", "mine:build", "--size", "8", "--mean", "0.5", "--std", "0.5", "--class", "all")["samples"])
+        == 7
+    )
+    assert told(folder, "--network", "bundle:classifier", "--class", "tench")["samples"][0]["class"] == "tench"
+
+
+def test_a_torchvision_class_by_name_and_a_unit_of_it(folder: Path) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    torch.save(models.resnet18().state_dict(), "resnet18.pth")
+    plugged = ["--network", "torchvision:resnet18", "--weights", "resnet18.pth", "--size", "32", "--steps", "1"]
+    assert told(folder, *plugged, "--class", "golf ball")["samples"][0]["class"] == "golf ball"
+    found = told(folder, *plugged, "--unit", "layer4.1.conv2:17")
+    assert found["samples"][0]["unit"] == "layer4.1.conv2:17"
+    assert found["samples"][0]["file"] == "0000_layer4.1.conv2_17_0.png"
+    assert found["condition"]["weights"] == "resnet18.pth"
+
+
+def test_a_function_in_the_working_directory_is_climbed(folder: Path) -> None:
+    few, many = (told(folder, "--condition", "mine:bright", "--prior", "none", "--steps", steps) for steps in ("1", "20"))
+    assert many["samples"][0]["log_probability"] > few["samples"][0]["log_probability"]
+    assert few["condition"] == {"kind": "condition", "condition": "mine:bright"}
+    assert few["samples"][0]["condition"] == "mine:bright"
+
+
+def test_labels_say_the_name_and_a_probability_or_the_value() -> None:
+    one = asked.Asked("class", {3: "tench"}, lambda targets: targets, {})
+    assert one.label(3, math.log(0.25)) == "tench 0.25"
+    raw = asked.Asked("unit", {3: "fc7:3"}, lambda targets: targets, {}, probability=False)
+    assert raw.label(3, 1234.5) == "fc7:3 1.23e+03"
+
+
+def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["layers", "tiny"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["fc6", "Linear", "12", "12", "units"] in lines
+    assert ["trunk.block0.0", "Conv2d", "8", "x", "8", "x", "8", "8", "units"] in lines
+    assert cli.main(["layers", "mine:build", "--size", "10,12"]) == 0
+    assert "5 x 8 x 10" in capsys.readouterr().out
+    assert cli.main(["layers", "torchvision:squeezenet1_1"]) == 0
+    assert "features.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["layers", "nosuch"], "tiny"),
+        (["layers", "mine:build"], "--size"),
+        (["layers", "torchvision:resnet81"], "resnet18"),
+        (["layers", "bundle:classifier"], "the bundle's own name"),
+        (["sample", "tiny"], "--unit or --condition"),
+        (["sample", "tiny", "--class", "0", "--unit", "fc6:1"], "got --class and --unit"),
+        (["sample", "tiny", "--unit", "fc6:1", "--condition", "mine:bright"], "got --unit and --condition"),
+        (["sample", "tiny", "--network", "mine:seen"], "which class or unit of mine:seen"),
+        (["sample", "tiny", "--network", "mine:seen", "--condition", "mine:bright"], "inside the function"),
+        (["sample", "tiny", "--class", "0", "--weights", "x.pth", "--bgr"], "got --weights, --bgr without --network"),
+        (["sample", "tiny", "--class", "0", "--measure", "released"], "--measure without --unit"),
+        (["sample", "tiny", "--unit", "fc9:1"], "fc6"),
+        (["sample", "tiny", "--unit", "fc7:10"], "expected 0 to 9"),
+        (["sample", "tiny", "--unit", "fc7"], "layer:unit"),
+        (["sample", "tiny", "--unit", "trunk.block0.0:1@8,0"], "inside its map"),
+        (["sample", "tiny", "--network", "mine:seen", "--class", "7"], "expected 0 to 6"),
+        (["sample", "tiny", "--network", "mine:build", "--class", "0"], "--size HEIGHT"),
+        (["sample", "tiny", "--network", "torchvision:resnet18", "--class", "0"], "pass --weights FILE"),
+        (["sample", "tiny", "--network", "timm:", "--class", "0"], "torchvision:NAME"),
+        (["sample", "tiny", "--condition", "mine:mean"], "one log-probability per chain"),
+        (["sample", "tiny", "--condition", "mine:nosuch"], "no function 'nosuch'"),
+        (["sample", "tiny", "--condition", "mine"], "my_module:function"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_one_sentence_and_leaves_no_file(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert len(printed) == 1
+    assert printed[0].startswith("ppgn: error: ")
+    assert said in printed[0]
+    assert not list(folder.glob("*.png"))
+
+
+@pytest.mark.parametrize("option", [["--size", "0"], ["--size", "a"], ["--mean", "a,b"]])
+def test_an_option_that_is_no_number_is_told_by_its_name(
+    folder: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["sample", "tiny", "--network", "mine:seen", "--class", "0", *option])
+    assert ended.value.code == 2
+    assert f"{option[0]}: cannot read {option[1]!r}" in capsys.readouterr().err
+
+
+def test_a_class_is_found_by_index_name_or_part_and_doubt_is_told() -> None:
+    names = ["tench", "crane bird", "crane"]
+    assert [asked.class_of("net", names, wanted) for wanted in ("1", "TENCH", "bird", "crane")] == [1, 0, 1, 2]
+    with pytest.raises(ValueError, match="1 crane bird, 2 crane"):
+        asked.class_of("net", names, "cra")
+    with pytest.raises(ValueError, match="a name such as tench"):
+        asked.class_of("net", names, "tenhc")
+
+
+def test_python_m_runs_a_users_condition_from_their_own_folder(folder: Path) -> None:
+    (folder / "alone.py").write_text("def bright(image):\n    return image.mean((1, 2, 3))\n")
+    command = ["sample", "tiny", "--condition", "alone:bright", "--count", "1", "--steps", "1", "--out", "one.png"]
+    done = subprocess.run([sys.executable, "-m", "ppgn.cli", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "wrote one.png: 1 pictures" in done.stdout
+    assert (folder / "one.png").is_file()
