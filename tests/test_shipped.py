@@ -24,10 +24,12 @@ def test_the_shipped_bundle_is_at_most_forty_megabytes() -> None:
 
 
 def test_the_shipped_bundle_samples_all_ten_classes(bundle: ppgn.Bundle) -> None:
-    samples = ppgn.sample(bundle, list(range(10)) * 2, seed=[0] * 10 + [1] * 10, steps=30)
+    samples = ppgn.sample(bundle, list(range(10)) * 2, seed=[0] * 10 + [1] * 10)
     assert samples.images.shape == (20, 3, 64, 64)
     found = bundle.encoder.logits_from_code(bundle.encoder(samples.images)).argmax(1)
-    assert float((found == torch.arange(10).repeat(2)).float().mean()) >= 0.9
+    right = (found == torch.arange(10).repeat(2)).unflatten(0, (2, 10))
+    assert int(right.sum()) >= 16
+    assert bool(right.any(0).all())  # every class at least once
     assert float(samples.images.std((2, 3)).mean()) > 0.05  # pictures, not flat grey
     apart = (samples.images[:10] - samples.images[10:]).abs().mean((1, 2, 3))
     assert float(apart.min()) > 0.01  # another seed, another picture
