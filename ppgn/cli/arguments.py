@@ -8,10 +8,10 @@ EXAMPLES = """examples:
   ppgn sample imagenette64 --class church --out church.png
   ppgn sample imagenette64 --class "golf ball" parachute --count 8 --steps 200 --seed 0 --out two.png
   ppgn sample imagenette64 --class all --count 4 --save-images samples/ --device cuda
-  ppgn sample imagenette64 --unit fc6:17
-  ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17
+  ppgn sample imagenette64 --unit trunk.12:7 --sampler released --step-size 0.3 --prior-scale 0.001
+  ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17 --sampler released
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --class "tabby"
-  ppgn sample imagenette64 --condition my_module:my_function --steps 100
+  ppgn sample imagenette64 --condition my_module:my_function --sampler released --step-size 0.3
   ppgn layers torchvision:resnet18
   ppgn bundles
 """
