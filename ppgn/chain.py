@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
+from ppgn.finite import StopBroken
 from ppgn.types import ChainState, Evaluation, LogProb, Sampler
 
 Step: TypeAlias = tuple[ChainState, Evaluation]
@@ -27,11 +27,12 @@ def run(sampler: Sampler, state: ChainState, steps: int, callbacks: Sequence[Cal
 
     The image of a step is thus the one made before that step's update, as in the released code. callbacks are called
     in their order before each yield, each with the state that the one before it left, and the last one's is yielded.
-    Raises ValueError at once when steps < 1, and during the run when a number is not finite, naming what, step and
-    chain, and when a callback returns no state or one of another shape or step.
+    A chain that becomes infinite or NaN stops and is held (`finite.StopBroken`), the others go on. Raises ValueError at once
+    when steps < 1, and during the run when no chain is left, and when a callback returns no state or one of another
+    shape or step.
     """
     _check_count("a run got steps", steps)
-    return _steps(sampler, state, steps, tuple(callbacks))
+    return _steps(sampler, state, steps, tuple(callbacks), StopBroken())
 
 
 def run_in_turn(samplers: Sequence[Sampler], state: ChainState, steps: int, callbacks: Sequence[Callback] = ()) -> Iterator[Step]:
@@ -95,7 +96,8 @@ def above(pairs: Iterable[Step], log_prob: float, term: str | None = None) -> It
     for state, evaluation in pairs:
         passed = _log_prob(evaluation, term) > log_prob
         for chain in passed.nonzero()[:, 0].tolist():
-            yield _sample(state, evaluation, term, chain)
+            if chain not in evaluation.stopped:
+                yield _sample(state, evaluation, term, chain)
 
 
 def best(pairs: Iterable[Step], term: str | None = None) -> list[Sample]:
@@ -124,20 +126,22 @@ def linear(start: float, end: float, steps: int) -> Callable[[int], float]:
     return lambda step: start + (end - start) * min(step / steps, 1.0)
 
 
-def _steps(sampler: Sampler, state: ChainState, steps: int, callbacks: tuple[Callback, ...]) -> Iterator[Step]:
+def _steps(
+    sampler: Sampler, state: ChainState, steps: int, callbacks: tuple[Callback, ...], stop_broken: StopBroken
+) -> Iterator[Step]:
     for _ in range(steps):
         before = state
-        state, evaluation = sampler.step(before)
-        _check_finite(before, evaluation, state)
+        state, evaluation = stop_broken(before, *sampler.step(before))
         for callback in callbacks:
             state = _after_callback(callback(state, evaluation), state)
         yield state, evaluation
 
 
 def _in_turn(samplers: tuple[Sampler, ...], state: ChainState, steps: int, callbacks: tuple[Callback, ...]) -> Iterator[Step]:
+    stop_broken = StopBroken()
     for index in range(turn(state.step, steps), len(samplers)):
         left = (index + 1) * steps + 1 - state.step
-        for pair in run(samplers[index], state, left, callbacks):
+        for pair in _steps(samplers[index], state, left, callbacks, stop_broken):
             state = pair[0]
             yield pair
 
@@ -174,23 +178,3 @@ def _sample(state: ChainState, evaluation: Evaluation, term: str | None, chain: 
 def _check_count(what: str, count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"{what} {count!r}, expected a whole number of at least 1: ask for one step or more")
-
-
-def _check_finite(before: ChainState, evaluation: Evaluation, after: ChainState) -> None:
-    # In the order in which a step makes them, so that the first one named is the cause.
-    quantities = {
-        "code": before.code,
-        "image": evaluation.image,
-        **{f"log-probability of {name!r}": value for name, value in evaluation.log_probs.items()},
-        "condition gradient": evaluation.gradient,
-        "prior direction": evaluation.direction,
-        "updated code": after.code,
-    }
-    finite = torch.stack([value.isfinite().reshape(len(value), -1).all(1) for value in quantities.values()])
-    if bool(finite.all()):
-        return
-    index, chain = (int(number) for number in (~finite).nonzero()[0])
-    raise ValueError(
-        f"the {list(quantities)[index]} of chain {chain} (seed {before.seeds[chain]}) became infinite or NaN at step "
-        f"{before.step}, expected finite numbers: lower the scales, or check that network's input range"
-    )

@@ -86,7 +86,7 @@ class Evaluation:
 
     code `[chain, *code]`; image `[chain, channel, height, width]` = G(code); log_prob `[chain]`, the weighted total
     in nats; log_probs, each term's own unweighted `[chain]`; direction and gradient `[chain, *code]`, of the prior
-    and of log_prob.
+    and of log_prob. stopped: why, for each chain that the loop has stopped because it met infinity or NaN.
     """
 
     code: Code
@@ -95,6 +95,7 @@ class Evaluation:
     log_probs: dict[str, LogProb]
     direction: Code
     gradient: Code
+    stopped: Mapping[int, str] = field(default_factory=dict)
 
 
 class Sampler(Protocol):

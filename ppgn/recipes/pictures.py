@@ -11,21 +11,32 @@ from torch import Tensor
 from ppgn import starts
 from ppgn.bundle import Bundle
 from ppgn.conditions.pixels import check_known, composite, fitted
+from ppgn.conditions.seamless import seamless
 from ppgn.recipes.classes import asked_of
 from ppgn.recipes.named import settings_for
 from ppgn.recipes.sampling import Samples, Watch, collect, seeds_of
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import Hole, device_of, run
+from ppgn.samplers.langevin import clip
+from ppgn.seeds import START, normal
 from ppgn.types import Code, Condition, Encoder, Evaluation, Image
 
 RELEASED_CONTEXT_SCALE = 1e-9
 """Epsilon 4 of the released in-painting example."""
 
 
+INPAINTING: dict[str, Any] = {
+    "sampler": "released",
+}
+"""What `in_paint` changes of the bundle's own settings when no recipe is named; measured in docs/inpainting.md."""
+INPAINTING_CONTEXT_SCALE = 1.0
+"""Epsilon 4 beside them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """Pictures with a filled hole: samples (whose images are G(code) everywhere), the picture `[channel, height, width]`
-    and the mask that were given."""
+    """Pictures with a filled hole: samples (whose images are G(code) everywhere), and the picture `[channel, height, width]` and
+    mask that were given (or one for each chain)."""
 
     samples: Samples
     picture: Tensor
@@ -35,6 +46,12 @@ class Filled:
     def images(self) -> Image:
         """`[chain, channel, height, width]`: the sample in the hole and the picture, exactly, where it is known."""
         return composite(self.samples.images, self.picture, self.known)
+
+    @property
+    def blended(self) -> Image:
+        """The same without a seam: the sample's edges and texture in the hole, with its colours shifted smoothly until they
+        fit the picture at the border (`conditions.seamless`)."""
+        return seamless(self.samples.images, self.picture, self.known)
 
 
 def from_picture(
@@ -76,18 +93,31 @@ def in_paint(
     batch: int = 32,
     watch: Watch | None = None,
     recipe: str | None = None,
-    context_scale: float = RELEASED_CONTEXT_SCALE,
+    context_scale: float | None = None,
     fill: float | Sequence[float] | None = None,
+    start_noise: float = 0.0,
     **changes: Any,
 ) -> Filled:
-    """`count` fillings of the hole in one picture `[channel, height, width]`: from the code of the masked picture, with the
-    composite in front of E and the condition (PPGN 4.3), and the known pixels as a further term.
+    """`count` fillings of the hole in one picture `[channel, height, width]`, or one of each of several, `[chain, channel,
+    height, width]`: from the code of the masked picture, with the composite in front of E and the condition (PPGN 4.3), and
+    the known pixels as a further term.
 
-    known: 1 where pixels are known, 0 in the hole (see `ppgn.masks`). condition: as `sample`, or None. context_scale: epsilon 4
-    of the released code, for pixels from 0 to 255; 0 for none. fill: the colour of the hole at the start, by default the mean of
-    the known pixels. count: 1, or as many as classes are listed. Raises ValueError for a picture or mask that does not fit.
+    known: 1 where pixels are known, 0 in the hole (see `ppgn.masks`); several pictures may have one mask each. condition: as
+    `sample`, or None. recipe: by default the bundle's settings changed by INPAINTING; "noiseless_joint_ppgn_h_released" with
+    steps=21, step_size_end=1e-32, noise_scale=0.0 is the released example. context_scale: epsilon 4 of the released code, for
+    pixels from 0 to 255; 0 for none, by default INPAINTING_CONTEXT_SCALE, or the released 1e-9 where a recipe is named. fill: the colour
+    of the hole at the start, by default the mean of the known pixels. start_noise: N(0, start_noise^2), in standard deviations
+    of each unit over real pictures, is added to each chain's starting code, which is then clipped to its bounds: chains
+    without noise fill one picture alike. count: 1, or as many as classes or pictures are given.
+
+    Raises ValueError for pictures or masks that do not fit, and for a negative start_noise.
     """
+    if recipe is None:
+        changes = {**INPAINTING, **{name: value for name, value in changes.items() if value is not None}}
+    if context_scale is None:
+        context_scale = INPAINTING_CONTEXT_SCALE if recipe is None else RELEASED_CONTEXT_SCALE
     settings = settings_for(bundle, recipe, **changes)
+    count = _count_of(picture, count)
     if condition is None:
         asked, count = None, 1 if count is None else count
     else:
@@ -96,9 +126,35 @@ def in_paint(
 
     def batch_of(chosen: slice, seeds: Sequence[int]) -> Iterator[Evaluation]:
         wanted = asked[chosen] if isinstance(asked, list) else asked
-        return run(bundle, wanted, seeds, settings, repeated(start, seeds), hole)
+        code = _noised(bundle, start[chosen] if len(start) > 1 else repeated(start, seeds), seeds, start_noise, settings)
+        return run(bundle, wanted, seeds, settings, code, _hole_of(hole, chosen))
 
     return Filled(collect(batch_of, seeds_of(seed, count), batch, settings, watch), hole.picture, hole.known)
+
+
+def _count_of(picture: Tensor, count: int | None) -> int | None:
+    """As many chains as there are pictures, when there is more than one."""
+    pictures = len(picture) if picture.ndim == 4 else 1
+    if pictures > 1 and count not in (None, pictures):
+        raise ValueError(f"got {pictures} pictures for {count} chains: leave count out, or give one picture a chain")
+    return pictures if pictures > 1 else count
+
+
+def _hole_of(hole: Hole, chosen: slice) -> Hole:
+    """What these chains know, when each has its own picture or mask."""
+    picture, known = (one[chosen] if one.ndim == 4 and len(one) > 1 else one for one in (hole.picture, hole.known))
+    return Hole(picture, known, hole.context_scale)
+
+
+def _noised(bundle: Bundle, code: Code, seeds: Sequence[int], start_noise: float, settings: Settings) -> Code:
+    """code + N(0, (start_noise * std of each unit)^2), clipped; as it is for 0."""
+    if start_noise < 0:
+        raise ValueError(f"in-painting got start_noise {start_noise}, expected at least 0: 0 fills one picture in one way only")
+    if start_noise == 0:
+        return code
+    spread = 1.0 if settings.generator == "pixels" else torch.as_tensor(bundle.info["code"]["std"]).to(code)
+    noise = normal(seeds, 0, code.shape[1:], stream=START, dtype=code.dtype, device=code.device)
+    return clip(code + start_noise * spread * noise, code_range(bundle, settings))
 
 
 def picture_code(bundle: Bundle, picture: Tensor, settings: Settings) -> Code:

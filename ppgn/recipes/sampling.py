@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,13 +24,14 @@ Watch = Callable[[int, Evaluation], None]
 @dataclass(frozen=True, eq=False)
 class Samples:
     """What chains ended with: images `[chain, channel, height, width]`, codes `[chain, *code]`, the condition's
-    log_prob `[chain]` in nats, each chain's seed, and the settings that made them."""
+    log_prob `[chain]` in nats, each chain's seed, the settings that made them, and why chains stopped early, if any did."""
 
     images: Tensor
     codes: Tensor
     log_prob: Tensor
     seeds: tuple[int, ...]
     settings: Settings
+    stopped: Mapping[int, str] = field(default_factory=dict)
 
     def grid(self, labels: Sequence[str] | None = None, columns: int | None = None) -> Pillow.Image:
         """All images as tiles of one picture, with a label under each if given."""
@@ -116,7 +117,8 @@ def collect(
         parts.append(_last(batch_of(chosen, seeds[chosen]), watch))
     pictures, codes = (torch.cat([getattr(part, name) for part in parts]) for name in ("image", "code"))
     log_prob = torch.cat([part.log_probs.get("condition", part.log_prob) for part in parts])
-    return Samples(pictures, codes, log_prob, tuple(seeds), settings)
+    stopped = {number * batch + chain: why for number, part in enumerate(parts) for chain, why in part.stopped.items()}
+    return Samples(pictures, codes, log_prob, tuple(seeds), settings, stopped)
 
 
 def _last(evaluations: Iterator[Evaluation], watch: Watch | None) -> Evaluation:
