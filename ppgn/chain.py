@@ -116,14 +116,14 @@ def best(pairs: Iterable[Step], term: str | None = None) -> list[Sample]:
     return found
 
 
-def linear(start: float, end: float, steps: int) -> Callable[[int], float]:
-    """The schedule start + (end - start) * step / steps of the released code; from step `steps` on it stays at end.
+def linear(start: float, end: float, steps: int, begin: int = 0) -> Callable[[int], float]:
+    """The schedule start + (end - start) * (step - begin) / steps: start up to step `begin`, end from `begin` + `steps` on.
 
-    Raises ValueError when steps < 1.
+    The released code has begin 0 and goes on past its end, which leads below 0. Raises ValueError when steps < 1.
     """
     if steps < 1:
         raise ValueError(f"a linear schedule got steps {steps}, expected at least 1: ask for one step or more")
-    return lambda step: start + (end - start) * min(step / steps, 1.0)
+    return lambda step: start + (end - start) * min(max((step - begin) / steps, 0.0), 1.0)
 
 
 def _steps(

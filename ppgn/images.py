@@ -102,6 +102,13 @@ def grid(
     return _assemble(tiles, labels, min(columns, len(tiles)))
 
 
+def sheet(pictures: Sequence[Pillow.Image], columns: int | None = None) -> Pillow.Image:
+    """Pictures of one size side by side as they are, row by row, by default as square as possible; ValueError for none."""
+    if not pictures or len({picture.size for picture in pictures}) > 1:
+        raise ValueError(f"a sheet needs pictures of one size, got {sorted({picture.size for picture in pictures})}: resize them")
+    return _assemble(list(pictures), None, columns or math.ceil(math.sqrt(len(pictures))))
+
+
 def _assemble(tiles: list[Pillow.Image], labels: Sequence[str] | None, columns: int) -> Pillow.Image:
     width, height = tiles[0].size
     font = ImageFont.load_default(size=min(20, max(11, width // 11)))

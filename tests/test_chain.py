@@ -113,6 +113,7 @@ def test_the_first_quantity_that_is_not_finite_is_named(generator, prior, condit
 def test_a_linear_schedule_goes_from_start_to_end_and_stays_there():
     schedule = linear(1.0, 0.5, 4)
     assert [schedule(step) for step in (0, 1, 2, 4, 9)] == [1.0, 0.875, 0.75, 0.5, 0.5]
+    assert [linear(1.0, 0.5, 4, begin=3)(step) for step in (0, 3, 4, 7, 9)] == [1.0, 1.0, 0.875, 0.5, 0.5]
 
 
 def test_a_linear_schedule_of_no_steps_is_refused():

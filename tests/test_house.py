@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    "types", "seeds", "images", "masks", "video", "networks", "probe", "priors", "conditions", "objective", "samplers", "finite", "chain",
-    "starts", "facets", "bundle", "recipes", "toy", "checks", "named", "cli",
+    "types", "seeds", "images", "masks", "video", "networks", "probe", "priors", "conditions", "objective", "samplers", "finite",
+    "chain", "starts", "facets", "bundle", "recipes", "toy", "checks", "named", "cli",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from ppgn.networks import PixelDenoiser, PixelDenoiserConfig
 from ppgn.objective import Objective
 from ppgn.priors import NoPrior
 from ppgn.recipes import examples
+from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import objective_for, sampler_for, start_for
 from ppgn.samplers import Ascent, ReleasedLangevin
 from ppgn.types import Sampler
@@ -180,7 +181,7 @@ def test_statistics_that_the_bundle_lacks_are_refused() -> None:
 
 def test_classes_in_turn_make_n_times_k_plus_1_updates_and_change_class_where_chain_turn_says() -> None:
     bundle = full_bundle()
-    steps = list(recipes.classes_in_turn(bundle, ["golf ball", 0, "pump"], 4, count=2, recipe="joint_ppgn_h_released"))
+    steps = list(recipes.in_turn(bundle, ["golf ball", 0, "pump"], 4, count=2, recipe="joint_ppgn_h_released"))
     assert len(steps) == 4 * 3 + 1 == steps[-1][0].step
     for index, (_, evaluation) in enumerate(steps):
         wanted = [2, 0, 3][chain.turn(index, 4)]
@@ -190,15 +191,38 @@ def test_classes_in_turn_make_n_times_k_plus_1_updates_and_change_class_where_ch
         assert torch.equal(before[0].code, after[1].code)
 
 
+def test_step_sizes_begin_anew_with_each_condition_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[list[float]] = []
+
+    def spied(bundle: Bundle, objective: Objective, settings: Settings, begin: int = 0) -> Sampler:
+        sampler = sampler_for(bundle, objective, settings, begin)
+        assert isinstance(sampler, ReleasedLangevin) and callable(sampler.step_size)
+        sizes.append([sampler.step_size(step) for step in range(9)])
+        return sampler
+
+    monkeypatch.setattr("ppgn.recipes.sampling.sampler_for", spied)
+    list(recipes.in_turn(full_bundle(), [0, lambda image: image.mean((1, 2, 3))], 4, step_size=1.0, step_size_end=0.0))
+    assert sizes == [[1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]]
+
+
+def test_plugged_conditions_run_by_the_settings_that_the_bundle_has_for_them() -> None:
+    bundle = full_bundle()
+    bundle.info["recipe"]["plugged"] = {"steps": 2, "step_size": 0.1}
+    plugged = recipes.sample(bundle, lambda image: image.mean((1, 2, 3)), count=1)
+    assert (plugged.settings.steps, plugged.settings.step_size) == (2, 0.1)
+    assert recipes.sample(bundle, 0, count=1).settings.steps == 5
+    assert recipes.sample(bundle, lambda image: image.mean((1, 2, 3)), count=1, steps=3).settings.steps == 3
+
+
 def test_one_class_in_turn_is_the_chain_of_sample() -> None:
     bundle = full_bundle()
-    *_, (_, last) = recipes.classes_in_turn(bundle, [1], 4, count=2, seed=7, step_size_end=0.5)
+    *_, (_, last) = recipes.in_turn(bundle, [1], 4, count=2, seed=7, step_size_end=0.5)
     assert torch.equal(last.image, recipes.sample(bundle, 1, count=2, seed=7, steps=5, step_size_end=0.5).images)
 
 
-def test_classes_in_turn_without_a_class_are_refused() -> None:
-    with pytest.raises(ValueError, match="got no class"):
-        recipes.classes_in_turn(full_bundle(), [], 4)
+def test_chains_in_turn_without_a_condition_are_refused() -> None:
+    with pytest.raises(ValueError, match="got no condition"):
+        recipes.in_turn(full_bundle(), [], 4)
 
 
 def test_the_first_evaluation_from_a_picture_is_of_its_own_code() -> None:

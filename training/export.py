@@ -17,7 +17,9 @@ from training.data import ImageData
 from training.denoiser import over_pictures
 from training.files import read_checkpoint, read_network
 
-STAGES = ("encoder", "generator", "denoiser")
+STAGES = ("encoder", "generator", "denoiser", "joint_generator", "pixel_denoiser")
+KINDS = {"denoiser": "denoiser", "joint_generator": "generator", "pixel_denoiser": "pixel_denoiser"}
+"""Stages that a bundle can do without -> what their checkpoints call the network."""
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 
@@ -26,18 +28,20 @@ def export(
     name: str,
     out: Path | None = None,
     settings: Settings = Settings(),
+    plugged: dict[str, Any] | None = None,
     licence: str = "unstated",
     source: str = "trained with ppgn",
     data: str = "",
     scores: dict[str, Any] | None = None,
 ) -> Path:
-    """Writes the networks trained under `run`/encoder, `run`/generator and, if it is there, `run`/denoiser.
+    """Writes the networks trained under `run`/encoder, `run`/generator and, where they are there, those of the other STAGES.
 
     Args:
         run: folder that holds the run folders of the three training scripts.
         name: what `ppgn sample` will call the bundle.
         out: where to write; `checkpoints/NAME` by default. An old bundle there is replaced once the new one is complete.
         settings: how its chains run unless told otherwise.
+        plugged: what is different for units, other networks and functions, whose gradients have sizes of their own.
         licence: of the weights.
         source: who made them, from what.
         data: which pictures, which split.
@@ -47,8 +51,9 @@ def export(
     generator_run = run / "generator"
     encoder = read_network(generator_run / CHECKPOINT, "encoder")
     parts: dict[str, Any] = {"encoder": encoder, "generator": read_network(generator_run / CHECKPOINT, "generator")}
-    if (run / "denoiser" / CHECKPOINT).is_file():
-        parts["denoiser"] = read_network(run / "denoiser" / CHECKPOINT, "denoiser")
+    for stage, kind in KINDS.items():
+        if (run / stage / CHECKPOINT).is_file():
+            parts[stage] = read_network(run / stage / CHECKPOINT, kind)
     configs = {stage: run_config(run / stage) for stage in STAGES if (run / stage / "config.yaml").is_file()}
     pictures = ImageData(**configs["generator"]["data"])
     pictures.setup()
@@ -62,7 +67,7 @@ def export(
         code=code_statistics(before_relu.relu()),
         image={"size": hparams.image_size, "channels": hparams.channels},
         class_names=list(read_checkpoint(generator_run / CHECKPOINT)["class_names"]),
-        recipe={"name": "class", "settings": dataclasses.asdict(settings)},
+        recipe={"name": "class", "settings": dataclasses.asdict(settings), "plugged": plugged_settings(settings, plugged)},
         training={stage: without_paths(config) for stage, config in configs.items()},
         data={"name": data or hparams.name, "train": len(pictures.train_pictures or []), "split": "train"},
         licence=licence,
@@ -70,6 +75,12 @@ def export(
         scores={**{stage: stage_scores(run / stage) for stage in configs}, **(scores or {})},
     )
     return out
+
+
+def plugged_settings(settings: Settings, plugged: dict[str, Any] | None) -> dict[str, Any]:
+    """The changes, once they are found to be settings; ValueError or TypeError where they are not."""
+    changed = dataclasses.asdict(dataclasses.replace(settings, **(plugged or {})))
+    return {name: changed[name] for name in plugged or {}}
 
 
 def run_config(folder: Path) -> dict[str, Any]:

@@ -12,8 +12,19 @@ EXAMPLES = """examples:
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17 --sampler released
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --class "tabby"
   ppgn sample imagenette64 --condition my_module:my_function --sampler released --step-size 0.3
+  ppgn sample imagenette64 --class church --recipe dgn_am --out dgn_am.png
+  ppgn chain imagenette64 --class church parachute "golf ball" --steps 40 --out walk.gif
+  ppgn inpaint imagenette64 photo.jpg --box 20,20,28,28 --out filled.png
+  ppgn inpaint imagenette64 photo.jpg --mask mask.png --class church --count 8 --seed 1
   ppgn layers torchvision:resnet18
   ppgn bundles
+"""
+CHAIN_EXAMPLES = """examples:
+  ppgn chain imagenette64 --class church --out church.gif
+  ppgn chain imagenette64 --class church parachute "golf ball" --steps 40 --count 3 --every 2 --out walk.mp4
+  ppgn chain imagenette64 --from dog.jpg --class "golf ball" --recipe noiseless_joint_ppgn_h_released --out ball.gif
+  ppgn chain imagenette64 --unit trunk.12:0-5 --steps 30 --out units.gif
+  ppgn chain imagenette64 --class all --steps 40 --every 40 --out strip.png
 """
 SETTINGS = {
     "sampler": "langevin (Eq. 11) or released (the shipped code)",
@@ -28,6 +39,7 @@ SETTINGS = {
     "step-size-end": "of the released sampler, reached linearly",
 }
 WORDS = ("sampler", "prior", "start", "gradient")  # settings that are no number
+RECIPES = "ppgn_x, dgn_am, ppgn_h, joint_ppgn_h, noiseless_joint_ppgn_h; with _released, the released code to the constant"
 NETWORKS = "torchvision:NAME, timm:NAME, my_module:function or bundle:classifier"
 
 
@@ -39,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     about = "pictures of a class, of a unit of any network, or of your own condition"
     _sample(commands.add_parser("sample", help=about, epilog=EXAMPLES, formatter_class=formatter))
+    about = "chains as they go, one class or unit after the other: a GIF, an MP4 or a sheet of frames"
+    _chain(commands.add_parser("chain", help=about, epilog=CHAIN_EXAMPLES, formatter_class=formatter))
+    _inpaint(commands.add_parser("inpaint", help="fill a hole in a picture", epilog=EXAMPLES, formatter_class=formatter))
     layers = commands.add_parser("layers", help="what --unit can name: the layers of a network or of a bundle's encoder")
     layers.add_argument("network", help=f"{NETWORKS[: NETWORKS.index(' or ')]}, or the name or folder of a bundle")
     layers.add_argument("--size", type=size, metavar="H[,W]", help="size of the input (default: the library's)")
@@ -54,10 +69,30 @@ def _sample(one: argparse.ArgumentParser) -> None:
     one.add_argument("--seed", type=int, default=0, help="seed of the first chain of each class; the next ones follow")
     one.add_argument("--out", default="samples.png", help="grid to write (default: samples.png)")
     one.add_argument("--save-images", metavar="DIR", help="also write each picture, and samples.json, into DIR")
-    one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     one.add_argument("--batch", type=int, default=32, help="chains that run at once (default: 32)")
+    _settings(one)
+
+
+def _chain(one: argparse.ArgumentParser) -> None:
+    one.add_argument("bundle", help="name of a bundle (see `ppgn bundles`) or its folder")
+    _condition(one)
+    one.add_argument("--count", type=int, default=1, help="chains side by side (default: 1)")
+    one.add_argument("--steps", type=int, help="steps for each class or unit (default: the bundle's)")
+    one.add_argument("--seed", type=int, default=0, help="seed of the first chain; the next ones follow")
+    one.add_argument("--from", dest="picture", metavar="PICTURE", help="begin at the code of this picture")
+    one.add_argument("--every", type=int, default=1, help="a frame for every so many steps (default: 1)")
+    one.add_argument("--fps", type=float, default=10.0, help="frames a second (default: 10)")
+    one.add_argument("--no-labels", action="store_true", help="pictures only")
+    one.add_argument("--out", default="chain.gif", help=".gif, .mp4, or .png or .jpg for a sheet (default: chain.gif)")
+    _settings(one)
+
+
+def _settings(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    one.add_argument("--recipe", metavar="NAME", help=f"a method of the papers: {RECIPES}")
     for name, meaning in SETTINGS.items():
-        one.add_argument(f"--{name}", type=str if name in WORDS else float, help=f"{meaning} (default: the bundle's)")
+        kind = str if name in WORDS else float
+        one.add_argument(f"--{name}", type=kind, help=f"{meaning} (default: the recipe's, or the bundle's)")
 
 
 def _condition(one: argparse.ArgumentParser) -> None:
@@ -92,3 +127,28 @@ def size(text: str) -> tuple[int, int]:
     if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise argparse.ArgumentTypeError(f"cannot read {text!r}, expected a height, or height,width, such as 224")
     return int(parts[0]), int(parts[-1])
+
+
+def _inpaint(one: argparse.ArgumentParser) -> None:
+    one.description = (
+        "Fill a hole in a picture, which is resized and cropped to the bundle's square. Chains that begin at one code without "
+        "noise are all alike, so each begins at the code of the masked picture plus noise of its own seed (--start-noise)."
+    )
+    one.add_argument("bundle", help="name of a bundle (see `ppgn bundles`) or its folder")
+    one.add_argument("picture", help="picture file (its centre square is used)")
+    hole = one.add_argument_group("the hole, in pixels of the bundle's size (one of these; default: --hole, 28 of 64)")
+    hole.add_argument("--box", metavar="L,T,W,H", help="left, top, width and height")
+    hole.add_argument("--mask", metavar="FILE", help="picture of the bundle's size, white (or transparent) where to fill")
+    hole.add_argument("--hole", type=int, metavar="SIZE", help="side of a square at a place that --seed draws")
+    one.add_argument("--class", dest="wanted", metavar="CLASS", help="of the whole picture: name, unique part, or index")
+    one.add_argument("--count", type=int, default=4, help="fillings (default: 4)")
+    one.add_argument("--seed", type=int, default=0, help="seed of the first filling; the next ones follow (default: 0)")
+    one.add_argument("--steps", type=int, help="steps of each chain (default: INPAINTING in ppgn/recipes/pictures.py)")
+    one.add_argument("--start-noise", type=float, default=0.3, metavar="STD",
+                     help="of each seed, in standard deviations of real codes; 0: all alike (default: 0.3)")  # fmt: skip
+    one.add_argument("--context-scale", type=float, metavar="SCALE", help="epsilon 4: weight of the known pixels")
+    one.add_argument("--no-blend", action="store_true", help="leave the seam: the generator's own colours in the hole")
+    one.add_argument("--out", default="filled.png", help="picture, hole and fillings side by side (default: filled.png)")
+    one.add_argument("--save-images", metavar="DIR", help="also write each filling, mask.png and inpaint.json into DIR")
+    one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    one.add_argument("--batch", type=int, default=32, help="chains that run at once (default: 32)")

@@ -30,7 +30,8 @@ NETWORK_OPTIONS = ("weights", "size", "mean", "std", "bgr")
 class Asked:
     """names: one for each target (class or unit number). make(targets, one a chain) -> what `recipes.sample` takes.
 
-    kind: "class", "unit" or "condition"; about: the same for samples.json. probability: whether exp(value) is one.
+    kind: "class", "unit" or "condition"; about: the same for samples.json. probability: whether exp(value) is one. plugged:
+    not a class of the bundle.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Asked:
     make: Callable[[Sequence[int]], Condition | Sequence[int]]
     about: dict[str, Any]
     probability: bool = True
+    plugged: bool = True
 
     def label(self, target: int, value: float) -> str:
         """Name and value for the grid: a probability, or the value itself."""
@@ -57,7 +59,13 @@ def asked_for(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> 
     names = bundle.class_names
     wanted = range(len(names)) if given.classes == ["all"] else [class_index(names, name) for name in given.classes]
     about = {"network": "bundle:classifier"}
-    return Asked("class", {index: names[index] for index in wanted}, lambda targets: targets, about, settings.gradient != "logit")
+    chosen = {index: names[index] for index in wanted}
+    return Asked("class", chosen, lambda targets: targets, about, settings.gradient != "logit", plugged=False)
+
+
+def is_plugged(given: argparse.Namespace) -> bool:
+    """Whether the options ask for anything but classes of the bundle."""
+    return (given.network, given.unit, given.condition) != (None, None, None)
 
 
 def _check_kinds(given: argparse.Namespace, bundle: Bundle) -> None:

@@ -6,7 +6,9 @@ import argparse
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Sequence
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import torch
 
 from ppgn import __version__, bundle, images, recipes
 from ppgn.cli.arguments import SETTINGS
-from ppgn.cli.asked import Asked, asked_for
+from ppgn.cli.asked import Asked, asked_for, is_plugged
+from ppgn.finite import ChainStopped
 
 
 def run(given: argparse.Namespace) -> int:
@@ -28,11 +31,13 @@ def run(given: argparse.Namespace) -> int:
         if getattr(given, name) < 1:
             raise ValueError(f"got --{name} {getattr(given, name)}, expected at least 1: ask for one picture or more")
     loaded = bundle.load_bundle(given.bundle, device(given.device))
-    changes = {key.replace("-", "_"): getattr(given, key.replace("-", "_")) for key in (*SETTINGS, "steps")}
-    asked = asked_for(given, loaded, recipes.settings_for(loaded, **changes))
+    changes = changes_of(given)
+    asked = asked_for(given, loaded, recipes.settings_for(loaded, plugged=is_plugged(given), **changes))
     targets = [target for target in asked.names for _ in range(given.count)]
     seeds = [given.seed + chain for _ in asked.names for chain in range(given.count)]
-    samples = _samples(loaded, asked, targets, seeds, given.batch, changes)
+    with stops_without_warning():
+        samples = _samples(loaded, asked, targets, seeds, given.batch, changes)
+    report_stops(samples.stopped)
     labels = [asked.label(target, value) for target, value in zip(targets, samples.log_prob.tolist(), strict=True)]
     columns = given.count if len(asked.names) > 1 and 1 < given.count <= 16 else None
     images.save_image(samples.grid(labels, columns), given.out)
@@ -47,12 +52,33 @@ def _samples(
 ) -> recipes.Samples:
     """A run for each batch of chains, every chain with its own target; joined."""
     firsts, parts = range(0, len(targets), batch), []
-    with progress(recipes.settings_for(loaded, **changes).steps * len(firsts)) as watch:
+    steps = recipes.settings_for(loaded, plugged=asked.plugged, **changes).steps
+    with progress(steps * len(firsts)) as watch:
         for first in firsts:
             own, condition = seeds[first : first + batch], asked.make(targets[first : first + batch])
             parts.append(recipes.sample(loaded, condition, count=len(own), seed=own, batch=batch, watch=watch, **changes))
     joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("images", "codes", "log_prob")}
-    return dataclasses.replace(parts[0], **joined, seeds=tuple(seeds))
+    stopped = {first + chain: why for first, part in zip(firsts, parts, strict=True) for chain, why in part.stopped.items()}
+    return dataclasses.replace(parts[0], **joined, seeds=tuple(seeds), stopped=stopped)
+
+
+def changes_of(given: argparse.Namespace) -> dict[str, Any]:
+    """What `recipes.sample` takes of the options: the recipe and the settings, None where not given."""
+    return {name: getattr(given, name) for name in ("recipe", "steps", *(key.replace("-", "_") for key in SETTINGS))}
+
+
+@contextmanager
+def stops_without_warning() -> Iterator[None]:
+    """`report_stops` says it in a line of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ChainStopped)
+        yield
+
+
+def report_stops(stopped: Mapping[int, str]) -> None:
+    """A line for each chain that stopped because it was not finite any more."""
+    for why in stopped.values():
+        print(f"ppgn: stopped: {why}", file=sys.stderr)
 
 
 def device(name: str) -> torch.device:

@@ -1,6 +1,6 @@
 """The named methods of the papers, wired: the one place that knows all parts.
 
-`sample` runs chains and returns what they ended with; `classes_in_turn`, `from_picture` and `in_paint` are its other shapes;
+`sample` runs chains and returns what they ended with; `in_turn`, `from_picture` and `in_paint` are its other shapes;
 `NAMED` holds the methods by name, `examples` the seven released examples.
 """
 
@@ -11,9 +11,11 @@ from ppgn.recipes.named import settings_for as settings_for
 from ppgn.recipes.pictures import Filled as Filled
 from ppgn.recipes.pictures import from_picture as from_picture
 from ppgn.recipes.pictures import in_paint as in_paint
+from ppgn.recipes.pictures import picture_code as picture_code
+from ppgn.recipes.pictures import repeated as repeated
 from ppgn.recipes.sampling import Samples as Samples
 from ppgn.recipes.sampling import Watch as Watch
-from ppgn.recipes.sampling import classes_in_turn as classes_in_turn
+from ppgn.recipes.sampling import in_turn as in_turn
 from ppgn.recipes.sampling import sample as sample
 from ppgn.recipes.settings import Settings as Settings
 from ppgn.recipes.wiring import Hole as Hole

@@ -74,13 +74,16 @@ NAMED: dict[str, dict[str, Any]] = {
 """What each named method changes of the bundle's own settings (section 1 says what differs between the methods)."""
 
 
-def settings_for(bundle: Bundle, recipe: str | None = None, **changes: Any) -> Settings:
+def settings_for(bundle: Bundle, recipe: str | None = None, *, plugged: bool = False, **changes: Any) -> Settings:
     """The bundle's own settings, changed by those of the recipe (a name in NAMED), changed by `changes`.
 
-    A change that is None is left out. Raises ValueError for an unknown recipe or setting.
+    plugged: the condition is not one of the bundle's classes but a unit, another network's class or a function, whose
+    gradient has a size of its own: the bundle may hold settings for those. A change that is None is left out. Raises
+    ValueError for an unknown recipe or setting.
     """
     known = {field.name for field in dataclasses.fields(Settings)}
-    own = dict(bundle.info.get("recipe", {}).get("settings", {}))
+    stored = bundle.info.get("recipe", {})
+    own = {**stored.get("settings", {}), **(stored.get("plugged", {}) if plugged else {})}
     unknown = (set(own) | set(changes)) - known
     if unknown:
         raise ValueError(f"unknown settings {', '.join(sorted(unknown))}: choose from {', '.join(sorted(known))}")

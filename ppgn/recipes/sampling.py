@@ -16,7 +16,7 @@ from ppgn.recipes.classes import asked_of, class_index
 from ppgn.recipes.named import settings_for
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import objective_for, run, sampler_for, start_for
-from ppgn.types import Condition, Evaluation
+from ppgn.types import Code, Condition, Evaluation
 
 Watch = Callable[[int, Evaluation], None]
 
@@ -57,7 +57,7 @@ def sample(
     watch: called as watch(step, evaluation) after each step. recipe: a name in NAMED.
     changes: fields of Settings, e.g. steps=100. Raises ValueError for what does not fit, naming what there is.
     """
-    settings = settings_for(bundle, recipe, **changes)
+    settings = settings_for(bundle, recipe, plugged=callable(condition), **changes)
     asked, count = asked_of(bundle, condition, count, default=16)
 
     def batch_of(chosen: slice, seeds: Sequence[int]) -> Iterator[Evaluation]:
@@ -66,29 +66,36 @@ def sample(
     return collect(batch_of, seeds_of(seed, count), batch, settings, watch)
 
 
-def classes_in_turn(
+def in_turn(
     bundle: Bundle,
-    classes: Sequence[str | int],
+    conditions: Sequence[Condition | str | int],
     steps_each: int,
     *,
     count: int = 1,
     seed: int | Sequence[int] = 0,
+    code: Code | None = None,
     recipe: str | None = None,
     **changes: Any,
 ) -> Iterator[chain.Step]:
-    """`count` chains that are asked for one class after the other, steps_each updates each and one more for the first.
+    """`count` chains that are asked for one thing after the other, steps_each updates each and one more for the first.
 
-    Yields each of the steps_each * K + 1 (state, evaluation): the code is carried from class to class, the picture of step
-    i * steps_each (counted from 0) is the last one of class i (counted from 1). Arguments as `sample`; raises ValueError at once.
+    conditions: classes by name or number, or functions of an image; with any function all of them run by the settings for
+    plugged conditions. code: where they begin, `[count, *code]`, by default as the settings say. Yields each of the
+    steps_each * K + 1 (state, evaluation): the code is carried from one to the next, the picture of step i * steps_each
+    (counted from 0) is the last one of condition i (counted from 1). Step sizes begin anew with each (in the released code,
+    `examples`, they do not). Other arguments as `sample`; raises ValueError at once.
     """
-    if not classes:
-        raise ValueError("classes in turn got no class, expected at least one: list the classes in their order")
-    settings = settings_for(bundle, recipe, **{**changes, "steps": steps_each})
+    if not conditions:
+        raise ValueError("chains in turn got no condition, expected at least one: list them in their order")
+    plugged = any(callable(one) for one in conditions)
+    settings = settings_for(bundle, recipe, plugged=plugged, **{**changes, "steps": steps_each})
     seeds = seeds_of(seed, count)
-    wanted = [class_index(bundle.class_names, one) for one in classes]
-    objectives = [objective_for(bundle, [one] * count, settings) for one in wanted]
-    samplers = [sampler_for(bundle, objective, settings) for objective in objectives]
-    return chain.run_in_turn(samplers, samplers[0].init(start_for(bundle, seeds, settings), seeds), steps_each)
+    asked = [one if callable(one) else [class_index(bundle.class_names, one)] * count for one in conditions]
+    begins = range(0, steps_each * len(asked), steps_each)
+    pairs = zip(asked, begins, strict=True)
+    samplers = [sampler_for(bundle, objective_for(bundle, one, settings), settings, begin) for one, begin in pairs]
+    first = start_for(bundle, seeds, settings) if code is None else code
+    return chain.run_in_turn(samplers, samplers[0].init(first, seeds), steps_each)
 
 
 def seeds_of(seed: int | Sequence[int], count: int) -> list[int]:

@@ -77,13 +77,13 @@ def objective_for(
     return Objective(_generator(bundle, settings), _prior(bundle, shared, settings), terms)
 
 
-def sampler_for(bundle: Bundle, objective: Objective, settings: Settings) -> Sampler:
-    """The settings' sampler of this objective; step sizes change linearly over settings.steps."""
+def sampler_for(bundle: Bundle, objective: Objective, settings: Settings, begin: int = 0) -> Sampler:
+    """The settings' sampler of this objective; step sizes change linearly over settings.steps, from step `begin` on."""
     scales = (settings.prior_scale, settings.condition_scale, settings.noise_scale)
     code_range = _code_range(bundle, settings)
     if settings.sampler == "langevin":
         return Langevin(objective, *scales, code_range)
-    step_size = chain.linear(settings.step_size, settings.step_size_end, settings.steps)
+    step_size = chain.linear(settings.step_size, settings.step_size_end, settings.steps, begin)
     if settings.sampler == "ascent":
         return Ascent(objective, step_size, code_range, settings.decay, settings.prior_scale)
     return ReleasedLangevin(objective, *scales, step_size, code_range, settings.reset_every)

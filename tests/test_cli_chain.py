@@ -1,0 +1,90 @@
+"""`ppgn chain`: a video or a sheet of chains on their way, and what is said when it cannot be made."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import save_tiny_bundle
+from PIL import Image
+
+from ppgn import cli, images
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    save_tiny_bundle(tmp_path / "bundles" / "tiny")
+    monkeypatch.setenv("PPGN_CHECKPOINTS", str(tmp_path / "bundles"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def chain(*arguments: str) -> int:
+    return cli.main(["chain", "tiny", *arguments])
+
+
+def test_a_gif_has_a_frame_for_each_step_of_each_class_and_one_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert chain("--class", "tench", "ball", "--steps", "4", "--count", "2", "--out", "walk.gif") == 0
+    with Image.open(folder / "walk.gif") as video:
+        assert getattr(video, "n_frames", 1) == 4 * 2 + 1
+        assert video.width > 2 * 100
+    assert "2 chains through tench, golf ball, 4 steps each" in capsys.readouterr().out
+
+
+def test_every_thins_the_frames_and_fps_times_them(folder: Path) -> None:
+    assert chain("--class", "tench", "--steps", "8", "--every", "4", "--fps", "5", "--out", "walk.gif") == 0
+    with Image.open(folder / "walk.gif") as video:
+        assert (getattr(video, "n_frames", 1), video.info["duration"]) == (3, 200)
+
+
+def test_a_sheet_shows_the_frames_side_by_side(folder: Path) -> None:
+    assert chain("--class", "all", "--steps", "2", "--every", "2", "--no-labels", "--out", "sheet.png") == 0
+    tile = 160 + 2 * images.GAP
+    side = 3 * (tile + images.GAP) + images.GAP  # 2 * 4 + 1 steps, every second one: 5 frames, 3 columns
+    with Image.open(folder / "sheet.png") as sheet:
+        assert sheet.width == side and sheet.height == 2 * (tile + images.GAP) + images.GAP
+
+
+def test_a_chain_from_a_picture_begins_at_its_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(1))
+    images.save_image(pixels, folder / "own.png")
+    begun = []
+    monkeypatch.setattr("ppgn.recipes.in_turn", lambda *_, code, **__: begun.append(code) or iter(()))
+    chain("--class", "tench", "--from", "own.png", "--count", "3", "--out", "own.gif")
+    from ppgn.bundle import load_bundle
+
+    wanted = load_bundle("tiny").encoder(images.load_image(folder / "own.png", 8, 1)[None])
+    torch.testing.assert_close(begun[0], wanted.expand(3, -1))
+
+
+def test_units_are_asked_for_one_after_the_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert chain("--unit", "fc6:3,8", "--steps", "2", "--out", "units.gif") == 0
+    assert "through fc6:3, fc6:8" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--class", "tench", "--out", "a.avi"], ".gif"),
+        (["--class", "tench", "--every", "0"], "got --every 0, expected at least 1"),
+        (["--class", "tench", "--count", "0"], "got --count 0, expected at least 1"),
+        (["--class", "tench", "--fps", "99"], "got 99.0 frames per second"),
+        (["--class", "tench", "--from", "none.png"], "none.png"),
+        (["--class", "tench", "--recipe", "ppgn_y"], "unknown recipe 'ppgn_y': choose ppgn_x, dgn_am"),
+        (["--class", "tench", "--recipe", "ppgn_x"], "has no pixel_denoiser"),
+        ([], "which class?"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_no_file(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert chain(*arguments) == 2
+    printed = capsys.readouterr().err
+    assert said in printed and "Traceback" not in printed
+    assert not list(folder.glob("*.gif"))
+
+
+def test_the_help_names_every_recipe() -> None:
+    from ppgn.cli.arguments import RECIPES
+    from ppgn.recipes import NAMED
+
+    assert {name.removesuffix("_released") for name in NAMED} == set(RECIPES.partition(";")[0].split(", "))
