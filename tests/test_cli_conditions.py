@@ -159,7 +159,7 @@ def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.Captur
         (["sample", "tiny", "--unit", "fc7:10"], "expected 0 to 9"),
         (["sample", "tiny", "--unit", "fc7"], "layer:unit"),
         (["sample", "tiny", "--unit", "trunk.block0.0:1@8,0"], "inside its map"),
-        (["sample", "tiny", "--network", "mine:seen", "--class", "7"], "expected 0 to 6"),
+        (["sample", "tiny", "--network", "mine:seen", "--class", "7"], "out of range: mine:seen has 7 classes, numbered from 0"),
         (["sample", "tiny", "--network", "mine:build", "--class", "0"], "--size HEIGHT"),
         (["sample", "tiny", "--network", "torchvision:resnet18", "--class", "0"], "pass --weights FILE"),
         (["sample", "tiny", "--network", "timm:", "--class", "0"], "torchvision:NAME"),
@@ -187,15 +187,6 @@ def test_an_option_that_is_no_number_is_told_by_its_name(
         cli.main(["sample", "tiny", "--network", "mine:seen", "--class", "0", *option])
     assert ended.value.code == 2
     assert f"{option[0]}: cannot read {option[1]!r}" in capsys.readouterr().err
-
-
-def test_a_class_is_found_by_index_name_or_part_and_doubt_is_told() -> None:
-    names = ["tench", "crane bird", "crane"]
-    assert [asked.class_of("net", names, wanted) for wanted in ("1", "TENCH", "bird", "crane")] == [1, 0, 1, 2]
-    with pytest.raises(ValueError, match="1 crane bird, 2 crane"):
-        asked.class_of("net", names, "cra")
-    with pytest.raises(ValueError, match="a name such as tench"):
-        asked.class_of("net", names, "tenhc")
 
 
 def test_python_m_runs_a_users_condition_from_their_own_folder(folder: Path) -> None:

@@ -33,6 +33,15 @@ def test_a_class_that_is_not_there_says_what_is(wanted: str, said: str) -> None:
         recipes.class_index(NAMES, wanted)
 
 
+def test_of_many_classes_only_those_that_fit_or_are_near_are_listed() -> None:
+    names = [f"kind {index}" for index in range(40)] + ["crane bird", "crane fly"]
+    assert recipes.class_index(names, "fly", "the net") == 41
+    with pytest.raises(ValueError, match=r"fits 2 classes \(40 crane bird, 41 crane fly\)"):
+        recipes.class_index(names, "crane", "the net")
+    with pytest.raises(ValueError, match="^no class 'crane bitd': did you mean 'crane bird'.* the net has 42 classes$"):
+        recipes.class_index(names, "crane bitd", "the net")
+
+
 def test_one_step_runs_generator_and_encoder_once_for_prior_and_condition_together() -> None:
     bundle, passes = tiny_bundle(), {"generator": 0, "encoder": 0}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -125,29 +124,13 @@ def _network_classes(given: argparse.Namespace, bundle: Bundle, settings: Settin
     listed = named.class_names(given.network, bundle)
     known = listed if len(listed) == scores.shape[1] else tuple(str(index) for index in range(scores.shape[1]))
     all_of_them = given.classes == ["all"]
-    wanted = range(len(known)) if all_of_them else [class_of(given.network, known, name) for name in given.classes]
+    wanted = range(len(known)) if all_of_them else [class_index(known, name, given.network) for name in given.classes]
 
     def make(targets: Sequence[int]) -> Condition:
         return CLASS_CONDITIONS[settings.gradient](lambda image: logits(image) / settings.temperature, tuple(targets))
 
     about = {"network": given.network, "weights": given.weights}
     return Asked("class", {index: known[index] for index in wanted}, make, about, settings.gradient != "logit")
-
-
-def class_of(network: str, names: Sequence[str], wanted: str) -> int:
-    """The number of a network's class by number, name, or unique part of a name (case aside); ValueError with the nearest."""
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return int(wanted)
-    text, lowered = wanted.strip().lower(), [name.lower() for name in names]
-    found = [index for index, name in enumerate(lowered) if name == text]
-    found = found or [index for index, name in enumerate(lowered) if text and text in name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        several = ", ".join(f"{index} {names[index]}" for index in found[:5])
-        raise ValueError(f"class {wanted!r} of {network} fits {len(found)} of its classes ({several}): give the index")
-    nearest = ", ".join(difflib.get_close_matches(text, lowered, 3, cutoff=0))
-    raise ValueError(f"{network} has no class {wanted!r}, expected 0 to {len(names) - 1} or a name such as {nearest}: correct it")
 
 
 def _coloured(function: Callable[[Image], Tensor], seen: Seen, bundle: Bundle) -> Callable[[Image], Tensor]:

@@ -8,26 +8,30 @@ from collections.abc import Sequence
 from ppgn.bundle import Bundle
 from ppgn.types import Condition
 
+LISTED = 20  # more classes than that are not listed in a message, only the nearest
 
-def class_index(names: Sequence[str], wanted: str | int) -> int:
-    """The index of a class by name, unique part of a name (case aside) or number; ValueError saying what there is."""
-    listed = ", ".join(f"{index} {name}" for index, name in enumerate(names))
+
+def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle") -> int:
+    """The index of a class by name, unique part of a name (case aside) or number; ValueError saying what `whose` network has."""
     text = str(wanted).strip().lower().replace("_", " ")
     lowered = [name.lower().replace("_", " ") for name in names]
+    nearest = ", ".join(repr(names[lowered.index(one)]) for one in difflib.get_close_matches(text, lowered, 3))
+    few = len(names) <= LISTED and not all(name.isdecimal() for name in names)
+    listed = ", ".join(f"{index} {name}" for index, name in enumerate(names)) if few else f"{len(names)} classes"
     if text in lowered:
         return lowered.index(text)
     if text.isdecimal():
         if int(text) < len(names):
             return int(text)
-        raise ValueError(f"class {wanted} is out of range: the bundle has {listed}")
+        raise ValueError(f"class {wanted} is out of range: {whose} has {listed}, numbered from 0")
     found = [index for index, name in enumerate(lowered) if text and text in name]
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f"class {wanted!r} fits {', '.join(names[index] for index in found)}: write more of the name")
-    close = difflib.get_close_matches(text, lowered, 1)
-    guess = f"did you mean {names[lowered.index(close[0])]!r}? " if close else ""
-    raise ValueError(f"no class {wanted!r}: {guess}the bundle has {listed}")
+        several = ", ".join(f"{index} {names[index]}" for index in found[:5])
+        raise ValueError(f"class {wanted!r} fits {len(found)} classes ({several}): write more of the name, or the number")
+    guess = f"did you mean {nearest}? " if nearest else ""
+    raise ValueError(f"no class {wanted!r}: {guess}{whose} has {listed}")
 
 
 def asked_of(

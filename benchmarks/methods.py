@@ -1,0 +1,156 @@
+"""The five methods of the PPGN paper, measured and side by side: docs/methods.jpg and the tables of docs/methods.md.
+
+python benchmarks/methods.py --judge squeezenet1_0.pth --labels imagenet1000_labels.tsv --real imagenette64/val
+
+Every method makes `--count` samples of each class from the same seeds. Then `--chains` chains of each class run on: how far apart
+the pictures of one chain are, `--every` steps apart, tells how well a method mixes. The picture shows one class: nine real
+pictures that excite the class unit most, nine samples of each method (seeds 0 to 8), nine random real pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from heldout import Judge, diversity, judge_indices, real_pictures, score
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from tqdm import tqdm
+
+import ppgn
+from ppgn import images, recipes
+from ppgn.bundle import Bundle
+
+METHODS = ("ppgn_x", "dgn_am", "ppgn_h", "joint_ppgn_h", "noiseless_joint_ppgn_h")
+RELEASED = ("ppgn_h_released", "joint_ppgn_h_released", "noiseless_joint_ppgn_h_released")
+ABSTRACT = (1e-5, 1e-3, 1e-1)  # epsilon 1 of the released example, "more abstract", and "ignores the class"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A method's pictures `[class * count, 3, height, width]`, and a row of the table."""
+
+    pictures: Tensor
+    row: dict[str, Any]
+
+
+def measure(bundle: Bundle, judge: Judge, method: str, given: argparse.Namespace, **changes: Any) -> Measured:
+    """`--count` samples of each class by one method: own probability, judged accuracy, diversity, and mixing along chains."""
+    classes = torch.arange(len(bundle.class_names)).repeat_interleave(given.count)
+    seeds = list(range(given.count)) * len(bundle.class_names)
+    begun = time.perf_counter()
+    samples = ppgn.sample(bundle, classes.tolist(), seed=seeds, batch=50, recipe=method, **changes)
+    seconds = time.perf_counter() - begun
+    scores = score(judge, bundle.encoder, samples.images, classes)
+    own = (
+        float(samples.log_prob.exp().mean())
+        if samples.settings.gradient != "logit"
+        else own_probability(bundle, samples, classes)
+    )
+    row = {"method": method, **changes, "steps": samples.settings.steps, "own": own, "seconds": seconds}
+    return Measured(samples.images, {**row, **{key: scores[key] for key in ("accuracy", "diversity", "diversity_encoder")}})
+
+
+def own_probability(bundle: Bundle, samples: recipes.Samples, classes: Tensor) -> float:
+    """The encoder's own probability of the class where the condition was its logit."""
+    with torch.no_grad():
+        logits = bundle.encoder.logits_from_code(bundle.encoder(samples.images))
+    return float(logits.softmax(1).gather(1, classes[:, None]).mean())
+
+
+def mixing(bundle: Bundle, method: str, given: argparse.Namespace) -> float:
+    """Diversity of the pictures of one chain, `--every` steps apart after the first `--every`, averaged over chains."""
+    settings = recipes.settings_for(bundle, method, steps=given.steps + 1)
+    classes = [index for index in range(len(bundle.class_names)) for _ in range(given.chains)]
+    evaluations = recipes.run(bundle, classes, list(range(given.chains)) * len(bundle.class_names), settings)
+    seen = [evaluation.image for step, evaluation in enumerate(evaluations) if step and step % given.every == 0]
+    with torch.no_grad():
+        features = torch.cat([bundle.encoder.maps(batch)[-1].mean((2, 3)) for batch in seen])
+    return diversity(features, torch.arange(len(classes)).repeat(len(seen)))
+
+
+def exciting(bundle: Bundle, index: int, pictures: Tensor, count: int = 9) -> Tensor:
+    """The pictures with the highest logit of the class, by the bundle's own classifier."""
+    with torch.no_grad():
+        logits = torch.cat([bundle.encoder.logits_from_code(bundle.encoder(batch))[:, index] for batch in pictures.split(64)])
+    return pictures[logits.topk(count).indices]
+
+
+def figure(blocks: dict[str, Tensor]) -> Image.Image:
+    """Each block of nine as three by three under its name, side by side."""
+    tiles = [images.grid(block[:9], columns=3, scale=1) for block in blocks.values()]
+    font, gap, head = ImageFont.load_default(15), 12, 26
+    width, height = tiles[0].size
+    canvas = Image.new("RGB", (len(tiles) * (width + gap) + gap, height + head + gap), "white")
+    draw = ImageDraw.Draw(canvas)
+    for place, (name, tile) in enumerate(zip(blocks, tiles, strict=True)):
+        left = gap + place * (width + gap)
+        canvas.paste(tile, (left, head))
+        draw.text((left + width / 2, head / 2), name, fill="black", font=font, anchor="mm")
+    return canvas
+
+
+def measured(bundle: Bundle, judge: Judge, given: argparse.Namespace) -> Iterator[tuple[str, Measured]]:
+    """All methods and then the released rule at three scales of the prior; each is printed when it is done."""
+    for method in (*METHODS, *RELEASED):
+        one = measure(bundle, judge, method, given)
+        one.row["mixing"] = mixing(bundle, method, given)
+        print_row(one.row)
+        yield method, one
+    for scale in ABSTRACT:
+        one = measure(bundle, judge, RELEASED[-1], given, prior_scale=scale)
+        print_row(one.row)
+        yield f"prior_scale {scale:g}", one
+
+
+def print_row(row: dict[str, Any]) -> None:
+    name = row["method"] + (f", e1 {row['prior_scale']:g}" if "prior_scale" in row else "")
+    mixed = f"{row['mixing']:.3f}" if "mixing" in row else ""
+    figures = " | ".join(f"{row[key]:.3f}" for key in ("own", "accuracy", "diversity_encoder", "diversity"))
+    print(f"| {name} | {row['steps']} | {figures} | {mixed} | {row['seconds']:.0f} |", flush=True)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--bundle", default="imagenette64")
+    options.add_argument("--judge", type=Path, required=True, help="SqueezeNet 1.0 weights, torchvision's keys")
+    options.add_argument("--labels", type=Path, required=True, help="index, wnid, name of the judge's 1000 classes")
+    options.add_argument("--real", type=Path, required=True, help="folder with a folder of pictures for each class")
+    options.add_argument("--class", dest="wanted", default="church", help="of the picture (default: church)")
+    options.add_argument("--count", type=int, default=10, help="samples of each class, seeds 0, 1, ... (default: 10)")
+    options.add_argument("--chains", type=int, default=2, help="chains of each class that run on (default: 2)")
+    options.add_argument("--steps", type=int, default=200, help="their steps (default: 200)")
+    options.add_argument("--every", type=int, default=20, help="steps between two of their pictures (default: 20)")
+    options.add_argument("--out", type=Path, default=Path("docs/methods.jpg"))
+    options.add_argument("--json", type=Path, help="write the figures here")
+    given = options.parse_args()
+    bundle = ppgn.load(given.bundle)
+    index = recipes.class_index(bundle.class_names, given.wanted)
+    judge = Judge(given.judge, judge_indices(given.labels, bundle.class_names))
+    print("| method | steps | own p | judged right | diversity | diversity, judge | along a chain | seconds |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    pictures, classes = real_pictures(given.real, bundle.class_names, 0, bundle.image_size)
+    real = score(judge, bundle.encoder, pictures, classes)
+    print(
+        f"| real, {len(classes)} | | | {real['accuracy']:.3f} | {real['diversity_encoder']:.3f} | {real['diversity']:.3f} | | |"
+    )
+    own = pictures[classes == index]
+    drawn = torch.randperm(len(own), generator=torch.Generator().manual_seed(0))[:9]
+    found = dict(tqdm(measured(bundle, judge, given), "methods", total=len(METHODS + RELEASED + ABSTRACT)))
+    blocks = {"real, most exciting": exciting(bundle, index, own)}
+    for method in METHODS:
+        first = index * given.count
+        blocks[method] = found[method].pictures[first : first + 9]
+    images.save_image(figure({**blocks, "real, random": own[drawn]}), given.out)
+    if given.json:
+        given.json.write_text(json.dumps({"real": real, "methods": [one.row for one in found.values()]}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
