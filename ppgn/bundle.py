@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ppgn import networks
+from ppgn.conditions.classes import class_groups
 
 FORMAT, VERSION = "ppgn-bundle", 1
 REQUIRED = {"name": str, "parts": dict, "code": dict, "image": dict, "class_names": list, "recipe": dict}
@@ -54,6 +55,11 @@ class Bundle:
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(self.info["class_names"])
+
+    @property
+    def class_groups(self) -> dict[str, tuple[int, int]]:
+        """Group -> (first, last + 1) of its classes; one group, "", where the names have none (see `conditions.class_groups`)."""
+        return class_groups(self.class_names)
 
     @property
     def code_shape(self) -> tuple[int, ...]:

@@ -246,7 +246,7 @@ def test_a_missing_torchvision_set_is_named_with_the_flag_that_fetches_it(tmp_pa
 
 
 def test_an_unknown_data_set_is_answered_with_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="unknown data set 'imagenet': choose one of folder, digits"):
+    with pytest.raises(ValueError, match="unknown data set 'imagenet': choose one of folder, table, digits"):
         open_source("imagenet", tmp_path, False)
 
 

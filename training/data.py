@@ -14,9 +14,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
-from training.sources import open_source
+from training.sources import Source, open_source
 
-SourceName = Literal["folder", "imagenette", "cifar10", "mnist", "fashion_mnist", "digits"]
+SourceName = Literal["folder", "table", "imagenette", "cifar10", "mnist", "fashion_mnist", "digits"]
 
 
 def square(picture: Image.Image, size: int, channels: int) -> Tensor:
@@ -33,7 +33,8 @@ def square(picture: Image.Image, size: int, channels: int) -> Tensor:
 
 
 class Pictures(Dataset):
-    """Batches of (uint8 pictures `[picture, channel, size, size]`, class indices `[picture]`), fetched by lists of indices."""
+    """Batches of (uint8 pictures `[picture, channel, size, size]`, class indices `[picture]`, or `[picture, group]` of a table),
+    fetched by lists of indices."""
 
     def __init__(self, pairs: Any, size: int, channels: int, cache_gib: float, title: str) -> None:
         self.pairs, self.size, self.channels = pairs, size, channels
@@ -91,6 +92,8 @@ class ImageData(LightningDataModule):
         cache_gib: a set whose decoded pictures fit in this many GiB is kept in memory, a larger one is streamed.
         validation_share: share held out of a folder without a split.
         split_seed: changes which pictures those are.
+        table, labels, least: of the data set `table`, pictures with several labels each: its file of JSON lines in `root`, which
+            columns are labels (group: column), and how many pictures a value must have to be a class.
     """
 
     def __init__(
@@ -107,6 +110,9 @@ class ImageData(LightningDataModule):
         cache_gib: float = 2.0,
         validation_share: float = 0.1,
         split_seed: int = 0,
+        table: str = "captions.jsonl",
+        labels: dict[str, str] | None = None,
+        least: int = 50,
     ) -> None:
         super().__init__()
         # All by name: under LightningCLI the argument-free form keeps only what a subclass declares. Plain types: a
@@ -115,7 +121,7 @@ class ImageData(LightningDataModule):
             {
                 "name": name, "root": str(root), "image_size": image_size, "channels": channels, "batch_size": batch_size,
                 "workers": workers, "flip": flip, "shift": shift, "download": download, "cache_gib": cache_gib,
-                "validation_share": validation_share, "split_seed": split_seed,
+                "validation_share": validation_share, "split_seed": split_seed, "table": table, "labels": labels, "least": least,
             }
         )  # fmt: skip
         self.class_names: tuple[str, ...] = ()
@@ -126,9 +132,7 @@ class ImageData(LightningDataModule):
         if self.train_pictures is not None:
             return
         settings: Any = self.hparams
-        source = open_source(
-            settings.name, Path(settings.root), settings.download, settings.split_seed, settings.validation_share
-        )
+        source = self._open(settings.download)
         self.class_names = source.class_names
         shape = (settings.image_size, settings.channels, settings.cache_gib)
         mixed = torch.randperm(len(source.validation), generator=torch.Generator().manual_seed(0)).tolist()
@@ -138,7 +142,12 @@ class ImageData(LightningDataModule):
     def prepare_data(self) -> None:
         settings: Any = self.hparams
         if settings.download:
-            open_source(settings.name, Path(settings.root), True, settings.split_seed, settings.validation_share)
+            self._open(True)
+
+    def _open(self, download: bool) -> Source:
+        chosen: Any = self.hparams
+        where = (chosen.name, Path(chosen.root), download, chosen.split_seed, chosen.validation_share)
+        return open_source(*where, chosen.table, chosen.labels, chosen.least)
 
     def _loader(self, pictures: Pictures | None, shuffle: bool) -> DataLoader:
         settings: Any = self.hparams

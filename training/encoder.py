@@ -9,14 +9,16 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ppgn.networks import Fc6Encoder, Fc6EncoderConfig
 from training.files import describe
+from training.labels import accuracies, cross_entropy
 
 
 class EncoderSystem(LightningModule):
     """Trains Fc6Encoder by cross-entropy with AdamW and a one-cycle rate; a torchvision trunk stays frozen.
+
+    Classes called "group:name" get a softmax for each group, and the losses of the groups add up.
 
     Args:
         trunk: "convnet" (from scratch) or the name of a torchvision model whose convolutional part is used as it is.
@@ -79,6 +81,10 @@ class EncoderSystem(LightningModule):
             self.network.trunk.eval()  # frozen: its BatchNorm keeps the statistics it came with
         return self
 
+    @property
+    def _class_names(self) -> tuple[str, ...]:
+        return self.trainer.datamodule.class_names  # type: ignore[attr-defined]
+
     def _logits(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         assert self.network is not None
         code = self.network(pictures)
@@ -86,15 +92,17 @@ class EncoderSystem(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         _, logits = self._logits(batch[0])
-        loss = functional.cross_entropy(logits, batch[1], label_smoothing=self.settings["label_smoothing"])
+        loss = cross_entropy(logits, batch[1], self._class_names, self.settings["label_smoothing"])
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         code, logits = self._logits(batch[0])
+        right = accuracies(logits, batch[1], self._class_names)
         scores = {
-            "val/accuracy": (logits.argmax(1) == batch[1]).float().mean(),
-            "val/loss": functional.cross_entropy(logits, batch[1]),
+            "val/accuracy": torch.stack(list(right.values())).mean(),
+            **({f"val/accuracy_{group}": share for group, share in right.items()} if len(right) > 1 else {}),
+            "val/loss": cross_entropy(logits, batch[1], self._class_names),
             "code/mean": code.mean(),
             "code/square": code.square().mean(),
             "code/active": (code > 0).float().mean(),
@@ -115,7 +123,7 @@ class EncoderSystem(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        names = list(self.trainer.datamodule.class_names)  # type: ignore[attr-defined]
+        names = list(self._class_names)
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
         checkpoint["ppgn"] = {"parts": {"encoder": describe(self.network)}, "class_names": names, "scores": scores}
 

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
 from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator
 from training.files import describe, freeze, read_checkpoint, read_network
+from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, discriminator_loss, distance
 
 
@@ -199,7 +200,7 @@ class GeneratorSystem(LightningModule):
         scores = {
             "val/image": distance("l1_mean", made, pictures),
             "val/feature": sum(distance("unit_channel_square", a, b) for a, b in zip(made_maps, maps, strict=True)),
-            "val/own_accuracy": (logits.argmax(1) == labels).float().mean(),
+            "val/own_accuracy": torch.stack(list(accuracies(logits, labels, self.class_names).values())).mean(),
         }
         self.log_dict(scores, batch_size=len(pictures), prog_bar=True)
         if batch_idx == 0:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,61 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
     return Source(Subset(train, rest), Subset(train, chosen), names)
 
 
+def table(root: Path, file: str, columns: Mapping[str, str], least: int, split_seed: int, validation_share: float) -> Source:
+    """Pictures with several labels each: a .jsonl table at `root/file`, a line {"file": path, column: value, ...} a picture.
+
+    columns: group -> column, such as {"type": "articleType", "colour": "baseColour"}; the classes are then called
+    "type:Handbags", "colour:Red", and a picture's label is a tuple, the index of one class of each group. Values of fewer
+    than `least` pictures are left out with their pictures. The split is by hash of the file name.
+    """
+    path = root / file
+    if not path.is_file():
+        raise ValueError(f"no table of pictures at {path}: expected lines of JSON, one a picture (--data.root, --data.table)")
+    if not columns:
+        raise ValueError(f"which columns of {path} are labels? give --data.labels '{{type: articleType, colour: baseColour}}'")
+    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    lacking = [column for column in ("file", *columns.values()) if any(column not in row for row in rows)]
+    if lacking or not rows:
+        there = ", ".join(rows[0]) if rows else "no line"
+        raise ValueError(
+            f"{path} lacks the column {lacking[0] if lacking else 'file'!r} in some line, it has {there}: name another"
+        )
+    rows, values = _common(rows, tuple(columns.values()), least)
+    names = [f"{group}:{value}" for group, column in columns.items() for value in values[column]]
+    places = {name: index for index, name in enumerate(names)}
+    labels = [tuple(places[f"{group}:{row[column]}"] for group, column in columns.items()) for row in rows]
+    samples = [(str(root / row["file"]), label) for row, label in zip(rows, labels, strict=True)]
+    held_out = [_place(sample, split_seed) < validation_share for sample, _ in samples]
+    parts = [[sample for sample, out in zip(samples, held_out, strict=True) if out is wanted] for wanted in (False, True)]
+    if not all(parts):
+        raise ValueError(f"{path} has {len(samples)} pictures with common labels, too few to split: lower --data.least")
+    return Source(_Listed(parts[0]), _Listed(parts[1]), tuple(names))
+
+
+def _common(rows: list[dict], columns: Sequence[str], least: int) -> tuple[list[dict], dict[str, list[str]]]:
+    """The rows whose values all occur `least` times or more among them, and those values of each column, sorted."""
+    while True:
+        counts = {column: Counter(row[column] for row in rows) for column in columns}
+        kept = [row for row in rows if all(counts[column][row[column]] >= least for column in columns)]
+        if len(kept) == len(rows):
+            return kept, {column: sorted(counts[column]) for column in columns}
+        rows = kept
+
+
+class _Listed(Dataset):
+    """Pictures by path with their labels."""
+
+    def __init__(self, samples: Sequence[tuple[str, tuple[int, ...]]]) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, tuple[int, ...]]:
+        path, label = self.samples[index]
+        return read_picture(path), label
+
+
 def _image_folder(root: Path) -> datasets.ImageFolder:
     classes = sorted(entry for entry in root.iterdir() if entry.is_dir())
     if not classes:
@@ -103,8 +160,19 @@ def _torchvision(make: Callable[[bool], Any], root: Path, name: str) -> Source:
     return Source(train, validation, tuple(entry if isinstance(entry, str) else entry[0] for entry in classes))
 
 
-def open_source(name: str, root: Path, download: bool, split_seed: int = 0, validation_share: float = 0.1) -> Source:
-    """The data set `name` at `root`; raises ValueError saying what is missing."""
+def open_source(
+    name: str,
+    root: Path,
+    download: bool,
+    split_seed: int = 0,
+    validation_share: float = 0.1,
+    file: str = "captions.jsonl",
+    columns: Mapping[str, str] | None = None,
+    least: int = 50,
+) -> Source:
+    """The data set `name` at `root`; raises ValueError saying what is missing. file, columns, least: of `table` only."""
+    if name == "table":
+        return table(root, file, columns or {}, least, split_seed, validation_share)
     if name == "folder":
         return folder(root, split_seed, validation_share)
     if name == "digits":
@@ -119,5 +187,5 @@ def open_source(name: str, root: Path, download: bool, split_seed: int = 0, vali
         return _torchvision(imagenette, root, "Imagenette")
     sets = {"cifar10": datasets.CIFAR10, "mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST}
     if name not in sets:
-        raise ValueError(f"unknown data set {name!r}: choose one of folder, digits, imagenette, {', '.join(sets)}")
+        raise ValueError(f"unknown data set {name!r}: choose one of folder, table, digits, imagenette, {', '.join(sets)}")
     return _torchvision(lambda train: sets[name](str(root), train=train, download=download), root, name)

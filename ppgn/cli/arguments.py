@@ -98,7 +98,8 @@ def _settings(one: argparse.ArgumentParser) -> None:
 def _condition(one: argparse.ArgumentParser) -> None:
     asked = one.add_argument_group("what to ask for (one of --class, --unit, --condition)")
     asked.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS", default=[],
-                       help="name, unique part of a name, or index; several, or `all`")  # fmt: skip
+                       help="name, unique part of a name, or index; several, or `all`; of several groups "
+                       "(type:Handbags colour:Red) each of one with each of the other")  # fmt: skip
     asked.add_argument("--unit", metavar="LAYER:UNIT", help="of --network, or of the bundle's encoder (see `ppgn layers`); "
                        "layer:3,8,9, layer:0-15, layer:* for several, layer:17@centre, layer:17@row,column in a map")  # fmt: skip
     asked.add_argument("--condition", metavar="MODULE:FUNCTION", help="a function of yours, images -> one log-probability each")
@@ -144,7 +145,7 @@ def _inpaint(one: argparse.ArgumentParser) -> None:
     one.add_argument("--count", type=int, default=4, help="fillings (default: 4)")
     one.add_argument("--seed", type=int, default=0, help="seed of the first filling; the next ones follow (default: 0)")
     one.add_argument("--steps", type=int, help="steps of each chain (default: INPAINTING in ppgn/recipes/pictures.py)")
-    one.add_argument("--start-noise", type=float, default=0.3, metavar="STD",
+    one.add_argument("--start-noise", type=float, metavar="STD",
                      help="of each seed, in standard deviations of real codes; 0: all alike (default: 0.3)")  # fmt: skip
     one.add_argument("--context-scale", type=float, metavar="SCALE", help="epsilon 4: weight of the known pixels")
     one.add_argument("--no-blend", action="store_true", help="leave the seam: the generator's own colours in the hole")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ppgn.conditions.classes import at_target
 from ppgn.conditions.units import vector_at
 from ppgn.probe import Layer, Seen
 from ppgn.recipes import Settings, class_index
+from ppgn.recipes.classes import Target, target_of
 from ppgn.recipes.wiring import CLASS_CONDITIONS
 from ppgn.types import Condition, Image
 
@@ -27,20 +29,21 @@ NETWORK_OPTIONS = ("weights", "size", "mean", "std", "bgr")
 
 @dataclass(frozen=True)
 class Asked:
-    """names: one for each target (class or unit number). make(targets, one a chain) -> what `recipes.sample` takes.
+    """names: one for each target (class, classes of several groups, or unit number). make(targets, one a chain) -> what
+    `recipes.sample` takes.
 
     kind: "class", "unit" or "condition"; about: the same for samples.json. probability: whether exp(value) is one. plugged:
     not a class of the bundle.
     """
 
     kind: str
-    names: dict[int, str]
-    make: Callable[[Sequence[int]], Condition | Sequence[int]]
+    names: dict[Any, str]
+    make: Callable[[Sequence[Any]], Condition | Sequence[Target]]
     about: dict[str, Any]
     probability: bool = True
     plugged: bool = True
 
-    def label(self, target: int, value: float) -> str:
+    def label(self, target: Target, value: float) -> str:
         """Name and value for the grid: a probability, or the value itself."""
         return f"{self.names[target]} {math.exp(value):.2f}" if self.probability else f"{self.names[target]} {value:.3g}"
 
@@ -55,11 +58,28 @@ def asked_for(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> 
         return _units(given, bundle)
     if given.network is not None:
         return _network_classes(given, bundle, settings)
-    names = bundle.class_names
-    wanted = range(len(names)) if given.classes == ["all"] else [class_index(names, name) for name in given.classes]
     about = {"network": "bundle:classifier"}
-    chosen = {index: names[index] for index in wanted}
+    chosen = {target: class_name(bundle, target) for target in classes_asked(given.classes, bundle)}
     return Asked("class", chosen, lambda targets: targets, about, settings.gradient != "logit", plugged=False)
+
+
+def classes_asked(wanted: Sequence[str], bundle: Bundle) -> list[Target]:
+    """The classes listed, `all` of the first group for "all"; where they come from several groups ("type:Handbags" and
+    "colour:Red"), every class of one group with every one of the others."""
+    groups = bundle.class_groups
+    if list(wanted) == ["all"]:
+        return list(range(*next(iter(groups.values()))))
+    found = [target_of(bundle.class_names, name) for name in wanted]
+    if any(isinstance(target, tuple) for target in found):
+        return found
+    by_group = [[one for one in found if isinstance(one, int) and first <= one < last] for first, last in groups.values()]
+    by_group = [own for own in by_group if own]
+    return found if len(by_group) == 1 else list(itertools.product(*by_group))
+
+
+def class_name(bundle: Bundle, target: Target) -> str:
+    """Its name, or the names of all of them."""
+    return bundle.class_names[target] if isinstance(target, int) else " & ".join(bundle.class_names[one] for one in target)
 
 
 def is_plugged(given: argparse.Namespace) -> bool:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from ppgn.types import Image, LogProb
+from ppgn.types import Condition, Image, LogProb
+
+
+def class_groups(names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Group -> (first, last + 1) of its classes: names such as "type:Handbags" and "colour:Red" stand in groups, with a softmax
+    each; names without a colon are one group, "". Raises ValueError where a group's names do not stand together."""
+    groups: dict[str, tuple[int, int]] = {}
+    for index, name in enumerate(names):
+        group = name.partition(":")[0] if ":" in name else ""
+        first, last = groups.get(group, (index, index))
+        if last != index:
+            raise ValueError(
+                f"the classes of the group {group!r} do not stand together ({name!r} comes apart): sort them by group"
+            )
+        groups[group] = (first, index + 1)
+    return groups
 
 
 class ClassLogProb:
@@ -56,6 +71,43 @@ class ClassLogit:
 
     def __call__(self, image: Image) -> LogProb:
         return at_target(_logits(self.network, image), self.target)
+
+
+class ClassesOfGroups:
+    """sum over groups of log p(class of the group | image), a softmax over each group: "type:Handbags" and "colour:Red".
+
+    network: image -> logits `[chain, class]` of all groups. targets: for each chain the classes asked of it, at most one of each
+    group. groups: see `class_groups`. kind: ClassLogProb, ReleasedClass or ClassLogit. Returns `[chain]`, in nats. Raises
+    ValueError for a class of no group, two of one group, or none at all in a chain.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[Tensor], Tensor],
+        targets: Sequence[Sequence[int]],
+        groups: Mapping[str, tuple[int, int]],
+        kind: Callable[[Callable[[Tensor], Tensor], Sequence[int]], Condition] = ClassLogProb,
+    ) -> None:
+        self.parts: list[tuple[Condition, list[float]]] = []
+        counted = [0] * len(targets)
+        for group, (first, last) in groups.items():
+            inside = [[one - first for one in chain if first <= one < last] for chain in targets]
+            if max(len(own) for own in inside) > 1:
+                raise ValueError(f"a chain was asked for two classes of the group {group!r}, expected one: ask for one of them")
+            counted = [count + len(own) for count, own in zip(counted, inside, strict=True)]
+            if any(inside):
+                condition = kind(_columns(network, first, last), [own[0] if own else 0 for own in inside])
+                self.parts.append((condition, [float(len(own)) for own in inside]))
+        if any(count != len(chain) or not count for count, chain in zip(counted, targets, strict=True)):
+            raise ValueError(f"got the classes {list(targets)}, expected at least one for each chain, each in {dict(groups)}")
+
+    def __call__(self, image: Image) -> LogProb:
+        values = [condition(image) * image.new_tensor(asked) for condition, asked in self.parts]
+        return torch.stack(values).sum(0)
+
+
+def _columns(network: Callable[[Tensor], Tensor], first: int, last: int) -> Callable[[Tensor], Tensor]:
+    return lambda image: _logits(network, image)[:, first:last]
 
 
 def released_log_prob(scores: Tensor, target: int | tuple[int, ...], who: str = "a class condition") -> LogProb:

@@ -92,7 +92,7 @@ def _timm(name: str) -> Built:
         nearest = ", ".join(difflib.get_close_matches(name, timm.list_models(), 3, cutoff=0))
         raise ValueError(f"timm has no model {name!r}, expected a name such as {nearest}: correct it")
     module = timm.create_model(name, pretrained=False)
-    known = module.pretrained_cfg
+    known: Any = module.pretrained_cfg
     return Built(module, tuple(known["input_size"][1:]), tuple(known["mean"]), tuple(known["std"]))
 
 

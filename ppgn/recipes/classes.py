@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from ppgn.bundle import Bundle
 from ppgn.types import Condition
@@ -34,16 +35,29 @@ def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundl
     raise ValueError(f"no class {wanted!r}: {guess}{whose} has {listed}")
 
 
+Target: TypeAlias = int | tuple[int, ...]
+"""What a chain is asked for: a class, or one class of each of several groups."""
+
+
+def target_of(names: Sequence[str], wanted: str | int | Sequence[str | int]) -> Target:
+    """A class as `class_index`, or several of different groups, as a list or as text: "type:Handbags & colour:Red"."""
+    if isinstance(wanted, int):
+        return class_index(names, wanted)
+    parts = wanted.split("&") if isinstance(wanted, str) else wanted
+    found = tuple(class_index(names, one) for one in parts)
+    return found[0] if len(found) == 1 else found
+
+
 def asked_of(
-    bundle: Bundle, condition: Condition | str | int | Sequence[int], count: int | None, default: int
-) -> tuple[Condition | list[int], int]:
-    """(a condition as it is, or one class number for each chain; how many chains): `count`, or else the classes listed, or
+    bundle: Bundle, condition: Condition | str | int | Sequence[Target], count: int | None, default: int
+) -> tuple[Condition | list[Target], int]:
+    """(a condition as it is, or one target for each chain; how many chains): `count`, or else the classes listed, or
     else `default`. Raises ValueError for an unknown class, and when classes are listed and are not `count`."""
     if callable(condition):
         return condition, default if count is None else count
     if isinstance(condition, str | int):
         chains = default if count is None else count
-        return [class_index(bundle.class_names, condition)] * chains, chains
+        return [target_of(bundle.class_names, condition)] * chains, chains
     if count not in (None, len(condition)):
         raise ValueError(f"got {len(condition)} classes for {count} chains: leave count out, or list one a chain")
-    return [class_index(bundle.class_names, one) for one in condition], len(condition)
+    return [target_of(bundle.class_names, one) for one in condition], len(condition)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ppgn import starts
@@ -23,14 +25,21 @@ from ppgn.types import Code, Condition, Encoder, Evaluation, Image
 
 RELEASED_CONTEXT_SCALE = 1e-9
 """Epsilon 4 of the released in-painting example."""
-
-
 INPAINTING: dict[str, Any] = {
-    "sampler": "released",
+    "sampler": "released",  # its step shrinks to nothing, so the known pixels are fitted finely; Eq. 11 overshoots at this scale
+    "prior_scale": 0.5,
+    "condition_scale": 50.0,
+    "noise_scale": 0.0,
+    "step_size": 0.1,
+    "step_size_end": 0.0,
+    "steps": 100,
 }
-"""What `in_paint` changes of the bundle's own settings when no recipe is named; measured in docs/inpainting.md."""
-INPAINTING_CONTEXT_SCALE = 1.0
+"""What `in_paint` changes of the bundle's own settings when no recipe is named: the best of those tried on training pictures of
+imagenette64 (docs/inpainting.md). The scales set only ratios; those of context and prior are of one size once the known pixels fit."""
+INPAINTING_CONTEXT_SCALE = 1e-4
 """Epsilon 4 beside them."""
+INPAINTING_START_NOISE = 0.3
+"""The start_noise of `ppgn inpaint`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +80,7 @@ def from_picture(
     count: 1, or as many as classes are listed; chains without noise differ only by their classes. The released example takes
     200 steps of 0.5, DGN-AM 30 of 1. Raises ValueError for a picture of another size than the bundle's, or outside [0, 1].
     """
-    settings = settings_for(bundle, recipe, **changes)
+    settings = settings_for(bundle, recipe, plugged=callable(condition), **changes)
     asked, count = asked_of(bundle, condition, count, default=1)
     start = picture_code(bundle, picture, settings)
 
@@ -103,20 +112,20 @@ def in_paint(
     the known pixels as a further term.
 
     known: 1 where pixels are known, 0 in the hole (see `ppgn.masks`); several pictures may have one mask each. condition: as
-    `sample`, or None. recipe: by default the bundle's settings changed by INPAINTING; "noiseless_joint_ppgn_h_released" with
-    steps=21, step_size_end=1e-32, noise_scale=0.0 is the released example. context_scale: epsilon 4 of the released code, for
-    pixels from 0 to 255; 0 for none, by default INPAINTING_CONTEXT_SCALE, or the released 1e-9 where a recipe is named. fill: the colour
-    of the hole at the start, by default the mean of the known pixels. start_noise: N(0, start_noise^2), in standard deviations
-    of each unit over real pictures, is added to each chain's starting code, which is then clipped to its bounds: chains
-    without noise fill one picture alike. count: 1, or as many as classes or pictures are given.
+    `sample`, or None. count: 1, or as many as classes or pictures are given. recipe: by default the bundle's settings changed
+    by INPAINTING; "noiseless_joint_ppgn_h_released" with steps=21, step_size_end=1e-32, noise_scale=0.0 is the released
+    example. context_scale: epsilon 4 of the released code, for pixels from 0 to 255; 0 for none, by default
+    INPAINTING_CONTEXT_SCALE, or the released 1e-9 where a recipe is named. fill: the colour of the hole at the start, by
+    default the mean of the known pixels. start_noise: N(0, start_noise^2), in standard deviations of each unit over real
+    pictures, is added to each chain's starting code, then clipped to [code_low, code_high]; without, a picture is always
+    filled alike.
 
-    Raises ValueError for pictures or masks that do not fit, and for a negative start_noise.
+    Raises ValueError for pictures or masks that do not fit, and for a negative scale.
     """
-    if recipe is None:
-        changes = {**INPAINTING, **{name: value for name, value in changes.items() if value is not None}}
+    settings = inpainting_settings(bundle, recipe, plugged=callable(condition), **changes)
     if context_scale is None:
         context_scale = INPAINTING_CONTEXT_SCALE if recipe is None else RELEASED_CONTEXT_SCALE
-    settings = settings_for(bundle, recipe, **changes)
+    check_scales(start_noise, context_scale)
     count = _count_of(picture, count)
     if condition is None:
         asked, count = None, 1 if count is None else count
@@ -130,6 +139,20 @@ def in_paint(
         return run(bundle, wanted, seeds, settings, code, _hole_of(hole, chosen))
 
     return Filled(collect(batch_of, seeds_of(seed, count), batch, settings, watch), hole.picture, hole.known)
+
+
+def inpainting_settings(bundle: Bundle, recipe: str | None = None, *, plugged: bool = False, **changes: Any) -> Settings:
+    """The settings of `in_paint`: without a recipe the bundle's own changed by INPAINTING; else as `settings_for`."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    return settings_for(bundle, recipe, plugged=plugged, **{**(INPAINTING if recipe is None else {}), **given})
+
+
+def check_scales(start_noise: float, context_scale: float | None) -> None:
+    """ValueError for a scale of `in_paint` that is negative or no number."""
+    if not 0 <= start_noise < math.inf:
+        raise ValueError(f"in-painting got start_noise {start_noise}, expected at least 0: 0 fills one picture in one way only")
+    if context_scale is not None and not 0 <= context_scale < math.inf:
+        raise ValueError(f"in-painting got context_scale {context_scale}, expected at least 0: 0 leaves the known pixels out")
 
 
 def _count_of(picture: Tensor, count: int | None) -> int | None:
@@ -148,13 +171,11 @@ def _hole_of(hole: Hole, chosen: slice) -> Hole:
 
 def _noised(bundle: Bundle, code: Code, seeds: Sequence[int], start_noise: float, settings: Settings) -> Code:
     """code + N(0, (start_noise * std of each unit)^2), clipped; as it is for 0."""
-    if start_noise < 0:
-        raise ValueError(f"in-painting got start_noise {start_noise}, expected at least 0: 0 fills one picture in one way only")
     if start_noise == 0:
         return code
     spread = 1.0 if settings.generator == "pixels" else torch.as_tensor(bundle.info["code"]["std"]).to(code)
     noise = normal(seeds, 0, code.shape[1:], stream=START, dtype=code.dtype, device=code.device)
-    return clip(code + start_noise * spread * noise, code_range(bundle, settings))
+    return clip(code + start_noise * spread * noise, (settings.code_low, settings.code_high))
 
 
 def picture_code(bundle: Bundle, picture: Tensor, settings: Settings) -> Code:
@@ -170,15 +191,13 @@ def hole_and_start(
     context_scale: float,
     fill: float | Sequence[float] | None,
 ) -> tuple[Hole, Code]:
-    """What in-painting knows, and the code `[1, *code]` of the masked picture."""
-    picture = _checked(bundle, picture)
+    """What in-painting knows, and the codes of the masked pictures: `[1, *code]`, or one for each of several pictures."""
+    pictures = torch.stack([_checked(bundle, one) for one in picture]) if picture.ndim == 4 else _checked(bundle, picture)[None]
+    picture = pictures if picture.ndim == 4 else pictures[0]
     known = check_known(known, picture).to(picture)
-    mask = fitted(picture, known, picture[None])[1]
-    if fill is None:
-        weights = mask.expand(1, *picture.shape)[0]
-        colour = (picture * weights).sum((1, 2)) / weights.sum((1, 2)).clamp_min(1.0)
-        fill = colour.clamp(0, 1).tolist()
-    start = starts.from_masked_image(_encoder(bundle, settings), picture[None], known, fill)
+    mask = fitted(picture, known, pictures)[1].expand_as(pictures)
+    colour = (pictures * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp_min(1.0)
+    start = starts.from_masked_image(_encoder(bundle, settings), pictures, known, colour.clamp(0, 1) if fill is None else fill)
     return Hole(picture, known, context_scale), start
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ppgn import chain, images
 from ppgn.bundle import Bundle
-from ppgn.recipes.classes import asked_of, class_index
+from ppgn.recipes.classes import Target, asked_of, target_of
 from ppgn.recipes.named import settings_for
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import objective_for, run, sampler_for, start_for
@@ -40,7 +40,7 @@ class Samples:
 
 def sample(
     bundle: Bundle,
-    condition: Condition | str | int | Sequence[int],
+    condition: Condition | str | int | Sequence[Target],
     *,
     count: int | None = None,
     seed: int | Sequence[int] = 0,
@@ -51,7 +51,8 @@ def sample(
 ) -> Samples:
     """Runs `count` chains and returns their last pictures.
 
-    condition: a class by name or number, one class number per chain, or any function image -> log-probability per chain.
+    condition: a class by name or number, one class of each of several groups ("type:Handbags & colour:Red"), one class number
+    per chain, or any function image -> log-probability per chain.
     count: 16, or as many as classes are listed. seed: the first chain's, the next ones count up; or one a chain.
     batch: chains that run at once; it changes memory, not results.
     watch: called as watch(step, evaluation) after each step. recipe: a name in NAMED.
@@ -68,7 +69,7 @@ def sample(
 
 def in_turn(
     bundle: Bundle,
-    conditions: Sequence[Condition | str | int],
+    conditions: Sequence[Condition | str | Target],
     steps_each: int,
     *,
     count: int = 1,
@@ -90,7 +91,7 @@ def in_turn(
     plugged = any(callable(one) for one in conditions)
     settings = settings_for(bundle, recipe, plugged=plugged, **{**changes, "steps": steps_each})
     seeds = seeds_of(seed, count)
-    asked = [one if callable(one) else [class_index(bundle.class_names, one)] * count for one in conditions]
+    asked = [one if callable(one) else [target_of(bundle.class_names, one)] * count for one in conditions]
     begins = range(0, steps_each * len(asked), steps_each)
     pairs = zip(asked, begins, strict=True)
     samplers = [sampler_for(bundle, objective_for(bundle, one, settings), settings, begin) for one, begin in pairs]

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ppgn import chain, priors, starts
 from ppgn.bundle import Bundle
-from ppgn.conditions import ClassLogit, ClassLogProb, InPainted, KnownPixels, ReleasedClass
+from ppgn.conditions import ClassesOfGroups, ClassLogit, ClassLogProb, InPainted, KnownPixels, ReleasedClass
 from ppgn.conditions.pixels import composite
 from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig
 from ppgn.objective import Objective, Term
 from ppgn.probe import EncoderPass
+from ppgn.recipes.classes import Target
 from ppgn.recipes.named import NAMED
 from ppgn.recipes.settings import Settings
 from ppgn.samplers import Ascent, Langevin, ReleasedLangevin
@@ -37,7 +38,7 @@ class Hole:
 
 def run(
     bundle: Bundle,
-    condition: Condition | Sequence[int] | None,
+    condition: Condition | Sequence[Target] | None,
     seeds: Sequence[int],
     settings: Settings,
     start: Code | None = None,
@@ -55,7 +56,7 @@ def run(
 
 
 def objective_for(
-    bundle: Bundle, condition: Condition | Sequence[int] | None, settings: Settings, hole: Hole | None = None
+    bundle: Bundle, condition: Condition | Sequence[Target] | None, settings: Settings, hole: Hole | None = None
 ) -> Objective:
     """Generator, prior and the terms "condition" and, with a hole, "context".
 
@@ -70,11 +71,24 @@ def objective_for(
     if callable(condition):
         terms = [Term("condition", condition if hole is None else InPainted(condition, hole.picture, hole.known))]
     elif condition is not None:
-        kind = CLASS_CONDITIONS[settings.gradient]
-        terms = [Term("condition", kind(lambda image: shared.logits(image) / settings.temperature, list(condition)))]
+        terms = [Term("condition", class_condition(bundle, shared, condition, settings))]
     if hole is not None and hole.context_scale:
         terms.append(_context(hole, settings))
     return Objective(_generator(bundle, settings), _prior(bundle, shared, settings), terms)
+
+
+def class_condition(bundle: Bundle, shared: EncoderPass, targets: Sequence[Target], settings: Settings) -> Condition:
+    """log p(target | image) by the bundle's classifier, one target a chain; over each group where classes stand in groups."""
+    kind = CLASS_CONDITIONS[settings.gradient]
+
+    def logits(image: Image) -> Tensor:
+        return shared.logits(image) / settings.temperature
+
+    single = [one for one in targets if isinstance(one, int)]
+    if len(bundle.class_groups) == 1 and len(single) == len(targets):
+        return kind(logits, single)
+    asked = [(one,) if isinstance(one, int) else one for one in targets]
+    return ClassesOfGroups(logits, asked, bundle.class_groups, kind)
 
 
 def sampler_for(bundle: Bundle, objective: Objective, settings: Settings, begin: int = 0) -> Sampler:

@@ -1,0 +1,128 @@
+"""Classes in groups, "type:Handbags" and "colour:Red": trained with a softmax each, asked for together."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import save_tiny_bundle, tiny_bundle
+from PIL import Image
+
+from ppgn import cli, recipes
+from ppgn.bundle import Bundle
+from ppgn.conditions import ClassesOfGroups, ClassLogProb, ReleasedClass
+from ppgn.conditions.classes import class_groups
+from training.data import ImageData
+from training.labels import accuracies, cross_entropy
+from training.sources import open_source
+
+NAMES = ("type:Bag", "type:Shoe", "colour:Red", "colour:Blue")
+GROUPS = {"type": (0, 2), "colour": (2, 4)}
+
+
+def grouped_bundle() -> Bundle:
+    bundle = tiny_bundle()
+    return replace(bundle, info={**bundle.info, "class_names": list(NAMES)})
+
+
+def network(image: torch.Tensor) -> torch.Tensor:
+    return image.flatten(1)[:, :4]
+
+
+def test_names_with_a_colon_stand_in_groups_and_names_without_are_one() -> None:
+    assert class_groups(NAMES) == GROUPS
+    assert class_groups(("tench", "church")) == {"": (0, 2)}
+    with pytest.raises(ValueError, match="'type' do not stand together"):
+        class_groups(("type:Bag", "colour:Red", "type:Shoe"))
+
+
+@pytest.mark.parametrize("kind", [ClassLogProb, ReleasedClass])
+def test_the_log_probabilities_of_the_groups_add_up_for_each_chain(kind: type) -> None:
+    image = torch.randn(3, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    condition = ClassesOfGroups(network, [(0, 3), (1,), (2,)], GROUPS, kind)
+    type_, colour = network(image)[:, :2].log_softmax(1), network(image)[:, 2:].log_softmax(1)
+    wanted = torch.stack([type_[0, 0] + colour[0, 1], type_[1, 1], colour[2, 0]])
+    torch.testing.assert_close(condition(image), wanted)
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"), [([(0, 1)], "two classes of the group 'type'"), ([(9,)], "each in"), ([()], "each in")]
+)
+def test_what_cannot_be_asked_for_is_a_sentence(targets: list[tuple[int, ...]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ClassesOfGroups(network, targets, GROUPS)
+
+
+def test_a_sample_is_asked_for_a_class_of_each_group() -> None:
+    bundle = grouped_bundle()
+    samples = recipes.sample(bundle, "Bag & colour:Blue", count=2, steps=3)
+    logits = bundle.encoder.logits_from_code(bundle.encoder(samples.images))
+    wanted = logits[:, :2].log_softmax(1)[:, 0] + logits[:, 2:].log_softmax(1)[:, 1]
+    torch.testing.assert_close(samples.log_prob, wanted)
+    with pytest.raises(ValueError, match="two classes of the group ''"):
+        recipes.sample(tiny_bundle(), "tench & gas pump", count=1)
+
+
+def test_the_command_line_asks_for_every_class_of_one_group_with_every_one_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_tiny_bundle(tmp_path / "tiny")
+    info = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**info, "class_names": list(NAMES)}))
+    monkeypatch.chdir(tmp_path)
+    options = ["--class", "type:Bag", "Shoe", "--class", "colour:Red", "--count", "1", "--steps", "2", "--save-images", "each"]
+    assert cli.main(["sample", str(folder), *options]) == 0
+    rows = json.loads((tmp_path / "each" / "samples.json").read_text())["samples"]
+    assert [row["class"] for row in rows] == ["type:Bag & colour:Red", "type:Shoe & colour:Red"]
+    assert cli.main(["chain", str(folder), "--class", "Bag & Red", "Shoe & Blue", "--steps", "2", "--out", "walk.gif"]) == 0
+    assert "type:Bag & colour:Red, type:Shoe & colour:Blue" in capsys.readouterr().out
+
+
+def write_table(root: Path, rows: list[dict]) -> Path:
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    for index, row in enumerate(rows):
+        row["file"] = f"images/{index}.png"
+        Image.fromarray(np.full((8, 8, 3), index, dtype=np.uint8)).save(root / row["file"])
+    (root / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
+def test_a_table_gives_every_picture_a_class_of_each_column_and_leaves_rare_ones_out(tmp_path: Path) -> None:
+    rows = [{"kind": kind, "hue": hue} for kind in ("Bag", "Shoe") for hue in ("Red", "Blue") for _ in range(10)]
+    root = write_table(tmp_path, [*rows, {"kind": "Hat", "hue": "Red"}, {"kind": "Bag", "hue": "Pink"}])
+    data = ImageData("table", root, image_size=8, labels={"type": "kind", "colour": "hue"}, least=5, batch_size=4)
+    data.setup()
+    assert data.class_names == ("type:Bag", "type:Shoe", "colour:Blue", "colour:Red")
+    assert data.train_pictures is not None and data.validation_pictures is not None
+    assert len(data.train_pictures) + len(data.validation_pictures) == 40
+    assert len(data.validation_pictures) > 0
+    pictures, labels = data.train_pictures.__getitems__([0, 1, 2])
+    for picture, label in zip(pictures, labels, strict=True):
+        row = rows[int(picture[0, 0, 0])]
+        assert [data.class_names[index] for index in label] == [f"type:{row['kind']}", f"colour:{row['hue']}"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "least", "said"),
+    [(None, 1, "which columns"), ({"type": "sort"}, 1, "lacks the column 'sort'"), ({"type": "kind"}, 99, "too few to split")],
+)
+def test_a_table_that_cannot_serve_is_refused(tmp_path: Path, labels: dict | None, least: int, said: str) -> None:
+    root = write_table(tmp_path, [{"kind": "Bag"}] * 4)
+    with pytest.raises(ValueError, match=said):
+        open_source("table", root, False, columns=labels, least=least)
+    with pytest.raises(ValueError, match="no table of pictures"):
+        open_source("table", tmp_path / "none", False, columns={"type": "kind"})
+
+
+def test_the_loss_of_groups_is_the_sum_of_their_cross_entropies() -> None:
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([[0, 2], [1, 3], [1, 2], [0, 3], [0, 2]])
+    wanted = -(logits[:, :2].log_softmax(1).gather(1, labels[:, :1]) + logits[:, 2:].log_softmax(1).gather(1, labels[:, 1:] - 2))
+    torch.testing.assert_close(cross_entropy(logits, labels, NAMES), wanted.mean())
+    torch.testing.assert_close(
+        cross_entropy(logits, labels[:, 0], ("a", "b", "c", "d")), torch.nn.functional.cross_entropy(logits, labels[:, 0])
+    )
+    right = accuracies(10 * torch.eye(4)[labels].sum(1), labels, NAMES)
+    assert {group: float(share) for group, share in right.items()} == {"type": 1.0, "colour": 1.0}
