@@ -1,4 +1,4 @@
-"""The probe against plain forward passes, and what it leaves behind."""
+"""The probe: what it sees, and what it leaves behind (on whole networks: test_probe_networks.py)."""
 
 import gc
 import threading
@@ -46,35 +46,6 @@ def out_of_place(network: nn.Module) -> nn.Module:
 
 def hooks(network: nn.Module) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in network.modules())
-
-
-def plainly(network: nn.Module, layers: list[str], image: Tensor) -> dict[str, Tensor]:
-    """First output of each layer as a copy, from a whole pass."""
-    kept: dict[str, Tensor] = {}
-
-    def note(layer: str):
-        def hook(module, inputs, output):
-            kept.setdefault(layer, output.clone())
-
-        return hook
-
-    handles = [network.get_submodule(layer).register_forward_hook(note(layer)) for layer in layers]
-    network(image)
-    for handle in handles:
-        handle.remove()
-    return kept
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_layer_is_what_a_whole_pass_with_copies_gives(name):
-    network, layers, image = build(name), NETWORKS[name][1], picture()
-    with torch.no_grad():
-        expected, together = plainly(network, layers, image), Probe(network, layers)(image)
-        assert list(together) == layers
-        for layer in layers:
-            assert torch.equal(together[layer], expected[layer]), layer
-            assert torch.equal(Probe(network, layer)(image)[layer], expected[layer]), layer
-    assert hooks(network) == 0
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11"])

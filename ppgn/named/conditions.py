@@ -36,4 +36,4 @@ def two_images(bundle: Bundle) -> Image:
     else:
         code = starts.random_code((0, 1), bundle.code_shape, low=0.0, device=device)
     with torch.no_grad():
-        return bundle.generator(code)
+        return bundle.generator(code).clamp(0, 1)

@@ -1,0 +1,218 @@
+"""Every public prior, condition, sampler and recipe keeps the contracts, alone and with every other, in float64.
+
+A chain is the same twice, alone and in a batch, resumed and uninterrupted (`ppgn.checks`); the gradient of a condition is that of
+finite differences. The names are those that the modules export: a new plug-in has no case here and fails until it gets one.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from conftest import tiny_bundle, tiny_parts
+from torch import Tensor, nn
+
+from ppgn import conditions, priors, recipes, samplers
+from ppgn.bundle import Bundle
+from ppgn.chain import linear
+from ppgn.checks import check_condition, check_generator, check_prior, check_sampler
+from ppgn.conditions import ClassLogit, ClassLogProb
+from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig, PixelDenoiser, PixelDenoiserConfig
+from ppgn.objective import Objective, Term
+from ppgn.probe import Layer, Probe
+from ppgn.recipes.wiring import objective_for, sampler_for, start_for
+from ppgn.types import ChainState, Code, Evaluation, Image, LogProb, Sampler
+
+TOLERANCE = 1e-9  # relative, of float64 after 4 steps
+
+
+def wave(*shape: int, phase: float = 0.0) -> Tensor:
+    """Numbers in [0, 1] without a pattern."""
+    count = torch.Size(shape).numel()
+    return (0.5 + 0.5 * torch.cos(torch.arange(count, dtype=torch.float64) ** 1.5 + phase)).reshape(shape)
+
+
+def make_network() -> nn.Sequential:
+    layers = [nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)]
+    network = nn.Sequential(*layers).double().eval().requires_grad_(False)
+    for index, weight in enumerate(network.parameters()):
+        weight.copy_(torch.sin(torch.arange(weight.numel(), dtype=torch.float64) * 1.7 + index).reshape(weight.shape))
+    return network
+
+
+NETWORK = make_network()
+CODE, IMAGE, PICTURE = 2 * wave(2, 3, phase=0.5) - 1, wave(3, 3, 4, 4), wave(3, 4, 4, phase=1.0)
+MATRIX, BACK = 2 * wave(48, 3, phase=2.0) - 1, 0.1 * wave(48, 3, phase=3.0)
+HOLE = torch.ones(4, 4, dtype=torch.bool)
+HOLE[1:3, 0:2] = False
+
+
+def generator(code: Code) -> Image:
+    return torch.sigmoid(code @ MATRIX.T).reshape(-1, 3, 4, 4)
+
+
+def encoder(image: Image) -> Code:
+    return image.flatten(1) @ BACK
+
+
+def denoiser(code: Code) -> Code:
+    return torch.tanh(0.9 * code)
+
+
+def squares(image: Image) -> LogProb:
+    return -(image**2).flatten(1).sum(1)
+
+
+GROUPS = {"shape": (0, 2), "colour": (2, 5)}
+FIRST, SECOND = ClassLogProb(NETWORK, 1), ClassLogProb(NETWORK, 3)
+PRIORS: dict[str, Any] = {
+    "NoPrior": priors.NoPrior(),
+    "Gaussian": priors.Gaussian(wave(3), 0.5),
+    "Decay": priors.Decay(0.9),
+    "Bounds": priors.Bounds(-0.25, wave(3)),
+    "Denoiser": priors.Denoiser(denoiser),
+    "Reconstruction": priors.Reconstruction(encoder),
+    "SumOfPriors": priors.SumOfPriors([priors.Denoiser(denoiser), priors.Gaussian()], [1.0, -0.25]),
+}
+CONDITIONS: dict[str, Any] = {
+    "ClassLogProb": FIRST,
+    "ClassLogit": ClassLogit(NETWORK, 2),
+    "ReleasedClass": conditions.ReleasedClass(NETWORK, 1),
+    "ClassesOfGroups": lambda image: conditions.ClassesOfGroups(NETWORK, [[1, 3]] * len(image), GROUPS)(image),
+    "Unit": conditions.Unit(NETWORK, "0:1@centre", measure="log_softmax"),
+    "Units": conditions.Units(NETWORK, ["0:2", "4:0"], weights=[1.0, -0.5]),
+    "Direction": conditions.Direction(NETWORK, "0", wave(4) - 0.5, cosine=True),
+    "Match": conditions.Match(Layer(NETWORK, "3"), wave(16), 0.5),
+    "Style": conditions.Style(Probe(NETWORK, ["0", "1"]), PICTURE, std=0.1),
+    "And": conditions.And(FIRST, SECOND, weights=[1.0, -0.25]),
+    "Or": conditions.Or(FIRST, SECOND),
+    "Not": conditions.Not(FIRST),
+    "Weighted": conditions.Weighted(FIRST, -2.5),
+    "Region": conditions.Region(FIRST, 1, 0, 2, 3, size=4),
+    "Function": conditions.Function(lambda image: -(image**2).sum(), single=True),
+    "Score": conditions.Score(lambda image: -2 * image, squares),
+    "KnownPixels": conditions.KnownPixels(PICTURE, HOLE, 0.5),
+    "InPainted": conditions.InPainted(FIRST, PICTURE, HOLE),
+}
+SAMPLERS: dict[str, Callable[[Objective], Sampler]] = {
+    "Langevin": lambda objective: samplers.Langevin(objective, 0.1, 0.05, 0.3, (-2.0, 2.0)),
+    "ReleasedLangevin": lambda objective: samplers.ReleasedLangevin(
+        objective, 0.1, 1.0, 0.05, linear(0.3, 0.1, 4), (-2.0, 2.0), reset_every=2
+    ),
+    "Ascent": lambda objective: samplers.Ascent(objective, linear(0.3, 0.1, 4), (-2.0, 2.0), 0.99),
+}
+
+
+def released_surrogate(image: Image) -> LogProb:
+    """What the released class differentiates: its logit times 1 - p, p held where it is at the first image."""
+    return (1 - FIRST(IMAGE[:1]).exp()) * ClassLogit(NETWORK, 1)(image)
+
+
+DIFFERENTIATED: dict[str, Callable[[Image], LogProb]] = {"ReleasedClass": released_surrogate}
+"""Of the conditions whose gradient is by intent not that of their value: the function whose gradient it is."""
+
+
+def public(module: ModuleType, *methods: str) -> list[str]:
+    """The public classes of a module whose instances have these methods."""
+    classes = {name: kind for name, kind in vars(module).items() if inspect.isclass(kind) and not name.startswith("_")}
+    own = {name: kind for name, kind in classes.items() if kind.__module__.startswith(module.__name__)}
+    return [name for name, kind in own.items() if set(methods) <= {one for base in kind.__mro__ for one in vars(base)}]
+
+
+def case(cases: dict[str, Any], name: str) -> Any:
+    if name not in cases:
+        pytest.fail(f"{name} has no case in tests/test_contracts.py: add a case")
+    return cases[name]
+
+
+PRIOR_NAMES = public(priors, "__call__")
+CONDITION_NAMES = public(conditions, "__call__")
+SAMPLER_NAMES = public(samplers, "init", "step")
+
+
+def test_every_case_is_of_a_public_name() -> None:
+    for cases, names in ((PRIORS, PRIOR_NAMES), (CONDITIONS, CONDITION_NAMES), (SAMPLERS, SAMPLER_NAMES)):
+        assert len(names) >= 3 and not set(cases) - set(names)
+
+
+@pytest.mark.parametrize("name", PRIOR_NAMES)
+def test_every_prior_keeps_the_contract(name: str) -> None:
+    check_prior(case(PRIORS, name), CODE, generator(CODE), tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", CONDITION_NAMES)
+def test_every_condition_keeps_the_contract(name: str) -> None:
+    check_condition(case(CONDITIONS, name), IMAGE, tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", CONDITION_NAMES)
+def test_the_gradient_of_every_condition_is_that_of_finite_differences(name: str) -> None:
+    leaf = IMAGE[:1].clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(case(CONDITIONS, name)(leaf).sum(), leaf)
+    steps = 1e-6 * torch.eye(48, dtype=torch.float64).reshape(48, 3, 4, 4)
+    function = DIFFERENTIATED.get(name, CONDITIONS[name])
+    differences = (function(IMAGE[:1] + steps) - function(IMAGE[:1] - steps)) / 2e-6
+    torch.testing.assert_close(gradient.flatten(), differences, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("prior", PRIOR_NAMES)
+@pytest.mark.parametrize("condition", CONDITION_NAMES)
+def test_every_sampler_keeps_the_contract_with_every_prior_and_condition(sampler: str, prior: str, condition: str) -> None:
+    objective = Objective(generator, case(PRIORS, prior), [Term(condition, case(CONDITIONS, condition))])
+    check_sampler(case(SAMPLERS, sampler)(objective), CODE, tolerance=TOLERANCE)
+
+
+@functools.cache
+def full_bundle() -> Bundle:
+    """The tiny bundle with all that a recipe may ask for, in float64."""
+    bundle = tiny_bundle()
+    bundle.parts["joint_generator"] = tiny_parts()["generator"]
+    bundle.parts["pixel_denoiser"] = PixelDenoiser(PixelDenoiserConfig(channels=1, width=4, blocks=1))
+    bundle.info["code"]["high"] = [1.0 + 0.25 * unit for unit in range(12)]
+    for network in bundle.parts.values():
+        network.double().eval().requires_grad_(False)
+    for weight in bundle.parts["joint_generator"].parameters():
+        weight.add_(0.1 * wave(*weight.shape) - 0.05)
+    return bundle
+
+
+class ForAnyCount:
+    """A recipe's sampler, wired for as many chains as it is given: a class recipe lists one class per chain."""
+
+    def __init__(self, recipe: str, condition: Callable[[Image], LogProb] | int) -> None:
+        self.settings = recipes.settings_for(full_bundle(), recipe, steps=4)
+        self.condition = condition
+
+    def wired(self, chains: int) -> Sampler:
+        asked = self.condition if callable(self.condition) else [self.condition] * chains
+        return sampler_for(full_bundle(), objective_for(full_bundle(), asked, self.settings), self.settings)
+
+    def init(self, code: Code, seeds: Any) -> ChainState:
+        return self.wired(len(seeds)).init(code, seeds)
+
+    def step(self, state: ChainState) -> tuple[ChainState, Evaluation]:
+        return self.wired(len(state.seeds)).step(state)
+
+
+@pytest.mark.parametrize("recipe", list(recipes.NAMED))
+@pytest.mark.parametrize("condition", [2, squares], ids=["class", "function"])
+def test_every_recipe_keeps_the_contract_of_samplers(recipe: str, condition: Callable[[Image], LogProb] | int) -> None:
+    sampler = ForAnyCount(recipe, condition)
+    start = start_for(full_bundle(), range(3), sampler.settings).double()
+    check_sampler(sampler, start, tolerance=TOLERANCE)
+    after, evaluation = sampler.step(sampler.init(start, range(3)))
+    assert bool(evaluation.gradient.any()) and not torch.equal(after.code, start)
+
+
+@pytest.mark.parametrize("part", ["generator", "joint_generator"])
+def test_every_generator_of_a_bundle_keeps_the_contract(part: str) -> None:
+    check_generator(full_bundle().parts[part], wave(3, 12), tolerance=TOLERANCE)
+
+
+def test_the_generator_of_pixels_and_that_of_this_file_keep_the_contract() -> None:
+    check_generator(IdentityGenerator(IdentityGeneratorConfig(1, 8)), wave(3, 1, 8, 8), tolerance=TOLERANCE)
+    check_generator(generator, CODE, tolerance=TOLERANCE)
