@@ -60,6 +60,13 @@ class Objective:
         detached = {name: value.detach() for name, value in log_probs.items()}
         return Evaluation(leaf.detach(), image.detach(), total.detach(), detached, direction, gradient)
 
+    def log_prob(self, code: Code) -> LogProb:
+        """The total log-probability of codes `[chain, *code]` alone, `[chain]`: one generator pass, no gradient."""
+        _check_code(code)
+        with torch.no_grad():
+            image = self.generator(code)
+            return sum((term.weight * term.condition(image) for term in self.terms), start=code.new_zeros(len(code)))
+
     def _image(self, leaf: Code) -> Image:
         image = self.generator(leaf)
         if leaf.requires_grad and not _depends_on(image, leaf):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ppgn import starts
 from ppgn.facets import Facets, facets
 from ppgn.masks import box_mask
 from ppgn.starts import from_masked_image
@@ -209,3 +210,40 @@ def test_facets_without_scikit_learn_name_the_extra_to_install(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     with pytest.raises(ValueError, match=r"facets need scikit-learn, which is not installed: `pip install ppgn\[train\]`"):
         facets(torch.rand(9), torch.rand(9, 5), torch.rand(9, 5), clusters=2)
+
+
+def test_of_several_draws_each_is_taken_as_often_as_the_condition_says() -> None:
+    weights = torch.tensor([0.1, 0.6, 0.3], dtype=torch.float64)
+    chains = 4000
+
+    def draw(number: int) -> torch.Tensor:
+        return torch.full((chains, 1), float(number), dtype=torch.float64)
+
+    chosen = starts.likely_code(range(chains), 3, draw, lambda code: weights[code[:, 0].long()].log())
+    shares = torch.bincount(chosen[:, 0].long(), minlength=3) / chains
+    assert (shares - weights).abs().max() < 4 * (0.25 / chains) ** 0.5
+
+
+def test_the_choice_among_draws_is_the_same_alone_and_in_a_batch_and_one_draw_is_no_choice() -> None:
+    def pick(seeds: list[int], draws: int) -> torch.Tensor:
+        return starts.likely_code(
+            seeds, draws, lambda number: starts.random_code(seeds, (3,), draw=number), lambda code: code.sum(1)
+        )
+
+    together = pick([4, 5, 6], 8)
+    assert torch.equal(together, torch.cat([pick([seed], 8) for seed in (4, 5, 6)]))
+    assert torch.equal(pick([4, 5, 6], 1), starts.random_code([4, 5, 6], (3,)))
+    assert together.sum() > pick([4, 5, 6], 1).sum()
+    with pytest.raises(ValueError, match="got 0 draws, expected at least 1"):
+        pick([4], 0)
+
+
+def test_a_draw_that_is_not_finite_is_never_chosen_over_one_that_is() -> None:
+    for broken in (0, 1):
+        chosen = starts.likely_code(
+            [1, 2],
+            2,
+            lambda number: torch.full((2, 1), float(number)),
+            lambda code, broken=broken: torch.where(code[:, 0] == broken, torch.nan, torch.zeros(2)),
+        )
+        assert chosen.tolist() == [[1.0 - broken]] * 2

@@ -30,6 +30,7 @@ SETTINGS = {
     "sampler": "langevin (Eq. 11) or released (the shipped code)",
     "prior": "reconstruction, denoiser or none",
     "start": "normal (noise) or codes (like those of real pictures)",
+    "draws": "starting codes for each chain, of which a likely one is taken",
     "gradient": "of the class: log_softmax (true) or released (target only)",
     "temperature": "of the class softmax, above 1 asks for more",
     "prior-scale": "epsilon 1",
@@ -91,7 +92,7 @@ def _settings(one: argparse.ArgumentParser) -> None:
     one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     one.add_argument("--recipe", metavar="NAME", help=f"a method of the papers: {RECIPES}")
     for name, meaning in SETTINGS.items():
-        kind = str if name in WORDS else float
+        kind = str if name in WORDS else int if name == "draws" else float
         one.add_argument(f"--{name}", type=kind, help=f"{meaning} (default: the recipe's, or the bundle's)")
 
 
@@ -150,6 +151,6 @@ def _inpaint(one: argparse.ArgumentParser) -> None:
     one.add_argument("--context-scale", type=float, metavar="SCALE", help="epsilon 4: weight of the known pixels")
     one.add_argument("--no-blend", action="store_true", help="leave the seam: the generator's own colours in the hole")
     one.add_argument("--out", default="filled.png", help="picture, hole and fillings side by side (default: filled.png)")
-    one.add_argument("--save-images", metavar="DIR", help="also write each filling, mask.png and inpaint.json into DIR")
+    one.add_argument("--save-images", metavar="DIR", help="also write each filling, the picture, the mask and inpaint.json")
     one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     one.add_argument("--batch", type=int, default=32, help="chains that run at once (default: 32)")

@@ -26,6 +26,7 @@ _RELEASED: dict[str, Any] = {
     "step_size": 1.0,
     "step_size_end": 1.0,
     "start": "unclipped",  # section 2: N(0, 1), negative entries included
+    "draws": 1,
     "start_mean": 0.0,
     "start_std": 1.0,
     "bounds": "fixed",
@@ -45,6 +46,7 @@ _DGN_AM: dict[str, Any] = {
     "bounds": "statistics",  # [0, mean + 3 std] of each unit over real images
     "decay": 0.99,
     "start": "unclipped",
+    "draws": 1,
     "start_mean": 0.0,
     "start_std": 1.0,
     "steps": 200,
@@ -56,6 +58,7 @@ _PIXELS: dict[str, Any] = {
     "code_low": 0.0,  # pixels
     "code_high": 1.0,
     "start": "normal",
+    "draws": 1,
     "start_mean": 0.5,  # our choice, no start is published: grey, with noise that fills the range
     "start_std": 0.25,
     "prior_scale": 0.1,  # our choices too, on imagenette64: the chain finds the class and the picture stays smooth

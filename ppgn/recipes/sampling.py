@@ -93,9 +93,10 @@ def in_turn(
     seeds = seeds_of(seed, count)
     asked = [one if callable(one) else [target_of(bundle.class_names, one)] * count for one in conditions]
     begins = range(0, steps_each * len(asked), steps_each)
-    pairs = zip(asked, begins, strict=True)
-    samplers = [sampler_for(bundle, objective_for(bundle, one, settings), settings, begin) for one, begin in pairs]
-    first = start_for(bundle, seeds, settings) if code is None else code
+    objectives = [objective_for(bundle, one, settings) for one in asked]
+    pairs = zip(objectives, begins, strict=True)
+    samplers = [sampler_for(bundle, objective, settings, begin) for objective, begin in pairs]
+    first = start_for(bundle, seeds, settings, objectives[0]) if code is None else code
     return chain.run_in_turn(samplers, samplers[0].init(first, seeds), steps_each)
 
 

@@ -30,6 +30,7 @@ class Settings:
     step_size, step_size_end: of the released sampler and the ascent, changing linearly over the run.
     start: "normal" (N(start_mean, start_std^2), clipped from below), "unclipped" (the same with its negative entries, as
     released) or "codes" (drawn from the bundle's model of real codes).
+    draws: starting codes drawn for each chain, one of which is chosen with probability proportional to p(y | image).
     bounds: codes are clipped after every step, to "fixed" [code_low, code_high] or to the "statistics" of the bundle,
     [0, mean + 3 std] of each unit over real pictures.
     decay: the ascent multiplies the code by it after every clip. reset_every: of the released sampler, 0 for never.
@@ -49,6 +50,7 @@ class Settings:
     step_size: float = 1.0
     step_size_end: float = 1.0
     start: str = "normal"
+    draws: int = 1
     start_mean: float = 0.0
     start_std: float = 1.0
     bounds: str = "fixed"
@@ -64,6 +66,8 @@ class Settings:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose {', '.join(known)}")
         if self.steps < 1:
             raise ValueError(f"got {self.steps} steps, expected at least 1: ask for one step or more")
+        if self.draws < 1:
+            raise ValueError(f"got {self.draws} draws, expected at least 1: 1 begins with the first code drawn")
         if not self.temperature > 0:
             raise ValueError(f"got temperature {self.temperature}, expected more than 0: 1 is the softmax as it is")
         if not 0 < self.decay <= 1:

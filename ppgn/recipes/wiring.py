@@ -49,8 +49,9 @@ def run(
     condition: any function image -> log-probability per chain, one class number per chain, or None. start: codes `[chain, *code]`
     instead of those that the settings draw. hole: in-painting (see `objective_for`).
     """
-    sampler = sampler_for(bundle, objective_for(bundle, condition, settings, hole), settings)
-    code = start_for(bundle, seeds, settings) if start is None else start
+    objective = objective_for(bundle, condition, settings, hole)
+    sampler = sampler_for(bundle, objective, settings)
+    code = start_for(bundle, seeds, settings, objective) if start is None else start
     for _, evaluation in chain.run(sampler, sampler.init(code, seeds), settings.steps):
         yield evaluation
 
@@ -103,15 +104,25 @@ def sampler_for(bundle: Bundle, objective: Objective, settings: Settings, begin:
     return ReleasedLangevin(objective, *scales, step_size, code_range, settings.reset_every)
 
 
-def start_for(bundle: Bundle, seeds: Sequence[int], settings: Settings) -> Code:
-    """Codes `[len(seeds), *code]` as the settings' start says."""
+def start_for(bundle: Bundle, seeds: Sequence[int], settings: Settings, objective: Objective | None = None) -> Code:
+    """Codes `[len(seeds), *code]` as the settings' start says; of several draws the objective chooses (`starts.likely_code`)."""
+
+    def draw(number: int) -> Code:
+        return _drawn(bundle, seeds, settings, number)
+
+    if objective is None or settings.draws == 1 or not objective.terms:
+        return draw(0)
+    return starts.likely_code(seeds, settings.draws, draw, objective.log_prob)
+
+
+def _drawn(bundle: Bundle, seeds: Sequence[int], settings: Settings, number: int) -> Code:
     if settings.start == "codes":
         network = part(bundle, "start", "no model of its codes to start from")
-        return starts.drawn_code(seeds, bundle.code_shape, network, device_of(bundle))
+        return starts.drawn_code(seeds, bundle.code_shape, network, device_of(bundle), number)
     shape = (bundle.channels, bundle.image_size, bundle.image_size) if settings.generator == "pixels" else bundle.code_shape
     low = settings.code_low if settings.start == "normal" else None
     mean, std = settings.start_mean, settings.start_std
-    return starts.random_code(seeds, shape, mean=mean, std=std, low=low, device=device_of(bundle))
+    return starts.random_code(seeds, shape, mean=mean, std=std, low=low, device=device_of(bundle), draw=number)
 
 
 def device_of(bundle: Bundle) -> torch.device:
