@@ -2,9 +2,10 @@
 
 python benchmarks/methods.py --judge squeezenet1_0.pth --labels imagenet1000_labels.tsv --real imagenette64/val
 
-Every method makes `--count` samples of each class from the same seeds. Then `--chains` chains of each class run on: how far apart
-the pictures of one chain are, `--every` steps apart, tells how well a method mixes. The picture shows one class: nine real
-pictures that excite the class unit most, nine samples of each method (seeds 0 to 8), nine random real pictures.
+Every method makes `--count` samples of each class from the same seeds (`--released-count` as released). Then `--chains` chains
+of each class run on: how far apart the pictures of one chain are, `--every` steps apart, tells how well a method mixes. The
+picture shows one class: nine real pictures that excite the class unit most, nine samples of each method (seeds 0 to 8), nine
+random real pictures.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ppgn.bundle import Bundle
 
 METHODS = ("ppgn_x", "dgn_am", "ppgn_h", "joint_ppgn_h", "noiseless_joint_ppgn_h")
 RELEASED = ("ppgn_h_released", "joint_ppgn_h_released", "noiseless_joint_ppgn_h_released")
-ABSTRACT = (1e-5, 1e-3, 1e-1)  # epsilon 1 of the released example, "more abstract", and "ignores the class"
+ABSTRACT = (1e-5, 1e-3, 1e-1)  # epsilon 1 of the released example, "more abstract", and "ignores the class"; 101 steps each
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Measured:
     row: dict[str, Any]
 
 
-def measure(bundle: Bundle, judge: Judge, method: str, given: argparse.Namespace, **changes: Any) -> Measured:
-    """`--count` samples of each class by one method: own probability, judged accuracy, diversity, and mixing along chains."""
-    classes = torch.arange(len(bundle.class_names)).repeat_interleave(given.count)
-    seeds = list(range(given.count)) * len(bundle.class_names)
+def measure(bundle: Bundle, judge: Judge, method: str, count: int, **changes: Any) -> Measured:
+    """`count` samples of each class by one method: the condition's own probability, judged accuracy, diversity."""
+    classes = torch.arange(len(bundle.class_names)).repeat_interleave(count)
+    seeds = list(range(count)) * len(bundle.class_names)
     begun = time.perf_counter()
     samples = ppgn.sample(bundle, classes.tolist(), seed=seeds, batch=50, recipe=method, **changes)
     seconds = time.perf_counter() - begun
@@ -53,7 +54,7 @@ def measure(bundle: Bundle, judge: Judge, method: str, given: argparse.Namespace
         if samples.settings.gradient != "logit"
         else own_probability(bundle, samples, classes)
     )
-    row = {"method": method, **changes, "steps": samples.settings.steps, "own": own, "seconds": seconds}
+    row = {"method": method, **changes, "samples": len(seeds), "steps": samples.settings.steps, "own": own, "seconds": seconds}
     return Measured(samples.images, {**row, **{key: scores[key] for key in ("accuracy", "diversity", "diversity_encoder")}})
 
 
@@ -99,12 +100,12 @@ def figure(blocks: dict[str, Tensor]) -> Image.Image:
 def measured(bundle: Bundle, judge: Judge, given: argparse.Namespace) -> Iterator[tuple[str, Measured]]:
     """All methods and then the released rule at three scales of the prior; each is printed when it is done."""
     for method in (*METHODS, *RELEASED):
-        one = measure(bundle, judge, method, given)
+        one = measure(bundle, judge, method, given.count if method in METHODS else given.released_count)
         one.row["mixing"] = mixing(bundle, method, given)
         print_row(one.row)
         yield method, one
     for scale in ABSTRACT:
-        one = measure(bundle, judge, RELEASED[-1], given, prior_scale=scale)
+        one = measure(bundle, judge, RELEASED[-1], given.released_count, prior_scale=scale, steps=101)
         print_row(one.row)
         yield f"prior_scale {scale:g}", one
 
@@ -113,7 +114,7 @@ def print_row(row: dict[str, Any]) -> None:
     name = row["method"] + (f", e1 {row['prior_scale']:g}" if "prior_scale" in row else "")
     mixed = f"{row['mixing']:.3f}" if "mixing" in row else ""
     figures = " | ".join(f"{row[key]:.3f}" for key in ("own", "accuracy", "diversity_encoder", "diversity"))
-    print(f"| {name} | {row['steps']} | {figures} | {mixed} | {row['seconds']:.0f} |", flush=True)
+    print(f"| {name} | {row['samples']} | {row['steps']} | {figures} | {mixed} | {row['seconds']:.0f} |", flush=True)
 
 
 def main() -> None:
@@ -122,9 +123,11 @@ def main() -> None:
     options.add_argument("--judge", type=Path, required=True, help="SqueezeNet 1.0 weights, torchvision's keys")
     options.add_argument("--labels", type=Path, required=True, help="index, wnid, name of the judge's 1000 classes")
     options.add_argument("--real", type=Path, required=True, help="folder with a folder of pictures for each class")
+    options.add_argument("--real-count", type=int, default=40, help="real pictures of each class that are judged (default: 40)")
     options.add_argument("--class", dest="wanted", default="church", help="of the picture (default: church)")
     options.add_argument("--count", type=int, default=10, help="samples of each class, seeds 0, 1, ... (default: 10)")
-    options.add_argument("--chains", type=int, default=2, help="chains of each class that run on (default: 2)")
+    options.add_argument("--released-count", type=int, default=4, help="of the methods as released, 201 steps (default: 4)")
+    options.add_argument("--chains", type=int, default=1, help="chains of each class that run on (default: 1)")
     options.add_argument("--steps", type=int, default=200, help="their steps (default: 200)")
     options.add_argument("--every", type=int, default=20, help="steps between two of their pictures (default: 20)")
     options.add_argument("--out", type=Path, default=Path("docs/methods.jpg"))
@@ -133,14 +136,13 @@ def main() -> None:
     bundle = ppgn.load(given.bundle)
     index = recipes.class_index(bundle.class_names, given.wanted)
     judge = Judge(given.judge, judge_indices(given.labels, bundle.class_names))
-    print("| method | steps | own p | judged right | diversity | diversity, judge | along a chain | seconds |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    pictures, classes = real_pictures(given.real, bundle.class_names, 0, bundle.image_size)
+    print("| method | samples | steps | own p | judged right | diversity | diversity, judge | along a chain | seconds |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    pictures, classes = real_pictures(given.real, bundle.class_names, given.real_count, bundle.image_size)
     real = score(judge, bundle.encoder, pictures, classes)
-    print(
-        f"| real, {len(classes)} | | | {real['accuracy']:.3f} | {real['diversity_encoder']:.3f} | {real['diversity']:.3f} | | |"
-    )
-    own = pictures[classes == index]
+    figures = " | ".join(f"{real[key]:.3f}" for key in ("accuracy", "diversity_encoder", "diversity"))
+    print(f"| real, validation | {len(classes)} | | | {figures} | | |")
+    own = real_pictures(given.real, bundle.class_names[index : index + 1], 0, bundle.image_size)[0]
     drawn = torch.randperm(len(own), generator=torch.Generator().manual_seed(0))[:9]
     found = dict(tqdm(measured(bundle, judge, given), "methods", total=len(METHODS + RELEASED + ABSTRACT)))
     blocks = {"real, most exciting": exciting(bundle, index, own)}

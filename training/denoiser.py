@@ -27,6 +27,8 @@ class CodeData(ImageData):
         name, root, image_size, channels, download, validation_share, split_seed: as in ImageData.
         batch_size: codes a step.
         flip: add the codes of the mirrored training pictures.
+        before_relu: fc6 before its ReLU instead of the code.
+        table, labels, least: as in ImageData.
     """
 
     def __init__(
@@ -41,19 +43,27 @@ class CodeData(ImageData):
         download: bool = False,
         validation_share: float = 0.1,
         split_seed: int = 0,
+        before_relu: bool = False,
+        table: str = "captions.jsonl",
+        labels: dict[str, str] | None = None,
+        least: int = 50,
     ) -> None:
         super().__init__(
             name, root, image_size, channels, batch_size, flip=flip, download=download,
-            validation_share=validation_share, split_seed=split_seed,
+            validation_share=validation_share, split_seed=split_seed, table=table, labels=labels, least=least,
         )  # fmt: skip
-        self.encoder_path, self.flip = encoder, flip
+        self.encoder_path, self.flip, self.before_relu = encoder, flip, before_relu
         self.codes: dict[str, Tensor] = {}
 
     def setup(self, stage: str | None = None) -> None:
         if self.codes:
             return
         super().setup(stage)
-        encoder = read_network(self.encoder_path, "encoder")
+        network = read_network(self.encoder_path, "encoder")
+
+        def encoder(images: Tensor) -> Tensor:
+            return network.fc6_before_relu(network.maps(images)[-1]) if self.before_relu else network(images)
+
         codes = [over_pictures(encoder, self.train_pictures)]
         if self.flip:
             codes.append(over_pictures(lambda images: encoder(images.flip(-1)), self.train_pictures))

@@ -17,8 +17,8 @@ from training.data import ImageData
 from training.denoiser import over_pictures
 from training.files import read_checkpoint, read_network
 
-STAGES = ("encoder", "generator", "denoiser", "joint_generator", "pixel_denoiser")
-KINDS = {"denoiser": "denoiser", "joint_generator": "generator", "pixel_denoiser": "pixel_denoiser"}
+STAGES = ("encoder", "generator", "denoiser", "joint_generator", "pixel_denoiser", "noise_level")
+KINDS = {"denoiser": "denoiser", "joint_generator": "generator", "pixel_denoiser": "pixel_denoiser", "noise_level": "noise_level"}
 """Stages that a bundle can do without -> what their checkpoints call the network."""
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 

@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   ppgn chain imagenette64 --class church parachute "golf ball" --steps 40 --out walk.gif
   ppgn inpaint imagenette64 photo.jpg --box 20,20,28,28 --out filled.png
   ppgn inpaint imagenette64 photo.jpg --mask mask.png --class church --count 8 --seed 1
+  ppgn evaluate imagenette64 --real val/ --train train/ --judge torchvision:resnet18 --judge-weights resnet18.pth
   ppgn layers torchvision:resnet18
   ppgn bundles
 """
@@ -29,7 +30,7 @@ CHAIN_EXAMPLES = """examples:
 SETTINGS = {
     "sampler": "langevin (Eq. 11) or released (the shipped code)",
     "prior": "reconstruction, denoiser or none",
-    "start": "normal (noise) or codes (like those of real pictures)",
+    "start": "normal (noise), or like those of real pictures: codes (a Gaussian), noise_level (a score model)",
     "draws": "starting codes for each chain, of which a likely one is taken",
     "gradient": "of the class: log_softmax (true) or released (target only)",
     "temperature": "of the class softmax, above 1 asks for more",
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     about = "chains as they go, one class or unit after the other: a GIF, an MP4 or a sheet of frames"
     _chain(commands.add_parser("chain", help=about, epilog=CHAIN_EXAMPLES, formatter_class=formatter))
     _inpaint(commands.add_parser("inpaint", help="fill a hole in a picture", epilog=EXAMPLES, formatter_class=formatter))
+    _evaluate(commands.add_parser("evaluate", help="score samples beside real pictures", epilog=EXAMPLES, formatter_class=formatter))
     layers = commands.add_parser("layers", help="what --unit can name: the layers of a network or of a bundle's encoder")
     layers.add_argument("network", help=f"{NETWORKS[: NETWORKS.index(' or ')]}, or the name or folder of a bundle")
     layers.add_argument("--size", type=size, metavar="H[,W]", help="size of the input (default: the library's)")
@@ -154,3 +156,32 @@ def _inpaint(one: argparse.ArgumentParser) -> None:
     one.add_argument("--save-images", metavar="DIR", help="also write each filling, the picture, the mask and inpaint.json")
     one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     one.add_argument("--batch", type=int, default=32, help="chains that run at once (default: 32)")
+
+
+def _evaluate(one: argparse.ArgumentParser) -> None:
+    one.description = "Score samples made now, or pictures in a folder, beside real pictures: a table, scores.json and index.html."
+    one.add_argument("bundle", help="name of a bundle (see `ppgn bundles`) or its folder")
+    one.add_argument("--real", required=True, metavar="FOLDER", help="real pictures not trained on, a folder for each class")
+    one.add_argument("--train", metavar="FOLDER", help="training pictures, likewise: are samples copies of them?")
+    one.add_argument("--samples", metavar="FOLDER", help="pictures made already, likewise or from `sample --save-images`")
+    one.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS", help="default: all of one group")
+    one.add_argument("--count", type=int, help="samples of each class (default: 10, or all of --samples)")
+    one.add_argument("--real-count", type=int, default=40, help="real pictures of each class, 0 for all (default: 40)")
+    one.add_argument("--train-count", type=int, default=200, help="training pictures of each class, 0 for all (default: 200)")
+    one.add_argument("--chain-steps", type=int, help="of one long chain of each class, 0 for none (default: 100)")
+    one.add_argument("--steps", type=int, help="steps of each chain (default: the bundle's)")
+    one.add_argument("--seed", type=int, default=0, help="seed of the first chain of each class; the next ones follow")
+    one.add_argument("--batch", type=int, default=32, help="chains that run at once (default: 32)")
+    one.add_argument("--out", default="evaluation", metavar="FOLDER", help="for scores.json and index.html (default: evaluation)")
+    judge = one.add_argument_group("the judge, best a network that took no part in training or sampling")
+    judge.add_argument("--judge", default="bundle:classifier", metavar="NAME", help=f"{NETWORKS} (default: the last)")
+    judge.add_argument("--judge-weights", metavar="FILE", help="state dict (.pth, .safetensors) or torchvision's name of it")
+    judge.add_argument("--judge-size", type=size, metavar="H[,W]", help="of its input, in pixels (default: the library's)")
+    judge.add_argument("--judge-mean", type=numbers, metavar="R,G,B", help="of its input, in its order (default: library's)")
+    judge.add_argument("--judge-std", type=numbers, metavar="R,G,B", help="of its input (default: the library's)")
+    judge.add_argument("--judge-bgr", action="store_true", help="its channels are blue, green, red (Caffe)")
+    judge.add_argument("--judge-classes", nargs="+", metavar="FILE|NAME", help="its classes, one a line (default: the library's)")
+    judge.add_argument("--judge-layer", metavar="LAYER", help="of the features (default: the last map; see `ppgn layers`)")
+    judge.add_argument("--inception", action="store_true", help="FID and KID in Inception's features too, if it is here")
+    judge.add_argument("--lpips", nargs="?", const="alex", metavar="NET", help="alex, vgg or squeeze, if its weights are here")
+    _settings(one)

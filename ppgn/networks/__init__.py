@@ -15,6 +15,7 @@ from torch import nn
 from ppgn.networks.codes import CodeDenoiser, CodeDenoiserConfig, RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.networks.encoder import Fc6Encoder, Fc6EncoderConfig
 from ppgn.networks.generator import IdentityGenerator, IdentityGeneratorConfig, ImageGenerator, ImageGeneratorConfig
+from ppgn.networks.levels import NoiseLevelDenoiser, NoiseLevelDenoiserConfig
 from ppgn.networks.pixels import PixelDenoiser, PixelDenoiserConfig
 
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
@@ -22,6 +23,7 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
     ImageGenerator.architecture: (ImageGenerator, ImageGeneratorConfig),
     CodeDenoiser.architecture: (CodeDenoiser, CodeDenoiserConfig),
     RectifiedGaussian.architecture: (RectifiedGaussian, RectifiedGaussianConfig),
+    NoiseLevelDenoiser.architecture: (NoiseLevelDenoiser, NoiseLevelDenoiserConfig),
     PixelDenoiser.architecture: (PixelDenoiser, PixelDenoiserConfig),
     IdentityGenerator.architecture: (IdentityGenerator, IdentityGeneratorConfig),
 }

@@ -64,7 +64,7 @@ _PIXELS: dict[str, Any] = {
     "prior_scale": 0.1,  # our choices too, on imagenette64: the chain finds the class and the picture stays smooth
     "condition_scale": 0.3,
     "noise_scale": 0.02,
-    "steps": 200,
+    "steps": 100,
 }
 
 NAMED: dict[str, dict[str, Any]] = {

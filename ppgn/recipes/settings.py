@@ -8,7 +8,7 @@ CHOICES = {
     "sampler": ("langevin", "released", "ascent"),
     "generator": ("generator", "joint_generator", "pixels"),
     "prior": ("reconstruction", "denoiser", "none", "pixel_denoiser"),
-    "start": ("normal", "codes", "unclipped"),
+    "start": ("normal", "codes", "noise_level", "unclipped"),
     "gradient": ("log_softmax", "released", "logit"),
     "bounds": ("fixed", "statistics"),
 }
@@ -29,7 +29,7 @@ class Settings:
     prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper.
     step_size, step_size_end: of the released sampler and the ascent, changing linearly over the run.
     start: "normal" (N(start_mean, start_std^2), clipped from below), "unclipped" (the same with its negative entries, as
-    released) or "codes" (drawn from the bundle's model of real codes).
+    released), "codes" (a Gaussian fitted to real codes) or "noise_level" (by the bundle's score model of real codes).
     draws: starting codes drawn for each chain, one of which is chosen with probability proportional to p(y | image).
     bounds: codes are clipped after every step, to "fixed" [code_low, code_high] or to the "statistics" of the bundle,
     [0, mean + 3 std] of each unit over real pictures.
@@ -82,7 +82,7 @@ def _check_space(settings: Settings) -> None:
     pixels = settings.generator == "pixels"
     wrong = {
         "prior": settings.prior in (("reconstruction", "denoiser") if pixels else ("pixel_denoiser",)),
-        "start": pixels and settings.start == "codes",
+        "start": pixels and settings.start in ("codes", "noise_level"),
         "bounds": pixels and settings.bounds == "statistics",
     }
     for name in (name for name, is_wrong in wrong.items() if is_wrong):

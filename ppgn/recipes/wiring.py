@@ -23,6 +23,8 @@ from ppgn.samplers import Ascent, Langevin, ReleasedLangevin
 from ppgn.samplers.langevin import CodeRange
 from ppgn.types import Code, Condition, Evaluation, Generator, Image, Prior, Sampler
 
+MODELS_OF_CODES = {"codes": "start", "noise_level": "noise_level"}
+"""A start -> the part of the bundle that draws such codes."""
 CLASS_CONDITIONS = {"log_softmax": ClassLogProb, "released": ReleasedClass, "logit": ClassLogit}
 
 
@@ -116,8 +118,8 @@ def start_for(bundle: Bundle, seeds: Sequence[int], settings: Settings, objectiv
 
 
 def _drawn(bundle: Bundle, seeds: Sequence[int], settings: Settings, number: int) -> Code:
-    if settings.start == "codes":
-        network = part(bundle, "start", "no model of its codes to start from")
+    if settings.start in MODELS_OF_CODES:
+        network = part(bundle, MODELS_OF_CODES[settings.start], "no model of its codes to start from")
         return starts.drawn_code(seeds, bundle.code_shape, network, device_of(bundle), number)
     shape = (bundle.channels, bundle.image_size, bundle.image_size) if settings.generator == "pixels" else bundle.code_shape
     low = settings.code_low if settings.start == "normal" else None

@@ -1,0 +1,86 @@
+"""The noise-level denoiser: denoising score matching on codes at all levels at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig
+from training.files import describe, freeze, read_checkpoint
+
+
+class NoiseLevelSystem(LightningModule):
+    """Trains NoiseLevelDenoiser on ||D(z + s n; s) - z||^2 with the weights of EDM (Karras et al. 2022, Table 1).
+
+    Args:
+        network: the denoiser; its code size is that of the codes.
+        level_mean, level_std: ln s ~ N(level_mean, level_std^2).
+        learning_rate: of AdamW.
+        ema: of the weights that are kept.
+    """
+
+    def __init__(
+        self,
+        network: NoiseLevelDenoiserConfig = NoiseLevelDenoiserConfig(),
+        level_mean: float = -0.4,
+        level_std: float = 1.2,
+        learning_rate: float = 1e-3,
+        ema: float = 0.999,
+    ) -> None:
+        super().__init__()
+        self.config, self.level_mean, self.level_std = network, level_mean, level_std
+        self.learning_rate, self.ema = learning_rate, ema
+        self.network: Any = None  # a NoiseLevelDenoiser once the codes are known
+
+    def configure_model(self) -> None:
+        if self.network is not None:
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.class_names = read_checkpoint(data.encoder_path)["class_names"]
+        codes = data.codes["train"]
+        self.network = NoiseLevelDenoiser(dataclasses.replace(self.config, code_size=codes.shape[1]))
+        self.network.mean, self.network.std = codes.mean(0), codes.std(0).clamp_min(1e-3)
+        self.average: Any = freeze(AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.ema)))
+
+    def _loss(self, network: Any, codes: Tensor, level: Tensor) -> Tensor:
+        """Mean over units of (F - its target)^2, which is the weighted squared error of D: `[code]` -> one number."""
+        clean = (codes - network.mean) / network.std
+        noisy = clean + level[:, None] * torch.randn_like(clean)
+        power = level[:, None] ** 2 + 1
+        target = (clean - noisy / power) * power.sqrt() / level[:, None]
+        return (network.residual(noisy, level) - target).square().mean()
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        level = (self.level_mean + self.level_std * torch.randn(len(batch), device=batch.device)).exp()
+        loss = self._loss(self.network, batch, level)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """The squared error of D at level 0.5, in units of each code unit's variance; 0.25 is what the identity gets."""
+        network = self.average.module
+        clean = (batch - network.mean) / network.std
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(batch_idx)).to(clean)
+        error = (network.denoise(clean + 0.5 * noise, 0.5) - clean).square().mean()
+        self.log_dict({"val/error_at_0.5": error}, prog_bar=True)
+
+    test_step = validation_step
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.learning_rate, weight_decay=0.01)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
+        parts = {"noise_level": describe(self.average.module)}
+        checkpoint["ppgn"] = {"parts": parts, "class_names": self.class_names, "scores": scores}
