@@ -68,7 +68,7 @@ def test_chains_can_begin_at_codes_of_the_noise_level_denoiser() -> None:
     bundle.parts["noise_level"] = network
 
     def bright(image: Image) -> LogProb:
-        return 500 * image.mean((1, 2, 3))
+        return 5e5 * image.mean((1, 2, 3))
 
     def begun(count: int, seed: int, draws: int = 1) -> recipes.Samples:
         return recipes.sample(bundle, bright, count=count, seed=seed, steps=1, start="noise_level", draws=draws)
