@@ -13,10 +13,10 @@ from torch import Tensor
 from ppgn import starts
 from ppgn.bundle import Bundle
 from ppgn.conditions.pixels import check_known, composite, fitted
-from ppgn.conditions.seamless import seamless
 from ppgn.recipes.classes import asked_of
 from ppgn.recipes.named import settings_for
 from ppgn.recipes.sampling import Samples, Watch, collect, seeds_of
+from ppgn.recipes.seamless import seamless
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import Hole, device_of, run
 from ppgn.samplers.langevin import clip
@@ -35,11 +35,13 @@ INPAINTING: dict[str, Any] = {
     "steps": 100,
 }
 """What `in_paint` changes of the bundle's own settings when no recipe is named: the best of those tried on training pictures of
-imagenette64 (docs/inpainting.md). The scales set only ratios; those of context and prior are of one size once the known pixels fit."""
+imagenette64 (docs/inpainting.md). The scales set only ratios; context and prior are of one size once the known pixels fit."""
 INPAINTING_CONTEXT_SCALE = 1e-4
 """Epsilon 4 beside them."""
 INPAINTING_START_NOISE = 0.3
 """The start_noise of `ppgn inpaint`."""
+INPAINTING_TEXTURE = 0.5
+"""How much of the sample's texture a filling gets: on training pictures less has the smaller error, more the nearer features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +58,14 @@ class Filled:
         """`[chain, channel, height, width]`: the sample in the hole and the picture, exactly, where it is known."""
         return composite(self.samples.images, self.picture, self.known)
 
-    @property
-    def blended(self) -> Image:
-        """The same without a seam: the sample's edges and texture in the hole, with its colours shifted smoothly until they
-        fit the picture at the border (`conditions.seamless`)."""
-        return seamless(self.samples.images, self.picture, self.known)
+    def blended(self, texture: float = INPAINTING_TEXTURE) -> Image:
+        """The same without a seam: a share `texture` of the sample's edges and texture in the hole, with its colours shifted
+        smoothly until they fit the picture at the border (`recipes.seamless`). Raises ValueError for texture outside [0, 1]."""
+        if not 0 <= texture <= 1:
+            raise ValueError(
+                f"a filling got texture {texture}, expected it in [0, 1]: 1 is all of the sample's, 0 smooth colours"
+            )
+        return seamless(self.samples.images, self.picture, self.known, texture)
 
 
 def from_picture(
