@@ -83,6 +83,42 @@ def test_a_mistake_is_one_sentence_and_leaves_no_file(
     assert not list(folder.glob("*.gif"))
 
 
+@pytest.mark.parametrize(
+    ("number", "arguments", "kept"),
+    [
+        (1, ["--class", "tench"], 11 // 5 + 1),
+        (2, ["--class", "tench", "ball"], 21),
+        (6, ["--class", "tench", "--from", "own.png"], 11),
+        (7, ["--class", "tench", "--from", "own.png", "--box", "1,1,3,3"], 11),
+    ],
+)
+def test_a_released_example_writes_what_its_script_saves(
+    folder: Path, capsys: pytest.CaptureFixture[str], number: int, arguments: list[str], kept: int
+) -> None:
+    images.save_image(torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(1)), folder / "own.png")
+    options = ["--bundle", "tiny", "--steps", "10", "--seeds", "3", "--save-images", "each"]
+    assert cli.main(["example", str(number), *arguments, *options]) == 0
+    assert len(list((folder / "each").glob("*_seed3_step*.png"))) == kept
+    assert f"{kept} pictures of example {number}" in capsys.readouterr().out
+    assert (folder / "example.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["1"], "example 1 needs --class"),
+        (["1", "--class", "tench", "--unit", "fc6:1"], "example 1 has no use for --unit"),
+        (["1", "--class", "tench", "ball"], "example 1 got 2 classes, expected one"),
+        (["4", "--unit", "fc6:1"], "example 4 needs --network"),
+        (["5", "--caption", "a bag"], "captions come with a captioner"),
+        (["3", "--unit", "trunk.block0:1@centre", "--steps", "1"], "example 3 kept no picture"),
+    ],
+)
+def test_what_an_example_lacks_is_said(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert cli.main(["example", *arguments, "--bundle", "tiny"]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_the_help_names_every_recipe() -> None:
     from ppgn.cli.arguments import RECIPES
     from ppgn.recipes import NAMED

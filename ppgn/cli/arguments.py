@@ -27,6 +27,15 @@ CHAIN_EXAMPLES = """examples:
   ppgn chain imagenette64 --unit trunk.12:0-5 --steps 30 --out units.gif
   ppgn chain imagenette64 --class all --steps 40 --every 40 --out strip.png
 """
+SEVEN = """the examples (defaults: released steps, one seed, ten for 7):
+  ppgn example 1 --class church                            a class, every 5th picture
+  ppgn example 2 --class church parachute --out walk.gif   several classes in one chain
+  ppgn example 3 --unit trunk.12:7@centre                  a hidden unit, resets, pictures with p > 0.98
+  ppgn example 4 --unit layer4:7@centre --network torchvision:resnet18 --weights resnet18.pth
+  ppgn example 5 --caption "a red bag"                     needs a bundle with a captioner
+  ppgn example 6 --class church --from dog.jpg             from a real picture
+  ppgn example 7 --class church --from church.jpg          the hole in a picture
+"""
 SETTINGS = {
     "sampler": "langevin (Eq. 11) or released (the shipped code)",
     "prior": "reconstruction, denoiser or none",
@@ -56,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
     about = "chains as they go, one class or unit after the other: a GIF, an MP4 or a sheet of frames"
     _chain(commands.add_parser("chain", help=about, epilog=CHAIN_EXAMPLES, formatter_class=formatter))
     _inpaint(commands.add_parser("inpaint", help="fill a hole in a picture", epilog=EXAMPLES, formatter_class=formatter))
-    _evaluate(commands.add_parser("evaluate", help="score samples beside real pictures", epilog=EXAMPLES, formatter_class=formatter))
+    _evaluate(commands.add_parser("evaluate", help="score samples beside real ones", epilog=EXAMPLES, formatter_class=formatter))
+    about = "one of the seven scripts of the released code, to the constant"
+    _example(commands.add_parser("example", help=about, epilog=SEVEN, formatter_class=formatter))
     layers = commands.add_parser("layers", help="what --unit can name: the layers of a network or of a bundle's encoder")
     layers.add_argument("network", help=f"{NETWORKS[: NETWORKS.index(' or ')]}, or the name or folder of a bundle")
     layers.add_argument("--size", type=size, metavar="H[,W]", help="size of the input (default: the library's)")
@@ -151,6 +162,8 @@ def _inpaint(one: argparse.ArgumentParser) -> None:
     one.add_argument("--start-noise", type=float, metavar="STD",
                      help="of each seed, in standard deviations of real codes; 0: all alike (default: 0.3)")  # fmt: skip
     one.add_argument("--context-scale", type=float, metavar="SCALE", help="epsilon 4: weight of the known pixels")
+    one.add_argument("--texture", type=float, default=0.5, metavar="SHARE",
+                     help="of the generator's edges in the hole: 1 all, 0 smooth colours only (default: 0.5)")  # fmt: skip
     one.add_argument("--no-blend", action="store_true", help="leave the seam: the generator's own colours in the hole")
     one.add_argument("--out", default="filled.png", help="picture, hole and fillings side by side (default: filled.png)")
     one.add_argument("--save-images", metavar="DIR", help="also write each filling, the picture, the mask and inpaint.json")
@@ -159,7 +172,7 @@ def _inpaint(one: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(one: argparse.ArgumentParser) -> None:
-    one.description = "Score samples made now, or pictures in a folder, beside real pictures: a table, scores.json and index.html."
+    one.description = "Score samples made now, or pictures in a folder, beside real ones: a table, scores.json and index.html."
     one.add_argument("bundle", help="name of a bundle (see `ppgn bundles`) or its folder")
     one.add_argument("--real", required=True, metavar="FOLDER", help="real pictures not trained on, a folder for each class")
     one.add_argument("--train", metavar="FOLDER", help="training pictures, likewise: are samples copies of them?")
@@ -185,3 +198,20 @@ def _evaluate(one: argparse.ArgumentParser) -> None:
     judge.add_argument("--inception", action="store_true", help="FID and KID in Inception's features too, if it is here")
     judge.add_argument("--lpips", nargs="?", const="alex", metavar="NET", help="alex, vgg or squeeze, if its weights are here")
     _settings(one)
+
+
+def _example(one: argparse.ArgumentParser) -> None:
+    one.add_argument("number", type=int, choices=range(1, 8), metavar="N", help="1 to 7")
+    one.add_argument("--bundle", default="imagenette64", help="name of a bundle or its folder (default: imagenette64)")
+    one.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS", default=[], help="of the bundle")
+    one.add_argument("--unit", metavar="LAYER:UNIT", help="a hidden unit")
+    one.add_argument("--network", metavar="NAME", help=f"that of the unit: {NETWORKS}")
+    one.add_argument("--weights", metavar="FILE", help="of the network")
+    one.add_argument("--caption", metavar="TEXT", help="a sentence")
+    one.add_argument("--from", dest="picture", metavar="PICTURE", help="a real picture")
+    one.add_argument("--box", metavar="L,T,W,H", help="the hole (default: 100 of 256 of the side, at random)")
+    one.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="a chain each")
+    one.add_argument("--steps", type=int, help="for each condition (default: as released)")
+    one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    one.add_argument("--out", default="example.png", help=".png or .jpg for a sheet, .gif, .mp4 (default: example.png)")
+    one.add_argument("--save-images", metavar="DIR", help="also write every picture kept into DIR")

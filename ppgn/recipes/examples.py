@@ -46,9 +46,9 @@ class Example:
         """All steps_each * K + 1 steps, (state after, evaluation before the update)."""
         return chain.run_in_turn(self.samplers, self.state, self.steps_each, callbacks)
 
-    def kept(self) -> Iterator[chain.Sample]:
+    def kept(self, callbacks: Sequence[chain.Callback] = ()) -> Iterator[chain.Sample]:
         """The samples that are kept, as they come."""
-        return chain.above(chain.thin(self.run(), self.every), self.above, term="condition")
+        return chain.above(chain.thin(self.run(callbacks), self.every), self.above, term="condition")
 
 
 def example_1(bundle: Bundle, wanted: str | int, *, seeds: Sequence[int] = (0,), steps: int = 200) -> Example:

@@ -1,0 +1,179 @@
+"""`ppgn evaluate`: what a person types, what is told, and what is left on the disk."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import CLASS_NAMES, save_tiny_bundle
+from PIL import Image
+from torch import nn
+
+from ppgn import cli
+
+QUICK = ["--count", "2", "--chain-steps", "6"]
+
+
+def write_pictures(root: Path, count: int, seed: int) -> None:
+    """A folder for each class of the tiny bundle with noise of 8x8 pixels."""
+    draw = torch.Generator().manual_seed(seed)
+    for name in CLASS_NAMES:
+        folder = root / name.replace(" ", "_")
+        folder.mkdir(parents=True)
+        for number in range(count):
+            pixels = torch.randint(0, 256, (8, 8), generator=draw, dtype=torch.uint8)
+            Image.fromarray(pixels.numpy()).save(folder / f"{number}.png")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    save_tiny_bundle(tmp_path / "bundles" / "tiny")
+    write_pictures(tmp_path / "val", 4, seed=0)
+    write_pictures(tmp_path / "train", 3, seed=1)
+    monkeypatch.setenv("PPGN_CHECKPOINTS", str(tmp_path / "bundles"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def evaluated(folder: Path, *arguments: str, out: str = "evaluation") -> dict:
+    assert cli.main(["evaluate", "tiny", "--real", "val", "--out", out, *arguments]) == 0
+    return json.loads((folder / out / "scores.json").read_text())
+
+
+def test_evaluate_writes_a_table_scores_and_a_page_that_needs_nothing_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = evaluated(folder, "--train", "train", "--sampler", "langevin", "--noise-scale", "0.3", *QUICK)
+    assert sorted(file.name for file in (folder / "evaluation").iterdir()) == ["index.html", "scores.json"]
+    assert told["samples"]["pictures"] == 8
+    assert told["real"]["pictures"] == 16
+    assert told["compared"] == {"reference": 8, "samples": 8, "real": 8}
+    for key in ("accuracy", "calibration_error", "frechet", "kernel", "coverage", "feature_diversity", "structure_diversity"):
+        assert isinstance(told["samples"][key], float), key
+        assert isinstance(told["real"][key], float), key
+    assert sum(map(sum, told["samples"]["confusion"])) == 8
+    assert told["samples"]["copies"]["least_ratio"] > 0
+    assert told["training_pictures"] == 12
+    assert told["chain"]["steps"] == 6 and len(told["chain"]["log_prob"]["autocorrelation"]) == 6
+    assert told["cost"]["passes_per_sample"] == {"encoder": 5.0, "generator": 5.0}
+    assert told["cost"]["seconds_per_sample"] > 0
+    page = (folder / "evaluation" / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert page.count("<svg") == 3
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    printed = capsys.readouterr().out
+    assert "| accuracy |" in printed
+    assert "own, not held out" in printed and "own, not held out" in page
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 5 for line in printed.splitlines() if line.startswith("|"))
+
+
+def test_a_chain_at_rest_is_told_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = evaluated(folder, "--count", "2", "--chain-steps", "6", "--steps", "3", "--sampler", "langevin", "--condition-scale",
+                     "0", "--prior", "none", "--noise-scale", "0")  # fmt: skip
+    assert told["chain"]["log_prob"]["tau"] is told["chain"]["features"]["tau"] is None
+    assert "at rest" in (folder / "evaluation" / "index.html").read_text()
+    assert "| autocorrelation time, log-probability | - |" in capsys.readouterr().out
+
+
+def test_samples_made_before_score_as_those_made_now(folder: Path) -> None:
+    now = evaluated(folder, *QUICK, out="now")
+    assert cli.main(["sample", "tiny", "--class", "all", "--count", "2", "--save-images", "made"]) == 0
+    before = evaluated(folder, "--samples", "made", out="before")
+    assert before["samples"]["confusion"] == now["samples"]["confusion"]
+    assert before["samples"]["feature_diversity"] == pytest.approx(now["samples"]["feature_diversity"], abs=0.01)
+    assert before["cost"] is before["chain"] is before["settings"] is None
+
+
+def test_training_pictures_given_as_samples_are_found_out_as_copies(folder: Path) -> None:
+    told = evaluated(folder, "--samples", "train", "--train", "train")
+    assert told["samples"]["copies"]["below_one"] == 1
+    assert told["samples"]["copies"]["median_ratio"] == 0
+    assert told["real"]["copies"]["least_ratio"] > 0
+
+
+def test_the_same_command_gives_the_same_scores(folder: Path) -> None:
+    first, second = (evaluated(folder, *QUICK, out=name) for name in ("a", "b"))
+    assert first["samples"] == second["samples"]
+    assert first["chain"] == second["chain"]
+
+
+def judge() -> nn.Module:
+    """Tells five classes apart; three colours."""
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+
+
+JUDGE = ["--judge", "judges:judge", "--judge-size", "8", "--judge-mean", "0.5", "--judge-std", "0.5"]
+
+
+def write_judge(folder: Path) -> None:
+    (folder / "judges.py").write_text(
+        "import torch\nfrom torch import nn\n\n\ndef judge():\n    torch.manual_seed(1)\n    return nn.Sequential("
+        "nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))\n"
+    )
+    (folder / "names.txt").write_text("index\twnid\tname\n1\tn1\ttench, Tinca tinca\n0\tn0\tgoldfish\n" + "".join(
+        f"{index}\tn{index}\t{name}\n" for index, name in ((2, "golf ball"), (4, "English springer"), (3, "gas pump"))
+    ))  # fmt: skip
+
+
+def test_another_network_judges_the_classes_it_shares_by_name(folder: Path) -> None:
+    write_judge(folder)
+    arguments = [*JUDGE, "--judge-classes", "names.txt", "--samples", "val", "--class", "ball", "tench"]
+    told = evaluated(folder, *arguments)
+    assert told["judge"] == {"name": "judges:judge", "weights": None, "held_out": True, "layer": "2", "features": 6}
+    assert told["classes"] == CLASS_NAMES
+    assert told["samples"]["pictures"] == 8
+    assert told["samples"]["per_class"][1] is told["samples"]["per_class"][3] is None
+    from ppgn import images
+
+    pictures = torch.stack([images.load_image(folder / "val" / "golf_ball" / f"{number}.png") for number in range(4)])
+    with torch.no_grad():
+        logits = judge().eval()((pictures - 0.5) / 0.5)[:, [1, 4, 2, 3]]  # tench, springer, golf ball, gas pump
+    expected = torch.bincount(logits.argmax(1), minlength=4).tolist()
+    assert told["samples"]["confusion"][2] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--real", "nowhere"], "no folder nowhere"),
+        (["--real", "bundles"], "'tench'"),
+        (["--train", "nowhere"], "no folder nowhere"),
+        (["--count", "0"], "--count 0, expected at least 1"),
+        (["--real-count", "1"], "at least 2"),
+        (["--real-count", "-1"], "--real-count"),
+        (["--chain-steps", "1"], "--chain-steps"),
+        (["--samples", "val", "--steps", "9"], "--steps"),
+        (["--samples", "val", "--chain-steps", "9"], "--chain-steps"),
+        (["--samples", "nowhere"], "no folder nowhere"),
+        (["--class", "whale"], "whale"),
+        (["--judge-bgr"], "--judge NAME"),
+        (["--judge", "nosuch:judge"], "nosuch"),
+        (JUDGE, "5 classes apart"),
+        ([*JUDGE, "--judge-classes", "a", "b", "c", "d", "e"], "'tench'"),
+        (["--judge-layer", "trunk.nosuch"], "trunk.block1"),
+        (["--lpips", "resnet"], "alex"),
+        (["--prior", "magic"], "reconstruction"),
+        (["--out", "val/tench/0.png"], "val/tench/0.png"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2_and_leaves_no_file(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    write_judge(folder)
+    before = sorted(folder.rglob("*.*"))
+    assert cli.main(["evaluate", "tiny", "--real", "val", *arguments]) == 2
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert printed[-1].startswith("ppgn: error: ")
+    assert said in printed[-1]
+    assert "Traceback" not in "\n".join(printed)
+    assert [file for file in sorted(folder.rglob("*.*")) if "__pycache__" not in str(file)] == before
+
+
+def test_a_picture_that_is_broken_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "val" / "tench" / "0.png").write_bytes(b"no picture")
+    assert cli.main(["evaluate", "tiny", "--real", "val", *QUICK]) == 2
+    assert "val/tench/0.png" in capsys.readouterr().err
+    assert not (folder / "evaluation" / "scores.json").exists()
