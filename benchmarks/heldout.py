@@ -95,13 +95,19 @@ def real_pictures(root: Path, class_names: Sequence[str], count: int, size: int)
     return torch.stack(pictures), torch.tensor(classes)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def judging(about: str | None) -> argparse.ArgumentParser:
+    """The options of every script that asks the judge."""
+    options = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--bundle", default="imagenette64")
     options.add_argument("--judge", type=Path, required=True, help="SqueezeNet 1.0 weights, torchvision's keys")
     options.add_argument("--labels", type=Path, required=True, help="index, wnid, name of the judge's 1000 classes")
     options.add_argument("--real", type=Path, required=True, help="folder with a folder of pictures for each class")
-    options.add_argument("--real-count", type=int, default=40, help="real pictures of each class, 0 for all")
+    options.add_argument("--real-count", type=int, default=40, help="real pictures of each class that are judged, 0 for all")
+    return options
+
+
+def main() -> None:
+    options = judging(__doc__)
     options.add_argument("--count", type=int, default=10, help="samples of each class, seeds 0, 1, ...")
     options.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings other than the bundle's")
     options.add_argument("--grid", type=Path, help="write the samples here, a row for each class")
@@ -110,7 +116,7 @@ def main() -> None:
     bundle = ppgn.load(given.bundle)
     names = bundle.class_names
     judge = Judge(given.judge, judge_indices(given.labels, names))
-    changes = {key: _value(text) for key, text in (entry.split("=", 1) for entry in given.set)}
+    changes = {key: value_of(text) for key, text in (entry.split("=", 1) for entry in given.set)}
     targets = [index for index in range(len(names)) for _ in range(given.count)]
     seeds = [seed for _ in names for seed in range(given.count)]
     begun = time.perf_counter()
@@ -142,7 +148,7 @@ def report(made: dict, real: dict, names: Sequence[str], title: str, seconds: fl
     print("accuracy by class (samples / real): " + ", ".join(f"{n} {a:.2f}/{b:.2f}" for n, a, b in pairs))
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     for kind in (int, float):
         try:
             return kind(text)

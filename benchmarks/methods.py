@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from heldout import Judge, diversity, judge_indices, real_pictures, score
+from heldout import Judge, diversity, judge_indices, judging, real_pictures, score
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from tqdm import tqdm
@@ -118,12 +118,7 @@ def print_row(row: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--bundle", default="imagenette64")
-    options.add_argument("--judge", type=Path, required=True, help="SqueezeNet 1.0 weights, torchvision's keys")
-    options.add_argument("--labels", type=Path, required=True, help="index, wnid, name of the judge's 1000 classes")
-    options.add_argument("--real", type=Path, required=True, help="folder with a folder of pictures for each class")
-    options.add_argument("--real-count", type=int, default=40, help="real pictures of each class that are judged (default: 40)")
+    options = judging(__doc__)
     options.add_argument("--class", dest="wanted", default="church", help="of the picture (default: church)")
     options.add_argument("--count", type=int, default=10, help="samples of each class, seeds 0, 1, ... (default: 10)")
     options.add_argument("--released-count", type=int, default=4, help="of the methods as released, 201 steps (default: 4)")

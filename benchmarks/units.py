@@ -16,11 +16,12 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from heldout import value_of
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -204,17 +205,6 @@ def main() -> None:
 def numbers(text: str) -> tuple[float, ...]:
     """ "0.4,0.5" -> (0.4, 0.5)."""
     return tuple(float(part) for part in text.split(","))
-
-
-def value_of(text: str) -> Any:
-    """A setting as its type: int, float or word."""
-    kinds: tuple[Callable[[str], Any], ...] = (int, float)
-    for kind in kinds:
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 if __name__ == "__main__":

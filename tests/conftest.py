@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from ppgn.bundle import Bundle, load_bundle, save_bundle
@@ -76,3 +77,12 @@ def tiny_bundle() -> Bundle:
 
     with tempfile.TemporaryDirectory() as room:
         return load_bundle(save_tiny_bundle(Path(room) / "tiny"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, empty but for a bundle called "tiny" that commands find by name."""
+    save_tiny_bundle(tmp_path / "bundles" / "tiny")
+    monkeypatch.setenv("PPGN_CHECKPOINTS", str(tmp_path / "bundles"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -4,18 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import save_tiny_bundle
 from PIL import Image
 
 from ppgn import cli, images
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    save_tiny_bundle(tmp_path / "bundles" / "tiny")
-    monkeypatch.setenv("PPGN_CHECKPOINTS", str(tmp_path / "bundles"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def chain(*arguments: str) -> int:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import save_tiny_bundle
 from PIL import Image
 from torch import nn
 
@@ -39,15 +38,12 @@ def mean(image):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    save_tiny_bundle(tmp_path / "bundles" / "tiny")
-    (tmp_path / "mine.py").write_text(NETWORK)
+def folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (folder / "mine.py").write_text(NETWORK)
     monkeypatch.delitem(sys.modules, "mine", raising=False)
-    monkeypatch.setenv("PPGN_CHECKPOINTS", str(tmp_path / "bundles"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
 
 
 def told(folder: Path, *arguments: str) -> dict:

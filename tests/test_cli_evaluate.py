@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CLASS_NAMES, save_tiny_bundle
+from conftest import CLASS_NAMES
 from PIL import Image
 from torch import nn
 
@@ -27,14 +27,11 @@ def write_pictures(root: Path, count: int, seed: int) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    save_tiny_bundle(tmp_path / "bundles" / "tiny")
-    write_pictures(tmp_path / "val", 4, seed=0)
-    write_pictures(tmp_path / "train", 3, seed=1)
-    monkeypatch.setenv("PPGN_CHECKPOINTS", str(tmp_path / "bundles"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
+def folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_pictures(folder / "val", 4, seed=0)
+    write_pictures(folder / "train", 3, seed=1)
+    monkeypatch.syspath_prepend(folder)
+    return folder
 
 
 def evaluated(folder: Path, *arguments: str, out: str = "evaluation") -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import save_tiny_bundle, tiny_bundle
+from conftest import tiny_bundle
 from PIL import Image
 
 from ppgn import cli, images, masks, recipes
@@ -17,12 +17,9 @@ from ppgn.recipes.seamless import seamless
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    save_tiny_bundle(tmp_path / "bundles" / "tiny")
-    monkeypatch.setenv("PPGN_CHECKPOINTS", str(tmp_path / "bundles"))
-    monkeypatch.chdir(tmp_path)
+def folder(folder: Path) -> Path:
     images.save_image(scene(), "scene.png")
-    return tmp_path
+    return folder
 
 
 def scene(seed: int = 0) -> torch.Tensor:
