@@ -19,8 +19,15 @@ def bundle() -> ppgn.Bundle:
     return ppgn.load("imagenette64")
 
 
-def test_the_shipped_bundle_is_at_most_forty_megabytes() -> None:
-    assert sum(file.stat().st_size for file in (ROOT / "checkpoints" / "imagenette64").iterdir()) <= 40e6
+def test_the_shipped_bundle_is_at_most_eighty_megabytes() -> None:
+    assert sum(file.stat().st_size for file in (ROOT / "checkpoints" / "imagenette64").iterdir()) <= 80e6
+
+
+def test_the_shipped_bundle_has_the_parts_of_every_recipe_and_settings_for_plugged_conditions(bundle: ppgn.Bundle) -> None:
+    assert recipes.runnable(bundle) == tuple(recipes.NAMED)
+    assert recipes.settings_for(bundle, plugged=True).sampler == "released"
+    for name in ("ppgn_x", "joint_ppgn_h"):
+        assert recipes.sample(bundle, "church", count=1, steps=2, recipe=name).images.isfinite().all()
 
 
 def test_the_shipped_bundle_samples_all_ten_classes(bundle: ppgn.Bundle) -> None:
