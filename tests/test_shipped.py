@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ppgn
-from ppgn.recipes import settings_for
+from ppgn import recipes
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +44,7 @@ def test_the_shipped_bundle_samples_all_ten_classes(bundle: ppgn.Bundle) -> None
 
 def test_its_parts_its_scores_and_its_settings_are_written_beside_the_weights(bundle: ppgn.Bundle) -> None:
     assert bundle.denoiser is not None
-    assert settings_for(bundle).steps >= 1
+    assert recipes.settings_for(bundle).steps >= 1
     told = json.loads((ROOT / "checkpoints" / "imagenette64" / "bundle.json").read_text())
     assert told["licence"]
     assert told["training"]["generator"]["model"]
