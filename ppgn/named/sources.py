@@ -31,7 +31,7 @@ class Built:
     bgr: bool = False
 
 
-class _Classifier(nn.Module):
+class Classifier(nn.Module):
     """A bundle's encoder and head, image -> logits `[chain, class]`; its layers keep the names they have in the encoder."""
 
     def __init__(self, encoder: Any) -> None:
@@ -102,7 +102,7 @@ def _of_bundle(part: str, bundle: Bundle | None) -> Built:
             f"got the network 'bundle:{part}' {'of' if bundle else 'without'} a bundle, expected bundle:classifier in `ppgn "
             f"sample BUNDLE`: write classifier, or for `ppgn layers` the bundle's own name"
         )
-    return Built(_Classifier(bundle.encoder), bundle.image_size, 0.0, 1.0)  # the encoder normalises its input itself
+    return Built(Classifier(bundle.encoder), bundle.image_size, 0.0, 1.0)  # the encoder normalises its input itself
 
 
 def _own(name: str) -> Built:
