@@ -111,6 +111,23 @@ class Denoiser:
         return _towards("the denoiser", self.network(code), code)
 
 
+class NoiseLevel:
+    """direction = D(code; level) - code, D(code; s) the mean of the codes that a code with noise s may come from.
+
+    That is exactly s^2 times the score of the codes' density smoothed by s (Miyasawa 1961; Karras et al. 2022, Eq. 3, levels in
+    units of each code unit's own standard deviation if D takes them so). Raises ValueError unless level > 0, and when D returns
+    another shape than the code's.
+    """
+
+    def __init__(self, denoise: Callable[[Tensor, float], Tensor], level: float) -> None:
+        if not level > 0:
+            raise ValueError(f"a noise-level prior got level {level}, expected more than 0: pass 0.3, say")
+        self.denoise, self.level = denoise, level
+
+    def __call__(self, code: Code, image: Image) -> Code:
+        return _towards("the denoiser", self.denoise(code, self.level), code)
+
+
 class Reconstruction:
     """direction = E(image) - code with image = G(code): the joint PPGN-h prior, R(h) = E(G(h)).
 

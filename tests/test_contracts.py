@@ -23,7 +23,8 @@ from ppgn.conditions import ClassLogit, ClassLogProb
 from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig, PixelDenoiser, PixelDenoiserConfig
 from ppgn.objective import Objective, Term
 from ppgn.probe import Layer, Probe
-from ppgn.recipes.wiring import objective_for, sampler_for, start_for
+from ppgn.recipes.runs import start_for
+from ppgn.recipes.wiring import objective_for, sampler_for
 from ppgn.types import ChainState, Code, Evaluation, Image, LogProb, Sampler
 
 TOLERANCE = 1e-9  # relative, of float64 after 4 steps
@@ -74,6 +75,7 @@ PRIORS: dict[str, Any] = {
     "Decay": priors.Decay(0.9),
     "Bounds": priors.Bounds(-0.25, wave(3)),
     "Denoiser": priors.Denoiser(denoiser),
+    "NoiseLevel": priors.NoiseLevel(lambda code, level: code / (1 + level**2), 0.5),
     "Reconstruction": priors.Reconstruction(encoder),
     "SumOfPriors": priors.SumOfPriors([priors.Denoiser(denoiser), priors.Gaussian()], [1.0, -0.25]),
 }
@@ -102,6 +104,8 @@ SAMPLERS: dict[str, Callable[[Objective], Sampler]] = {
     "ReleasedLangevin": lambda objective: samplers.ReleasedLangevin(
         objective, 0.1, 1.0, 0.05, linear(0.3, 0.1, 4), (-2.0, 2.0), reset_every=2
     ),
+    "Adaptive": lambda objective: samplers.Adaptive(objective, 0.1, 0.2, 0.3, (-2.0, 2.0), wave(3) + 0.5, 0.5),
+    "Annealed": lambda objective: samplers.Annealed(lambda level: objective, (1.0, 0.5, 0.25), 1, 0.2, 0.1, 0.5),
     "Ascent": lambda objective: samplers.Ascent(objective, linear(0.3, 0.1, 4), (-2.0, 2.0), 0.99),
 }
 

@@ -15,8 +15,9 @@ from ppgn.networks import PixelDenoiser, PixelDenoiserConfig
 from ppgn.objective import Objective
 from ppgn.priors import NoPrior
 from ppgn.recipes import examples
+from ppgn.recipes.runs import start_for
 from ppgn.recipes.settings import Settings
-from ppgn.recipes.wiring import objective_for, sampler_for, start_for
+from ppgn.recipes.wiring import objective_for, sampler_for
 from ppgn.samplers import Ascent, ReleasedLangevin
 from ppgn.types import Sampler
 

@@ -66,4 +66,8 @@ class RectifiedGaussian(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         """Codes `[chain, code]` of standard normal noise `[chain, code]`."""
-        return torch.relu(self.mean + noise @ self.factor.T)
+        return torch.relu(self.before_relu(noise))
+
+    def before_relu(self, noise: Tensor) -> Tensor:
+        """mean + factor @ noise, `[chain, code]`."""
+        return self.mean + noise @ self.factor.T

@@ -62,6 +62,10 @@ class NoiseLevelDenoiser(nn.Module):
         power = level[:, None] ** 2 + 1
         return standard / power + level[:, None] / power.sqrt() * self.residual(standard, level)
 
+    def clean(self, code: Tensor, level: Tensor | float) -> Tensor:
+        """D of codes `[chain, code]` in their own units, before the ReLU; the level stays in units of each unit's std."""
+        return self.mean + self.std * self.denoise((code - self.mean) / self.std, level)
+
     def levels(self) -> Tensor:
         """The levels of the flow, `[steps + 1]`, from the highest to 0."""
         config, rho = self.config, 7.0
@@ -70,7 +74,11 @@ class NoiseLevelDenoiser(nn.Module):
         return torch.cat([(top + ramp * (bottom - top)) ** rho, ramp.new_zeros(1)])
 
     def forward(self, noise: Tensor) -> Tensor:
-        """Codes `[chain, code]` after the ReLU of standard normal noise `[chain, code]`, by Euler steps of the probability flow.
+        """Codes `[chain, code]` after the ReLU of standard normal noise `[chain, code]` (`before_relu`)."""
+        return functional.relu(self.before_relu(noise))
+
+    def before_relu(self, noise: Tensor) -> Tensor:
+        """Codes `[chain, code]` before the ReLU of standard normal noise `[chain, code]`, by Euler steps of the probability flow.
 
         dz / ds = (z - D(z; s)) / s (Karras et al. 2022, Eq. 1), from the highest level to 0: the same noise gives the same code.
         """
@@ -79,7 +87,7 @@ class NoiseLevelDenoiser(nn.Module):
         for level, following in zip(levels, levels[1:], strict=False):
             denoised = self.denoise(standard, level)
             standard = denoised + (standard - denoised) * (following / level)
-        return functional.relu(self.mean + self.std * standard)
+        return self.mean + self.std * standard
 
 
 class _Block(nn.Module):

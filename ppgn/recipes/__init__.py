@@ -13,11 +13,13 @@ from ppgn.recipes.pictures import from_picture as from_picture
 from ppgn.recipes.pictures import in_paint as in_paint
 from ppgn.recipes.pictures import picture_code as picture_code
 from ppgn.recipes.pictures import repeated as repeated
+from ppgn.recipes.runs import run as run
 from ppgn.recipes.sampling import Samples as Samples
 from ppgn.recipes.sampling import Watch as Watch
 from ppgn.recipes.sampling import in_turn as in_turn
 from ppgn.recipes.sampling import sample as sample
 from ppgn.recipes.settings import Settings as Settings
+from ppgn.recipes.tuning import Trial as Trial
+from ppgn.recipes.tuning import Tuning as Tuning
 from ppgn.recipes.wiring import Hole as Hole
-from ppgn.recipes.wiring import run as run
 from ppgn.recipes.wiring import runnable as runnable

@@ -15,10 +15,11 @@ from ppgn.bundle import Bundle
 from ppgn.conditions.pixels import check_known, composite, fitted
 from ppgn.recipes.classes import asked_of
 from ppgn.recipes.named import settings_for
+from ppgn.recipes.runs import run
 from ppgn.recipes.sampling import Samples, Watch, collect, seeds_of
 from ppgn.recipes.seamless import seamless
 from ppgn.recipes.settings import Settings
-from ppgn.recipes.wiring import Hole, device_of, run
+from ppgn.recipes.wiring import Hole, device_of
 from ppgn.samplers.langevin import clip
 from ppgn.seeds import START, normal
 from ppgn.types import Code, Condition, Encoder, Evaluation, Image

@@ -14,8 +14,9 @@ from ppgn import chain, images
 from ppgn.bundle import Bundle
 from ppgn.recipes.classes import Target, asked_of, target_of
 from ppgn.recipes.named import settings_for
+from ppgn.recipes.runs import run, start_for
 from ppgn.recipes.settings import Settings
-from ppgn.recipes.wiring import objective_for, run, sampler_for, start_for
+from ppgn.recipes.wiring import objective_for, sampler_for
 from ppgn.types import Code, Condition, Evaluation
 
 Watch = Callable[[int, Evaluation], None]
@@ -90,13 +91,15 @@ def in_turn(
         raise ValueError("chains in turn got no condition, expected at least one: list them in their order")
     plugged = any(callable(one) for one in conditions)
     settings = settings_for(bundle, recipe, plugged=plugged, **{**changes, "steps": steps_each})
+    if settings.sampler == "annealed" and len(conditions) > 1:
+        raise ValueError("chains in turn got sampler 'annealed', whose noise is gone after the first condition: choose another")
     seeds = seeds_of(seed, count)
     asked = [one if callable(one) else [target_of(bundle.class_names, one)] * count for one in conditions]
     begins = range(0, steps_each * len(asked), steps_each)
     objectives = [objective_for(bundle, one, settings) for one in asked]
     pairs = zip(objectives, begins, strict=True)
     samplers = [sampler_for(bundle, objective, settings, begin) for objective, begin in pairs]
-    first = start_for(bundle, seeds, settings, objectives[0]) if code is None else code
+    first = start_for(bundle, seeds, settings, asked[0]) if code is None else code
     return chain.run_in_turn(samplers, samplers[0].init(first, seeds), steps_each)
 
 

@@ -1,15 +1,15 @@
-"""Settings and a bundle -> generator, prior, conditions, sampler and start; the wiring of all parts in one place."""
+"""Settings and a bundle -> generator, prior, conditions and sampler; the wiring of all parts in one place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ppgn import chain, priors, starts
+from ppgn import chain, priors
 from ppgn.bundle import Bundle
 from ppgn.conditions import ClassesOfGroups, ClassLogit, ClassLogProb, InPainted, KnownPixels, ReleasedClass
 from ppgn.conditions.pixels import composite
@@ -19,12 +19,10 @@ from ppgn.probe import EncoderPass
 from ppgn.recipes.classes import Target
 from ppgn.recipes.named import NAMED
 from ppgn.recipes.settings import Settings
-from ppgn.samplers import Ascent, Langevin, ReleasedLangevin
+from ppgn.samplers import Adaptive, Annealed, Ascent, Langevin, ReleasedLangevin, spaced_levels
 from ppgn.samplers.langevin import CodeRange
-from ppgn.types import Code, Condition, Evaluation, Generator, Image, Prior, Sampler
+from ppgn.types import Code, Condition, Generator, Image, Prior, Sampler
 
-MODELS_OF_CODES = {"codes": "start", "noise_level": "noise_level"}
-"""A start -> the part of the bundle that draws such codes."""
 CLASS_CONDITIONS = {"log_softmax": ClassLogProb, "released": ReleasedClass, "logit": ClassLogit}
 
 
@@ -36,26 +34,6 @@ class Hole:
     picture: Tensor
     known: Tensor
     context_scale: float
-
-
-def run(
-    bundle: Bundle,
-    condition: Condition | Sequence[Target] | None,
-    seeds: Sequence[int],
-    settings: Settings,
-    start: Code | None = None,
-    hole: Hole | None = None,
-) -> Iterator[Evaluation]:
-    """The evaluations of one batch of chains, step by step.
-
-    condition: any function image -> log-probability per chain, one class number per chain, or None. start: codes `[chain, *code]`
-    instead of those that the settings draw. hole: in-painting (see `objective_for`).
-    """
-    objective = objective_for(bundle, condition, settings, hole)
-    sampler = sampler_for(bundle, objective, settings)
-    code = start_for(bundle, seeds, settings, objective) if start is None else start
-    for _, evaluation in chain.run(sampler, sampler.init(code, seeds), settings.steps):
-        yield evaluation
 
 
 def objective_for(
@@ -96,35 +74,42 @@ def class_condition(bundle: Bundle, shared: EncoderPass, targets: Sequence[Targe
 
 def sampler_for(bundle: Bundle, objective: Objective, settings: Settings, begin: int = 0) -> Sampler:
     """The settings' sampler of this objective; step sizes change linearly over settings.steps, from step `begin` on."""
+    if settings.sampler == "annealed":
+        return _annealed(bundle, objective, settings)
     scales = (settings.prior_scale, settings.condition_scale, settings.noise_scale)
     code_range = _code_range(bundle, settings)
     if settings.sampler == "langevin":
         return Langevin(objective, *scales, code_range)
     step_size = chain.linear(settings.step_size, settings.step_size_end, settings.steps, begin)
+    if settings.sampler == "adaptive":
+        prior, _, noise = scales
+        return Adaptive(objective, prior, step_size, noise, code_range, _code_std(bundle, settings), settings.momentum)
     if settings.sampler == "ascent":
         return Ascent(objective, step_size, code_range, settings.decay, settings.prior_scale)
     return ReleasedLangevin(objective, *scales, step_size, code_range, settings.reset_every)
 
 
-def start_for(bundle: Bundle, seeds: Sequence[int], settings: Settings, objective: Objective | None = None) -> Code:
-    """Codes `[len(seeds), *code]` as the settings' start says; of several draws the objective chooses (`starts.likely_code`)."""
+def _code_std(bundle: Bundle, settings: Settings) -> float | Tensor:
+    """The standard deviation of each code unit over real pictures; 1 for pixels. ValueError where the bundle does not know it."""
+    if settings.generator == "pixels":
+        return 1.0
+    if "std" not in bundle.info["code"]:
+        raise ValueError(
+            f"bundle {bundle.name} has no std of its codes: choose another sampler than adaptive, or export it again"
+        )
+    return torch.as_tensor(bundle.info["code"]["std"], device=device_of(bundle))
 
-    def draw(number: int) -> Code:
-        return _drawn(bundle, seeds, settings, number)
 
-    if objective is None or settings.draws == 1 or not objective.terms:
-        return draw(0)
-    return starts.likely_code(seeds, settings.draws, draw, objective.log_prob)
+def _annealed(bundle: Bundle, objective: Objective, settings: Settings) -> Annealed:
+    """An objective a level: what the denoiser makes of the noisy code is decoded and seen by the conditions."""
+    denoiser, count = part(bundle, "noise_level"), max(1, (settings.steps - 1) // (settings.corrections + 1))
 
+    def at(level: float) -> Objective:
+        prior = priors.NoiseLevel(denoiser.clean, level)
+        return Objective(lambda code: objective.generator(denoiser.clean(code, level)), prior, objective.terms)
 
-def _drawn(bundle: Bundle, seeds: Sequence[int], settings: Settings, number: int) -> Code:
-    if settings.start in MODELS_OF_CODES:
-        network = part(bundle, MODELS_OF_CODES[settings.start], "no model of its codes to start from")
-        return starts.drawn_code(seeds, bundle.code_shape, network, device_of(bundle), number)
-    shape = (bundle.channels, bundle.image_size, bundle.image_size) if settings.generator == "pixels" else bundle.code_shape
-    low = settings.code_low if settings.start == "normal" else None
-    mean, std = settings.start_mean, settings.start_std
-    return starts.random_code(seeds, shape, mean=mean, std=std, low=low, device=device_of(bundle), draw=number)
+    levels = spaced_levels(settings.level, settings.level_end, count)
+    return Annealed(at, levels, settings.corrections, settings.step_size, settings.condition_scale, denoiser.std)
 
 
 def device_of(bundle: Bundle) -> torch.device:
@@ -174,16 +159,21 @@ def _context(hole: Hole, settings: Settings) -> Term:
 def _generator(bundle: Bundle, settings: Settings) -> Generator:
     if settings.generator == "pixels":
         return IdentityGenerator(IdentityGeneratorConfig(bundle.channels, bundle.image_size))
-    return part(bundle, settings.generator)
+    generator = part(bundle, settings.generator)
+    return (lambda code: generator(code.relu())) if settings.prior == "noise_level" else generator
 
 
 def _prior(bundle: Bundle, shared: EncoderPass, settings: Settings) -> Prior:
     if settings.prior in ("denoiser", "pixel_denoiser"):
         return priors.Denoiser(part(bundle, settings.prior))
+    if settings.prior == "noise_level":
+        return priors.NoiseLevel(part(bundle, "noise_level").clean, settings.level)
     return priors.Reconstruction(shared.code) if settings.prior == "reconstruction" else priors.NoPrior()
 
 
-def _code_range(bundle: Bundle, settings: Settings) -> CodeRange:
+def _code_range(bundle: Bundle, settings: Settings) -> CodeRange | None:
+    if settings.prior == "noise_level":
+        return None
     if settings.bounds == "fixed":
         return settings.code_low, settings.code_high
     code, device = bundle.info["code"], device_of(bundle)
