@@ -37,12 +37,12 @@ class Judge(nn.Module):
         self.network.load_state_dict({key: value.float() for key, value in state.items()})
         self.network.classifier[1].padding = (1, 1)
         self.chosen = list(chosen)
-        self.eval().requires_grad_(False)
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         pixels = images.resize(pictures.clamp(0, 1), 227)
         pixels = images.normalise(pixels, [104 / 255, 117 / 255, 123 / 255], 1 / 255, bgr=True)
-        maps = self.network.features(pixels)
+        maps = self.network.features(pixels.contiguous(memory_format=torch.channels_last))
         return self.network.classifier(maps).flatten(1)[:, self.chosen], maps.mean((2, 3))
 
 

@@ -215,6 +215,16 @@ def test_plugged_conditions_run_by_the_settings_that_the_bundle_has_for_them() -
     assert recipes.sample(bundle, lambda image: image.mean((1, 2, 3)), count=1, steps=3).settings.steps == 3
 
 
+def test_named_methods_begin_as_in_the_papers_where_the_bundle_goes_past_them() -> None:
+    bundle = full_bundle()
+    bundle.info["recipe"]["settings"].update(draws=40, steps=25)
+    bundle.info["recipe"]["papers"] = {"draws": 1, "steps": 50}
+    default, named = recipes.settings_for(bundle), recipes.settings_for(bundle, "ppgn_h")
+    assert (default.draws, default.steps) == (40, 25)
+    assert (named.draws, named.steps) == (1, 50)
+    assert recipes.settings_for(bundle, "ppgn_h", draws=3).draws == 3
+
+
 def test_one_class_in_turn_is_the_chain_of_sample() -> None:
     bundle = full_bundle()
     *_, (_, last) = recipes.in_turn(bundle, [1], 4, count=2, seed=7, step_size_end=0.5)

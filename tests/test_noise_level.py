@@ -3,9 +3,10 @@
 import torch
 from conftest import tiny_bundle
 
-from ppgn import recipes
+from ppgn import recipes, starts
 from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig, build
-from ppgn.types import Image, LogProb
+from ppgn.recipes.runs import start_for
+from ppgn.types import Code, Image, LogProb
 
 
 def untrained(**changes: float) -> NoiseLevelDenoiser:
@@ -75,6 +76,27 @@ def test_chains_can_begin_at_codes_of_the_noise_level_denoiser() -> None:
 
     torch.testing.assert_close(begun(3, 5).codes[1:2], begun(1, 6).codes)
     assert float(begun(8, 5, draws=16).log_prob.mean()) > float(begun(8, 5).log_prob.mean())
+
+
+def test_draws_are_chosen_at_temperature_one_and_by_the_power_asked_for() -> None:
+    """The chain climbs at temperature 4; the code chosen is that of likely_code with the class's own log-probability."""
+    bundle = tiny_bundle()
+    bundle.parts["noise_level"] = untrained(code_size=12)
+    settings = recipes.settings_for(bundle, start="noise_level", draws=6, draw_power=2e6, temperature=4.0, gradient="log_softmax")
+    seeds, targets = range(8), [0, 1, 2, 0, 1, 2, 0, 1]
+
+    def draw(number: int) -> Code:
+        return starts.drawn_code(seeds, (12,), bundle.parts["noise_level"], draw=number)
+
+    def weight(code: Code, temperature: float = 1.0, power: float = 2e6) -> LogProb:
+        logits = bundle.encoder.logits_from_code(bundle.encoder(bundle.generator(code))) / temperature
+        return power * logits.log_softmax(1)[range(8), targets]
+
+    found = start_for(bundle, seeds, settings, targets)
+    assert torch.equal(found, starts.likely_code(seeds, 6, draw, weight))
+    assert not torch.equal(found, starts.likely_code(seeds, 6, draw, lambda code: weight(code, 4.0)))
+    assert not torch.equal(found, starts.likely_code(seeds, 6, draw, lambda code: weight(code, power=1.0)))
+    assert torch.equal(start_for(bundle, seeds, settings), draw(0))
 
 
 def test_a_bundle_can_hold_it() -> None:

@@ -29,6 +29,7 @@ def export(
     out: Path | None = None,
     settings: Settings = Settings(),
     plugged: dict[str, Any] | None = None,
+    papers: dict[str, Any] | None = None,
     licence: str = "unstated",
     source: str = "trained with ppgn",
     data: str = "",
@@ -42,6 +43,7 @@ def export(
         out: where to write; `checkpoints/NAME` by default. An old bundle there is replaced once the new one is complete.
         settings: how its chains run unless told otherwise.
         plugged: what is different for units, other networks and functions, whose gradients have sizes of their own.
+        papers: what is different for the named methods of the papers, in their form as Eq. 11.
         licence: of the weights.
         source: who made them, from what.
         data: which pictures, which split.
@@ -67,7 +69,12 @@ def export(
         code=code_statistics(before_relu.relu()),
         image={"size": hparams.image_size, "channels": hparams.channels},
         class_names=list(read_checkpoint(generator_run / CHECKPOINT)["class_names"]),
-        recipe={"name": "class", "settings": dataclasses.asdict(settings), "plugged": plugged_settings(settings, plugged)},
+        recipe={
+            "name": "class",
+            "settings": dataclasses.asdict(settings),
+            "plugged": changed_settings(settings, plugged),
+            "papers": changed_settings(settings, papers),
+        },
         training={stage: without_paths(config) for stage, config in configs.items()},
         data={"name": data or hparams.name, "train": len(pictures.train_pictures or []), "split": "train"},
         licence=licence,
@@ -77,10 +84,10 @@ def export(
     return out
 
 
-def plugged_settings(settings: Settings, plugged: dict[str, Any] | None) -> dict[str, Any]:
+def changed_settings(settings: Settings, changes: dict[str, Any] | None) -> dict[str, Any]:
     """The changes, once they are found to be settings; ValueError or TypeError where they are not."""
-    changed = dataclasses.asdict(dataclasses.replace(settings, **(plugged or {})))
-    return {name: changed[name] for name in plugged or {}}
+    changed = dataclasses.asdict(dataclasses.replace(settings, **(changes or {})))
+    return {name: changed[name] for name in changes or {}}
 
 
 def run_config(folder: Path) -> dict[str, Any]:

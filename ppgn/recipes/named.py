@@ -1,8 +1,8 @@
 """The methods of the papers as changes of settings. Sections are those of the facts about the released systems.
 
 A NAME alone is the form of the paper: Eq. 11 with the true gradient. Its scales (prior_scale, condition_scale, noise_scale,
-temperature), its steps and its start are the bundle's own, because no epsilons of the papers are among the facts; ppgn_x, whose
-code is pixels, has scales of its own. A NAME_released is the rule of the released code with its constants to the letter.
+temperature), its steps and its start are the bundle's own ("papers" in its recipe, where the bundle's default goes past them),
+because no epsilons of the papers are among the facts; ppgn_x, whose code is pixels, has scales of its own. A NAME_released is the rule of the released code with its constants to the letter.
 DGN-AM has one form, that of its code, under both names. No PPGN-x was released.
 """
 
@@ -90,7 +90,9 @@ def settings_for(bundle: Bundle, recipe: str | None = None, *, plugged: bool = F
     """
     known = {field.name for field in dataclasses.fields(Settings)}
     stored = bundle.info.get("recipe", {})
-    own = {**stored.get("settings", {}), **(stored.get("plugged", {}) if plugged else {})}
+    own = dict(stored.get("settings", {}))
+    own |= stored.get("papers", {}) if recipe is not None else {}
+    own |= stored.get("plugged", {}) if plugged else {}
     unknown = (set(own) | set(changes)) - known
     if unknown:
         raise ValueError(f"unknown settings {', '.join(sorted(unknown))}: choose from {', '.join(sorted(known))}")

@@ -1,0 +1,228 @@
+"""How good are samples, and what makes them so? Every variant by the same judge and seeds: a table, the frontier, the pictures.
+
+    python benchmarks/quality.py --judge squeezenet1_0.pth --labels imagenet1000_labels.tsv --real imagenette64/val \\
+        --train imagenette64/train --out runs/quality
+
+A variant is the bundle's default with something changed: a method of the papers, another prior, noise, condition scale, number
+of steps, start. Each is sampled `--count` times a class from the seeds 0, 1, ..., judged as in heldout.py, and compared with
+real validation pictures as `ppgn evaluate` does: those are split in two, samples are compared with one half, and so are as many
+of the other half ("real", the ceiling). `--baseline NAME=FOLDER` adds pictures made by something else, a folder for each class.
+Results are kept in --out, one file a variant: a run that was killed goes on, `--only` picks variants. Needs matplotlib.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from heldout import Judge, judge_indices, judging, real_pictures
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+import ppgn
+from ppgn import images, metrics, recipes
+from ppgn.types import Evaluation
+
+RELEASED = "_released"
+FIVE = ("ppgn_x", "dgn_am", "ppgn_h", "joint_ppgn_h", "noiseless_joint_ppgn_h")
+NEW = {"start": "noise_level", "draws": 40, "draw_power": 2.0}  # what the papers do not have
+OLD = {"start": "codes", "draws": 1}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    **{name: {"recipe": name} for name in FIVE},
+    **{name + RELEASED: {"recipe": name + RELEASED} for name in FIVE[2:]},
+    **{f"steps {steps}": {"steps": steps} for steps in (1, 5, 10, 15, 50, 100)},
+    "start codes, 1 draw": OLD,
+    "start codes, 40 draws": {**NEW, "start": "codes"},
+    "start noise level, 1 draw": {**NEW, "draws": 1},
+    "start noise level, 10 draws": {**NEW, "draws": 10},
+    "start noise level, 160 draws": {**NEW, "draws": 160},
+    **{f"draw power {power:g}": {"draw_power": power} for power in (1.0, 4.0)},
+    **{f"prior scale {scale:g}": {"prior_scale": scale} for scale in (0.0, 0.05, 0.5)},
+    "prior denoiser": {"prior": "denoiser"},
+    "prior noise level": {"prior": "noise_level", "level": 0.3},
+    **{f"condition scale {scale:g}": {"condition_scale": scale} for scale in (10.0, 25.0, 100.0, 200.0)},
+    **{f"noise {scale:g}": {"noise_scale": scale} for scale in (0.1, 0.3, 1.0)},
+    **{f"temperature {value:g}": {"temperature": value} for value in (1.0, 2.0, 5.0)},
+    "annealed": {"sampler": "annealed", "prior": "noise_level", "step_size": 0.2, "corrections": 2, "condition_scale": 10.0},
+    "adaptive": {"sampler": "adaptive", "step_size": 0.2, "step_size_end": 0.2},
+}
+HEAD = (
+    "pictures",
+    "number",
+    "accuracy",
+    "diversity, judge",
+    "diversity, encoder",
+    "FID",
+    "precision",
+    "coverage",
+    "copies",
+    "s each",
+)
+SHOWN = ("accuracy", "feature_diversity", "diversity_encoder", "frechet", "precision", "coverage")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Yard:
+    """What every variant is measured with: bundle, judge, features of the real pictures to compare with, and of training ones."""
+
+    bundle: Any
+    judge: Judge
+    reference: Tensor
+    training: Tensor | None
+
+    def judged(self, pictures: Tensor, classes: Tensor) -> tuple[metrics.Judged, Tensor]:
+        """The judge's view, and the pooled features of the bundle's encoder."""
+        outputs = []
+        with torch.no_grad():
+            for batch in tqdm(pictures.split(50), "judging", leave=False):
+                outputs.append((*self.judge(batch), self.bundle.encoder.maps(batch)[-1].mean((2, 3))))
+        logits, features, own = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        return metrics.Judged(classes, logits, features), own
+
+    def scores(self, pictures: Tensor, judged: metrics.Judged, own: Tensor, compared: Tensor | None = None) -> dict[str, Any]:
+        found = None if self.training is None else metrics.copies(judged.features, self.training)
+        told = metrics.report(judged, pictures, self.reference, compared, found)
+        return metrics.finite({**told, "diversity_encoder": metrics.feature_diversity(own, judged.classes)})
+
+
+def kept(path: Path, asked: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the file says if it answers what is asked; else made now and written."""
+    if path.is_file():
+        told = json.loads(path.read_text())
+        if told["asked"] == asked:
+            return told
+    told = {"asked": asked, **make()}
+    images.write_atomically(path, lambda place: place.write_text(json.dumps(told, indent=1)))
+    return told
+
+
+def features_of(given: argparse.Namespace, name: str, root: Path, count: int, judge: Judge, bundle: Any) -> dict[str, Tensor]:
+    """Classes, logits, both features and pictures of a folder, kept in --out."""
+    path = given.out / f"{name}_{count}.safetensors"
+    if not path.is_file():
+        pictures, classes = real_pictures(root, bundle.class_names, count, bundle.image_size)
+        judged, own = Yard(bundle, judge, torch.empty(0), None).judged(pictures, classes)
+        found = {"classes": classes, "logits": judged.logits, "features": judged.features, "own": own, "pictures": pictures}
+        images.write_atomically(path, lambda place: save_file(found, place))
+    return load_file(path)
+
+
+def sampled(yard: Yard, given: argparse.Namespace, name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """`--count` samples of each class by a variant, their scores, and a grid of the first ten."""
+    names = yard.bundle.class_names
+    classes = torch.arange(len(names)).repeat_interleave(given.count)
+    seeds = list(range(given.count)) * len(names)
+    begun = time.perf_counter()
+    with tqdm(total=-(-len(seeds) // 50) * recipes.settings_for(yard.bundle, **changes).steps, desc=name, leave=False) as bar:
+
+        def watch(step: int, evaluation: Evaluation) -> None:
+            bar.update()
+
+        samples = ppgn.sample(yard.bundle, classes.tolist(), seed=seeds, batch=50, watch=watch, **changes)
+    seconds = time.perf_counter() - begun
+    pictures = samples.images.clamp(0, 1)
+    shown = pictures.reshape(len(names), given.count, *pictures.shape[1:])[:, :10].flatten(0, 1)
+    images.save_image(images.grid(shown, columns=min(10, given.count), scale=1), given.out / f"{slug(name)}.png")
+    told = yard.scores(pictures, *yard.judged(pictures, classes))
+    return {**told, "seconds_per_sample": seconds / len(seeds), "stopped": len(samples.stopped)}
+
+
+def slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+
+
+def row(name: str, told: dict[str, Any]) -> str:
+    figures = " | ".join(f"{told[key]:.3f}" if told[key] is not None else "-" for key in SHOWN)
+    copies = "-" if told["copies"] is None else f"{told['copies']['below_one']:.3f}"
+    seconds = f"{told['seconds_per_sample']:.2f}" if "seconds_per_sample" in told else ""
+    return f"| {name} | {told['pictures']} | {figures} | {copies} | {seconds} |"
+
+
+def frontier(found: dict[str, dict[str, Any]], path: Path) -> None:
+    """Accuracy against diversity, a dot a variant; the upper right is good."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "ppgn"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 6.5))
+    colours = {"real": "#c2571a", "default": "#1f5fa8"}
+    for name, told in found.items():
+        paper = name.removesuffix(RELEASED) in FIVE
+        place, colour = (told["accuracy"], told["diversity_encoder"]), colours.get(name, "#2a7f3f" if paper else "#777777")
+        axes.scatter(*place, color=colour, marker="s" if paper else "o", s=30, zorder=2)
+        axes.annotate(name, place, (4, 2), textcoords="offset points", fontsize=6.5, color=colour)
+    along = {
+        one["asked"]["settings"]["steps"]: one for name, one in found.items() if name.startswith("steps ") or name == "default"
+    }
+    ordered = [along[steps] for steps in sorted(along)]
+    line = ([one["accuracy"] for one in ordered], [one["diversity_encoder"] for one in ordered])
+    axes.plot(*line, color="#1f5fa8", alpha=0.4, zorder=1)
+    axes.set_xlabel("judged to be of the class asked for (held-out SqueezeNet 1.0)")
+    axes.set_ylabel("diversity within a class (cosine distance of SqueezeNet 1.1 features)")
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    images.write_atomically(path, lambda place: figure.savefig(place, format=path.suffix[1:], metadata={"Date": None}))
+
+
+def main() -> None:
+    options = judging(__doc__)
+    options.set_defaults(real_count=0)
+    options.add_argument("--train", type=Path, help="training pictures, likewise: are samples copies of them?")
+    options.add_argument("--train-count", type=int, default=0, help="of each class, 0 for all (default: 0)")
+    options.add_argument("--count", type=int, default=20, help="samples of each class (default: 20)")
+    options.add_argument("--only", nargs="*", choices=list(VARIANTS), metavar="VARIANT", help="these variants only")
+    options.add_argument("--baseline", nargs="*", default=[], metavar="NAME=FOLDER", help="pictures made by something else")
+    options.add_argument("--out", type=Path, default=Path("runs/quality"), help="where results are kept")
+    options.add_argument("--plot", type=Path, default=Path("docs/quality.svg"))
+    given = options.parse_args()
+    images.make_folder(given.out)
+    bundle = ppgn.load(given.bundle)
+    judge = Judge(given.judge, judge_indices(given.labels, bundle.class_names))
+    real = features_of(given, "real", given.real, given.real_count, judge, bundle)
+    training = features_of(given, "train", given.train, given.train_count, judge, bundle) if given.train else None
+    half, other = metrics.halves(real["classes"])
+    wanted = torch.arange(len(bundle.class_names)).repeat_interleave(given.count)
+    compared = other[metrics.like(real["classes"][other], wanted)]
+    yard = Yard(bundle, judge, real["features"][half], None if training is None else training["features"])
+
+    def of_real() -> dict[str, Any]:
+        own = metrics.Judged(*(real[key][other] for key in ("classes", "logits", "features")))
+        return yard.scores(real["pictures"][other], own, real["own"][other], real["features"][compared])
+
+    about = {"count": given.count, "real_count": given.real_count, "train_count": given.train_count if given.train else None}
+    found = {"real": kept(given.out / f"real_{given.count}.json", about, of_real)}
+    print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
+    print(row("real", found["real"]), flush=True)
+    for entry in given.baseline:
+        name, folder = entry.split("=", 1)
+
+        def of_baseline(folder: str = folder) -> dict[str, Any]:
+            pictures, classes = real_pictures(Path(folder), bundle.class_names, given.count, bundle.image_size)
+            return yard.scores(pictures, *yard.judged(pictures, classes))
+
+        found[name] = kept(given.out / f"{slug(name)}_{given.count}.json", {**about, "folder": folder}, of_baseline)
+        print(row(name, found[name]), flush=True)
+    weights = hashlib.sha256(json.dumps(bundle.info["parts"], sort_keys=True).encode()).hexdigest()
+    for name in tqdm(given.only or VARIANTS, "variants"):
+        settings = dataclasses.asdict(recipes.settings_for(bundle, **VARIANTS[name]))
+        asked = {**about, "weights": weights, "settings": settings, "torch": torch.__version__, "machine": platform.processor()}
+        path = given.out / f"{slug(name)}_{given.count}.json"
+        found[name] = kept(path, asked, lambda name=name: sampled(yard, given, name, VARIANTS[name]))
+        tqdm.write(row(name, found[name]))
+    frontier(found, given.plot)
+
+
+if __name__ == "__main__":
+    main()
