@@ -94,6 +94,7 @@ class ImageData(LightningDataModule):
         split_seed: changes which pictures those are.
         table, labels, least: of the data set `table`, pictures with several labels each: its file of JSON lines in `root`, which
             columns are labels (group: column), and how many pictures a value must have to be a class.
+        merge: of `table`: values that count as another (group: {class: [values]}).
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class ImageData(LightningDataModule):
         table: str = "captions.jsonl",
         labels: dict[str, str] | None = None,
         least: int = 50,
+        merge: dict[str, dict[str, list[str]]] | None = None,
     ) -> None:
         super().__init__()
         # All by name: under LightningCLI the argument-free form keeps only what a subclass declares. Plain types: a
@@ -122,6 +124,7 @@ class ImageData(LightningDataModule):
                 "name": name, "root": str(root), "image_size": image_size, "channels": channels, "batch_size": batch_size,
                 "workers": workers, "flip": flip, "shift": shift, "download": download, "cache_gib": cache_gib,
                 "validation_share": validation_share, "split_seed": split_seed, "table": table, "labels": labels, "least": least,
+                "merge": merge,
             }
         )  # fmt: skip
         self.class_names: tuple[str, ...] = ()
@@ -147,7 +150,7 @@ class ImageData(LightningDataModule):
     def _open(self, download: bool) -> Source:
         chosen: Any = self.hparams
         where = (chosen.name, Path(chosen.root), download, chosen.split_seed, chosen.validation_share)
-        return open_source(*where, chosen.table, chosen.labels, chosen.least)
+        return open_source(*where, chosen.table, chosen.labels, chosen.least, chosen.merge)
 
     def _loader(self, pictures: Pictures | None, shuffle: bool) -> DataLoader:
         settings: Any = self.hparams

@@ -11,8 +11,11 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from ppgn.networks import Fc6Encoder, Fc6EncoderConfig
-from training.files import describe
+from training.files import describe, read_network
 from training.labels import accuracies, cross_entropy
+
+CODE_LAYERS = ("trunk", "reduce", "fc6")
+"""The modules of Fc6Encoder that its code comes from."""
 
 
 class EncoderSystem(LightningModule):
@@ -34,6 +37,8 @@ class EncoderSystem(LightningModule):
         dropout: before the last layer.
         learning_rate, weight_decay: of AdamW; the rate is the one-cycle's highest.
         label_smoothing: of the cross-entropy.
+        code_from: checkpoint of an earlier encoder whose trunk and fc6 are kept as they are: new classes for the codes of a
+            generator that is trained already. What is said above about trunk, depths, code and pixels is then that encoder's.
     """
 
     def __init__(
@@ -53,10 +58,12 @@ class EncoderSystem(LightningModule):
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
         label_smoothing: float = 0.0,
+        code_from: Path | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.hparams["trunk_weights"] = None if trunk_weights is None else str(trunk_weights)  # a Path would be pickled
+        for name, path in (("trunk_weights", trunk_weights), ("code_from", code_from)):
+            self.hparams[name] = None if path is None else str(path)  # a Path would be pickled
         self.settings: Any = self.hparams
         self.network: Fc6Encoder | None = None
 
@@ -64,6 +71,10 @@ class EncoderSystem(LightningModule):
         if self.network is not None:
             return
         chosen, data = self.settings, self.trainer.datamodule  # type: ignore[attr-defined]
+        if chosen["code_from"]:
+            self.network = with_new_classes(chosen["code_from"], len(data.class_names), chosen["hidden"], chosen["dropout"])
+            self.train()
+            return
         config = Fc6EncoderConfig(
             classes=len(data.class_names),
             channels=data.hparams.channels,
@@ -77,7 +88,7 @@ class EncoderSystem(LightningModule):
 
     def train(self, mode: bool = True) -> EncoderSystem:
         super().train(mode)
-        if self.network is not None and self.network.config.trunk != "convnet":
+        if self.network is not None and not next(self.network.trunk.parameters()).requires_grad:
             self.network.trunk.eval()  # frozen: its BatchNorm keeps the statistics it came with
         return self
 
@@ -138,6 +149,16 @@ def build_encoder(config: Fc6EncoderConfig, trunk_weights: Path | None) -> Fc6En
     if config.trunk != "convnet":
         load_trunk(encoder.trunk, config.trunk, trunk_weights)
         encoder.trunk.requires_grad_(False)
+    return encoder
+
+
+def with_new_classes(path: Path, classes: int, hidden: int, dropout: float) -> Fc6Encoder:
+    """The encoder of a checkpoint with a new fc7 and fc8 to be trained; all that its code comes from is frozen."""
+    known = read_network(path, "encoder")
+    encoder = Fc6Encoder(dataclasses.replace(known.config, classes=classes, hidden=hidden, dropout=dropout))
+    for part in CODE_LAYERS:
+        getattr(encoder, part).load_state_dict(getattr(known, part).state_dict())
+        getattr(encoder, part).requires_grad_(False)
     return encoder
 
 

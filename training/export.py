@@ -15,11 +15,18 @@ from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.recipes import Settings
 from training.data import ImageData
 from training.denoiser import over_pictures
+from training.encoder import CODE_LAYERS
 from training.files import read_checkpoint, read_network
 
-STAGES = ("encoder", "generator", "denoiser", "joint_generator", "pixel_denoiser", "noise_level")
-KINDS = {"denoiser": "denoiser", "joint_generator": "generator", "pixel_denoiser": "pixel_denoiser", "noise_level": "noise_level"}
+KINDS = {
+    "denoiser": "denoiser",
+    "joint_generator": "generator",
+    "pixel_denoiser": "pixel_denoiser",
+    "noise_level": "noise_level",
+    "classifier": "encoder",
+}
 """Stages that a bundle can do without -> what their checkpoints call the network."""
+STAGES = ("encoder", "generator", *KINDS)
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 
@@ -51,7 +58,7 @@ def export(
     """
     out = out or Path("checkpoints") / name
     generator_run = run / "generator"
-    encoder = read_network(generator_run / CHECKPOINT, "encoder")
+    encoder, class_names = encoder_of(run)
     parts: dict[str, Any] = {"encoder": encoder, "generator": read_network(generator_run / CHECKPOINT, "generator")}
     for stage, kind in KINDS.items():
         if (run / stage / CHECKPOINT).is_file():
@@ -68,7 +75,7 @@ def export(
         parts=parts,
         code=code_statistics(before_relu.relu()),
         image={"size": hparams.image_size, "channels": hparams.channels},
-        class_names=list(read_checkpoint(generator_run / CHECKPOINT)["class_names"]),
+        class_names=class_names,
         recipe={
             "name": "class",
             "settings": dataclasses.asdict(settings),
@@ -82,6 +89,27 @@ def export(
         scores={**{stage: stage_scores(run / stage) for stage in configs}, **(scores or {})},
     )
     return out
+
+
+def encoder_of(run: Path) -> tuple[Any, list[str]]:
+    """The encoder and its classes: that under `run`/encoder where it makes the codes that the generator was trained on (its
+    head may know other classes by now), else the generator's own copy. ValueError where a classifier knows other classes."""
+    trained, path = run / "generator" / CHECKPOINT, run / "encoder" / CHECKPOINT
+    encoder, class_names = read_network(trained, "encoder"), read_checkpoint(trained)["class_names"]
+    if path.is_file():
+        own, known = (
+            {key: value for key, value in one.state_dict().items() if key.split(".")[0] in CODE_LAYERS}
+            for one in (read_network(path, "encoder"), encoder)
+        )
+        if own.keys() != known.keys() or not all(torch.equal(own[key], known[key]) for key in own):
+            raise ValueError(
+                f"{path} makes other codes than the generator was trained on: train the generator with it, or move it"
+            )
+        encoder, class_names = read_network(path, "encoder"), read_checkpoint(path)["class_names"]
+    classifier = run / "classifier" / CHECKPOINT
+    if classifier.is_file() and read_checkpoint(classifier)["class_names"] != class_names:
+        raise ValueError(f"{classifier} knows other classes than the encoder: train one of them again on the same data")
+    return encoder, list(class_names)
 
 
 def changed_settings(settings: Settings, changes: dict[str, Any] | None) -> dict[str, Any]:

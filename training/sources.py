@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -62,12 +62,25 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
     return Source(Subset(train, rest), Subset(train, chosen), names)
 
 
-def table(root: Path, file: str, columns: Mapping[str, str], least: int, split_seed: int, validation_share: float) -> Source:
+Merges: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
+"""Group -> class -> further values of the group's column that belong to this class."""
+
+
+def table(
+    root: Path,
+    file: str,
+    columns: Mapping[str, str],
+    least: int,
+    split_seed: int,
+    validation_share: float,
+    merge: Merges | None = None,
+) -> Source:
     """Pictures with several labels each: a .jsonl table at `root/file`, a line {"file": path, column: value, ...} a picture.
 
     columns: group -> column, such as {"type": "articleType", "colour": "baseColour"}; the classes are then called
-    "type:Handbags", "colour:Red", and a picture's label is a tuple, the index of one class of each group. Values of fewer
-    than `least` pictures are left out with their pictures. The split is by hash of the file name.
+    "type:Handbags", "colour:Red", and a picture's label is a tuple, the index of one class of each group. merge: values that
+    count as another, such as {"colour": {"Red": ["Maroon", "Rust"]}}. Values of then fewer than `least` pictures are left out
+    with their pictures. The split is by hash of the file name.
     """
     path = root / file
     if not path.is_file():
@@ -81,7 +94,7 @@ def table(root: Path, file: str, columns: Mapping[str, str], least: int, split_s
         raise ValueError(
             f"{path} lacks the column {lacking[0] if lacking else 'file'!r} in some line, it has {there}: name another"
         )
-    rows, values = _common(rows, tuple(columns.values()), least)
+    rows, values = _common([_merged(row, columns, merge or {}) for row in rows], tuple(columns.values()), least)
     names = [f"{group}:{value}" for group, column in columns.items() for value in values[column]]
     places = {name: index for index, name in enumerate(names)}
     labels = [tuple(places[f"{group}:{row[column]}"] for group, column in columns.items()) for row in rows]
@@ -91,6 +104,16 @@ def table(root: Path, file: str, columns: Mapping[str, str], least: int, split_s
     if not all(parts):
         raise ValueError(f"{path} has {len(samples)} pictures with common labels, too few to split: lower --data.least")
     return Source(_Listed(parts[0]), _Listed(parts[1]), tuple(names))
+
+
+def _merged(row: dict, columns: Mapping[str, str], merge: Merges) -> dict:
+    """The row with values replaced by the class that they belong to; ValueError for a group that is none."""
+    if odd := set(merge) - set(columns):
+        raise ValueError(
+            f"got classes to merge in {', '.join(sorted(odd))}, expected groups among {', '.join(columns)}: correct it"
+        )
+    whole = {(columns[group], value): name for group, classes in merge.items() for name, own in classes.items() for value in own}
+    return {**row, **{column: whole.get((column, row[column]), row[column]) for column in columns.values()}}
 
 
 def _common(rows: list[dict], columns: Sequence[str], least: int) -> tuple[list[dict], dict[str, list[str]]]:
@@ -169,10 +192,11 @@ def open_source(
     file: str = "captions.jsonl",
     columns: Mapping[str, str] | None = None,
     least: int = 50,
+    merge: Merges | None = None,
 ) -> Source:
-    """The data set `name` at `root`; raises ValueError saying what is missing. file, columns, least: of `table` only."""
+    """The data set `name` at `root`; raises ValueError saying what is missing. file, columns, least, merge: of `table` only."""
     if name == "table":
-        return table(root, file, columns or {}, least, split_seed, validation_share)
+        return table(root, file, columns or {}, least, split_seed, validation_share, merge)
     if name == "folder":
         return folder(root, split_seed, validation_share)
     if name == "digits":

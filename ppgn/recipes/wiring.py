@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ppgn import chain, priors
 from ppgn.bundle import Bundle
-from ppgn.conditions import ClassesOfGroups, ClassLogit, ClassLogProb, InPainted, KnownPixels, ReleasedClass
+from ppgn.conditions import And, ClassesOfGroups, ClassLogit, ClassLogProb, InPainted, KnownPixels, ReleasedClass
 from ppgn.conditions.pixels import composite
 from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig
 from ppgn.objective import Objective, Term
@@ -59,11 +59,22 @@ def objective_for(
 
 
 def class_condition(bundle: Bundle, shared: EncoderPass, targets: Sequence[Target], settings: Settings) -> Condition:
-    """log p(target | image) by the bundle's classifier, one target a chain; over each group where classes stand in groups."""
+    """log p(target | image) by the encoder's head, one target a chain; over each group where classes stand in groups.
+
+    A bundle with a classifier has a second opinion: the mean of both log-probabilities, so that neither is fooled alone.
+    """
+    first = _classes(bundle, shared.logits, targets, settings)
+    if "classifier" not in bundle.parts:
+        return first
+    second = EncoderPass(bundle.parts["classifier"])
+    return And(first, _classes(bundle, second.logits, targets, settings), weights=[0.5, 0.5])
+
+
+def _classes(bundle: Bundle, scores: Callable[[Image], Tensor], targets: Sequence[Target], settings: Settings) -> Condition:
     kind = CLASS_CONDITIONS[settings.gradient]
 
     def logits(image: Image) -> Tensor:
-        return shared.logits(image) / settings.temperature
+        return scores(image) / settings.temperature
 
     single = [one for one in targets if isinstance(one, int)]
     if len(bundle.class_groups) == 1 and len(single) == len(targets):
