@@ -1,4 +1,4 @@
-"""The terminal: `ppgn sample`, `ppgn layers`, `ppgn bundles`. A user's mistake ends in one sentence and exit status 2."""
+"""The terminal: `ppgn sample`, `ppgn tune`, `ppgn layers`, ... A user's mistake ends in one sentence and exit status 2."""
 
 from __future__ import annotations
 

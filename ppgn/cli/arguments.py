@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   ppgn inpaint imagenette64 photo.jpg --box 20,20,28,28 --out filled.png
   ppgn inpaint imagenette64 photo.jpg --mask mask.png --class church --count 8 --seed 1
   ppgn evaluate imagenette64 --real val/ --train train/ --judge torchvision:resnet18 --judge-weights resnet18.pth
+  ppgn tune imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17 --out tuned
   ppgn layers torchvision:resnet18
   ppgn bundles
 """
@@ -26,6 +27,15 @@ CHAIN_EXAMPLES = """examples:
   ppgn chain imagenette64 --from dog.jpg --class "golf ball" --recipe noiseless_joint_ppgn_h_released --out ball.gif
   ppgn chain imagenette64 --unit trunk.12:0-5 --steps 30 --out units.gif
   ppgn chain imagenette64 --class all --steps 40 --every 40 --out strip.png
+"""
+TUNE_EXAMPLES = """examples:
+  ppgn tune imagenette64 --unit trunk.12:7 --out tuned
+  ppgn sample imagenette64 --unit trunk.12:7 --settings tuned/settings.json
+  ppgn tune imagenette64 --network torchvision:resnet18 --weights resnet18.pth --class tabby --trials 30 --out tabby
+  ppgn tune imagenette64 --condition my_module:my_function --steps 100 --most-gap 4 --out mine
+  ppgn tune imagenette64 --unit trunk.12:7 --enough 60 --out like_real      as good as a real picture, then realism
+  ppgn tune imagenette64 --class all --count 4 --sampler langevin --temperature 3 --out classes
+  ppgn tune imagenette64 --unit trunk.12:7 --out tuned --trials 40          20 more of the first study
 """
 SEVEN = """the examples (defaults: released steps, one seed, ten for 7):
   ppgn example 1 --class church                            a class, every 5th picture
@@ -37,17 +47,21 @@ SEVEN = """the examples (defaults: released steps, one seed, ten for 7):
   ppgn example 7 --class church --from church.jpg          the hole in a picture
 """
 SETTINGS = {
-    "sampler": "langevin (Eq. 11) or released (the shipped code)",
-    "prior": "reconstruction, denoiser or none",
+    "sampler": "langevin (Eq. 11), released (the shipped code), adaptive (finds e2) or annealed (noise levels)",
+    "prior": "reconstruction, denoiser, noise_level or none",
     "start": "normal (noise), or like those of real pictures: codes (a Gaussian), noise_level (a score model)",
     "draws": "starting codes for each chain, of which a likely one is taken",
+    "draw-power": "how likely: p^draw-power, above 1 prefers typical ones",
     "gradient": "of the class: log_softmax (true) or released (target only)",
     "temperature": "of the class softmax, above 1 asks for more",
     "prior-scale": "epsilon 1",
     "condition-scale": "epsilon 2",
     "noise-scale": "epsilon 3, a standard deviation",
-    "step-size": "of the released sampler",
-    "step-size-end": "of the released sampler, reached linearly",
+    "step-size": "of the released, the adaptive and the annealed sampler",
+    "step-size-end": "of the released and the adaptive sampler, reached linearly",
+    "momentum": "of the adaptive sampler, 0 to 1",
+    "level": "of prior noise_level; annealed: the first",
+    "level-end": "annealed: the last level",
 }
 WORDS = ("sampler", "prior", "start", "gradient")  # settings that are no number
 RECIPES = "ppgn_x, dgn_am, ppgn_h, joint_ppgn_h, noiseless_joint_ppgn_h; with _released, the released code to the constant"
@@ -66,6 +80,8 @@ def parser() -> argparse.ArgumentParser:
     _chain(commands.add_parser("chain", help=about, epilog=CHAIN_EXAMPLES, formatter_class=formatter))
     _inpaint(commands.add_parser("inpaint", help="fill a hole in a picture", epilog=EXAMPLES, formatter_class=formatter))
     _evaluate(commands.add_parser("evaluate", help="score samples beside real ones", epilog=EXAMPLES, formatter_class=formatter))
+    about = "find scales and steps for a class, a unit or your own condition on a small budget (Optuna)"
+    _tune(commands.add_parser("tune", help=about, epilog=TUNE_EXAMPLES, formatter_class=formatter))
     about = "one of the seven scripts of the released code, to the constant"
     _example(commands.add_parser("example", help=about, epilog=SEVEN, formatter_class=formatter))
     layers = commands.add_parser("layers", help="what --unit can name: the layers of a network or of a bundle's encoder")
@@ -104,6 +120,7 @@ def _chain(one: argparse.ArgumentParser) -> None:
 def _settings(one: argparse.ArgumentParser) -> None:
     one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     one.add_argument("--recipe", metavar="NAME", help=f"a method of the papers: {RECIPES}")
+    one.add_argument("--settings", metavar="FILE", help="settings.json of `ppgn tune`; other options go before it")
     for name, meaning in SETTINGS.items():
         kind = str if name in WORDS else int if name == "draws" else float
         one.add_argument(f"--{name}", type=kind, help=f"{meaning} (default: the recipe's, or the bundle's)")
@@ -197,6 +214,31 @@ def _evaluate(one: argparse.ArgumentParser) -> None:
     judge.add_argument("--judge-layer", metavar="LAYER", help="of the features (default: the last map; see `ppgn layers`)")
     judge.add_argument("--inception", action="store_true", help="FID and KID in Inception's features too, if it is here")
     judge.add_argument("--lpips", nargs="?", const="alex", metavar="NET", help="alex, vgg or squeeze, if its weights are here")
+    _settings(one)
+
+
+def _tune(one: argparse.ArgumentParser) -> None:
+    one.description = (
+        "Try settings on short chains from the same seeds; the best meets the condition best within two limits: how far pictures "
+        "are from what the generator knows, and how alike they are. The first trial is the default. A setting that an option "
+        "gives is not searched. The same command again goes on where it ended."
+    )
+    one.add_argument("bundle", help="name of a bundle (see `ppgn bundles`) or its folder")
+    _condition(one)
+    one.add_argument("--trials", type=int, default=20, help="settings to try, the default included (default: 20)")
+    one.add_argument("--count", type=int, default=8, help="chains of each class or unit in a trial (default: 8)")
+    one.add_argument("--steps", type=int, help="steps of each chain, of which fewer may be found best (default: the bundle's)")
+    one.add_argument("--seed", type=int, default=0, help="seed of the first chain of each class; the next ones follow")
+    one.add_argument("--most-gap", type=float, metavar="LIMIT",
+                     help="of |E(G(h)) - h|, how far codes h are from what the generator knows; 1: as codes like real ones "
+                     "(default: 2.5)")  # fmt: skip
+    one.add_argument("--least-diversity", type=float, metavar="LIMIT",
+                     help="of the chains of a class or unit; 1: as pictures of anything (default: 0.2)")  # fmt: skip
+    one.add_argument("--enough", type=float, metavar="VALUE",
+                     help="activation, value or log-probability above which chains have met what is asked for; of settings that "
+                     "meet it the most varied, near to real ones, is best (default: -0.01 for probabilities)")  # fmt: skip
+    one.add_argument("--out", default="tuned", metavar="FOLDER",
+                     help="for settings.json, tune.png, and trials.json, from which it goes on (default: tuned)")  # fmt: skip
     _settings(one)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import re
 import sys
 import warnings
@@ -63,8 +64,37 @@ def _samples(
 
 
 def changes_of(given: argparse.Namespace) -> dict[str, Any]:
-    """What `recipes.sample` takes of the options: the recipe and the settings, None where not given."""
-    return {name: getattr(given, name) for name in ("recipe", "steps", *(key.replace("-", "_") for key in SETTINGS))}
+    """What `recipes.sample` takes of the options: the recipe and the settings, None where not given; of --settings all that no
+    option changes."""
+    own = {name: getattr(given, name) for name in ("recipe", "steps", *(key.replace("-", "_") for key in SETTINGS))}
+    if given.settings is None:
+        return own
+    if given.recipe is not None:
+        raise ValueError("got --settings and --recipe, expected one of them: the file holds all that a recipe changes")
+    return {**settings_in(given.settings), **{name: value for name, value in own.items() if value is not None}}
+
+
+def settings_in(file: str | Path) -> dict[str, Any]:
+    """The "settings" of a JSON file, as `ppgn tune` and `ppgn sample --save-images` write it. Raises ValueError where there are
+    none that `Settings` takes."""
+    known = {one.name: type(one.default) for one in dataclasses.fields(recipes.Settings)}
+    fix = "give settings.json of `ppgn tune` or samples.json of `ppgn sample --save-images`"
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise ValueError(f"cannot read the settings in {file} ({fault}): {fix}") from fault
+    stored = found.get("settings") if isinstance(found, dict) else None
+    if not isinstance(stored, dict) or not stored:
+        raise ValueError(f"{file} holds no settings, expected an object with them under 'settings': {fix}")
+    for name, value in stored.items():
+        kind = known.get(name)
+        if kind is None:
+            raise ValueError(f"{file} holds the unknown setting {name!r}, expected some of {', '.join(known)}: {fix}")
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise ValueError(f"{file} holds {name} {value!r}, expected {kind.__name__}: {fix}")
+        if kind is float and not math.isfinite(value):
+            raise ValueError(f"{file} holds {name} {value!r}, expected a finite number: {fix}")
+    return stored
 
 
 @contextmanager

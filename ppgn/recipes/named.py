@@ -2,7 +2,8 @@
 
 A NAME alone is the form of the paper: Eq. 11 with the true gradient. Its scales (prior_scale, condition_scale, noise_scale,
 temperature), its steps and its start are the bundle's own ("papers" in its recipe, where the bundle's default goes past them),
-because no epsilons of the papers are among the facts; ppgn_x, whose code is pixels, has scales of its own. A NAME_released is the rule of the released code with its constants to the letter.
+because no epsilons of the papers are among the facts; ppgn_x, whose code is pixels, has scales of its own. A NAME_released is
+the rule of the released code with its constants to the letter.
 DGN-AM has one form, that of its code, under both names. No PPGN-x was released.
 """
 
