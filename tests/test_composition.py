@@ -1,0 +1,166 @@
+"""benchmarks/composition.py: which pairs are asked for, and what a judge of known answers makes of the pictures."""
+
+import importlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import save_tiny_bundle, tiny_bundle, tiny_parts
+from PIL import Image
+
+from ppgn.bundle import Bundle
+from training.files import describe
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+composition = importlib.import_module("composition")
+
+NAMES = ("type:Bag", "type:Shoe", "colour:Blue", "colour:Red")
+GROUPS = {"type": (0, 2), "colour": (2, 4)}
+DATA = {
+    "name": "table", "table": "captions.jsonl", "labels": {"type": "kind", "colour": "hue"}, "least": 5, "split_seed": 0,
+    "validation_share": 0.2,
+}  # fmt: skip
+TRAINING = {"encoder": {"data": DATA}}
+
+
+def shown(pairs: torch.Tensor) -> torch.Tensor:
+    """Pictures `[picture, 1, 1, 4]` whose pixels are 1 at the classes they show."""
+    return torch.eye(4)[pairs].sum(1)[:, None, None, :]
+
+
+def seeing(pictures: torch.Tensor) -> torch.Tensor:
+    """A judge who sees what `shown` painted."""
+    return pictures.flatten(1)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A table of 60 pictures in which a red shoe never occurs, and a hat that is too rare to be a class."""
+    kinds = [("Bag", "Red")] * 20 + [("Bag", "Blue")] * 20 + [("Shoe", "Blue")] * 20 + [("Hat", "Red")]
+    rows = [{"file": f"images/{index}.png", "kind": kind, "hue": hue} for index, (kind, hue) in enumerate(kinds)]
+    folder = tmp_path / "table"
+    (folder / "images").mkdir(parents=True)
+    for row in rows:
+        Image.fromarray(np.full((8, 8), 99, dtype=np.uint8)).save(folder / row["file"])
+    (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture
+def bundle(root: Path) -> Bundle:
+    tiny = tiny_bundle()
+    return replace(tiny, info={**tiny.info, "class_names": list(NAMES), "training": TRAINING})
+
+
+def save_judge(path: Path, names: tuple[str, ...] = NAMES, seed: int | None = 1) -> Path:
+    """A checkpoint of the tiny encoder, with another last layer unless the seed is None."""
+    encoder = tiny_parts()["encoder"]
+    if seed is not None:
+        torch.manual_seed(seed)
+        torch.nn.init.normal_(encoder.fc8.weight)
+    torch.save({"ppgn": {"parts": {"encoder": describe(encoder)}, "class_names": list(names)}}, path)
+    return path
+
+
+def test_absent_are_the_pairs_that_never_occur_of_classes_that_do() -> None:
+    present, absent = composition.pairs_of([(0, 3), (1, 4), (0, 3), (2, 3)])  # nothing shows the class 5
+    assert present == [(0, 3), (1, 4), (2, 3)]
+    assert absent == [(0, 4), (1, 3), (2, 4)]
+
+
+def test_pairs_are_drawn_once_each_by_the_seed_and_again_only_when_there_are_too_few() -> None:
+    pairs = [(kind, hue) for kind in range(5) for hue in range(5, 9)]
+    first = composition.drawn(pairs, 12, seed=3)
+    assert len(set(first)) == 12 and set(first) <= set(pairs)
+    assert first == composition.drawn(pairs, 12, seed=3) != composition.drawn(pairs, 12, seed=4)
+    again = composition.drawn(pairs, 25, seed=3)
+    assert set(again[:20]) == set(pairs) and again[20:] == again[:5]
+    with pytest.raises(ValueError, match="no pair to draw 3 from"):
+        composition.drawn([], 3, seed=0)
+
+
+def test_a_judge_that_sees_what_is_shown_finds_every_class_and_a_share_of_the_others_wrong() -> None:
+    pairs = torch.tensor([[0, 2], [0, 3], [1, 2], [1, 3]])
+    found = composition.judged([seeing], shown(pairs), GROUPS)
+    assert found.tolist() == pairs.tolist()
+    asked = torch.tensor([[0, 2], [1, 3], [1, 3], [0, 3]])  # type right in 2, colour in 3, both in 1
+    assert composition.score(asked, found, GROUPS) == {"pictures": 4, "type": 0.5, "colour": 0.75, "both": 0.25}
+    assert composition.mistakes(asked, found, NAMES) == {
+        "type": [("Shoe", "Bag", 1), ("Bag", "Shoe", 1)],
+        "colour": [("Red", "Blue", 1)],
+    }
+    assert composition.mistakes(asked, asked, NAMES) == {"type": [], "colour": []}
+
+
+def test_present_and_absent_pairs_are_scored_apart_and_real_pairs_once_each() -> None:
+    right, wrong = [0, 2], [1, 3]
+    rows = composition.rows_of(torch.tensor([right] * 5), torch.tensor([right, right, wrong, wrong, wrong]), 2, GROUPS)
+    assert [row["pictures"] for row in rows.values()] == [3, 2, 5]
+    assert [row["both"] for row in rows.values()] == pytest.approx([2 / 3, 0, 0.4])
+    real = composition.real_rows(torch.tensor([right, right, right, wrong]), torch.tensor([right, wrong, wrong, right]), GROUPS)
+    assert [(row["pictures"], row["both"]) for row in real.values()] == [(4, 0.25), (2, 0.5)]
+
+
+def test_of_two_judges_the_probabilities_are_multiplied() -> None:
+    sure, unsure = torch.tensor([[0.0, 3.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0, 2.0]])
+    found = composition.judged([lambda _: sure, lambda _: unsure], torch.zeros(1, 1, 8, 8), GROUPS)
+    assert found.tolist() == [[1, 3]]
+
+
+def test_the_table_is_read_as_the_generator_saw_it(bundle: Bundle, root: Path) -> None:
+    source = composition.source_of(bundle, root)
+    assert source.class_names == NAMES  # without the hat
+    present, absent = composition.pairs_of(label for _, label in source.train.samples)
+    assert (present, absent) == ([(0, 2), (0, 3), (1, 2)], [(1, 3)])
+    pictures, pairs = composition.held_out(source, bundle)
+    assert pictures.shape == (len(pairs), 1, 8, 8) and len(pairs) + len(source.train) == 60
+    torch.testing.assert_close(pictures, torch.full_like(pictures, 99 / 255))
+
+
+def test_what_cannot_be_measured_is_a_sentence(bundle: Bundle, root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="trained on None, not on a table"):
+        composition.source_of(tiny_bundle(), root)
+    with pytest.raises(ValueError, match="differ in the classes .*type:Hat"):
+        composition.source_of(replace(bundle, info={**bundle.info, "class_names": [*NAMES[:2], "type:Hat", *NAMES[2:]]}), root)
+    with pytest.raises(ValueError, match="knows no colour:Red"):
+        composition.read_judge(save_judge(tmp_path / "judge.ckpt", (*NAMES[:3], "colour:Pink")), bundle)
+    with pytest.raises(ValueError, match="is the bundle's own encoder"):
+        composition.read_judge(save_judge(tmp_path / "judge.ckpt", seed=None), bundle)
+
+
+def test_a_judge_with_its_classes_in_another_order_answers_in_the_order_of_the_bundle(bundle: Bundle, tmp_path: Path) -> None:
+    pictures = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    same = composition.read_judge(save_judge(tmp_path / "same.ckpt"), bundle)(pictures)
+    turned = composition.read_judge(save_judge(tmp_path / "turned.ckpt", NAMES[::-1]), bundle)(pictures)
+    torch.testing.assert_close(turned, same.flip(1))
+
+
+def test_the_command_samples_half_present_and_half_absent_pairs_and_says_how_many_are_right(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_tiny_bundle(tmp_path / "tiny")
+    info = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**info, "class_names": list(NAMES), "training": TRAINING}))
+    judge, figures, picture = save_judge(tmp_path / "judge.ckpt"), tmp_path / "figures.json", tmp_path / "grid.png"
+    options = ["--bundle", str(folder), "--judge", str(judge), "--root", str(root), "--pairs", "5", "--json", str(figures)]
+    monkeypatch.setattr(sys, "argv", ["composition.py", *options, "--grid", str(picture), "--set", "steps=2"])
+    composition.main()
+    told, told_json = capsys.readouterr().out, json.loads(figures.read_text())
+    asked = [tuple(one["asked"]) for one in told_json["samples"]]
+    assert set(asked[:3]) == {(0, 2), (0, 3), (1, 2)} and asked[3:] == [(1, 3), (1, 3)]  # the one absent pair, two seeds
+    assert [one["seed"] for one in told_json["samples"]] == [0, 1, 2, 3, 4]
+    assert "training saw 3 pairs of its classes and 1 it did not, so that absent pairs are asked for again" in told
+    right = [one["asked"] == one["judged"] for one in told_json["samples"]]
+    assert told_json["rows"]["samples, all"]["both"] == pytest.approx(sum(right) / 5)
+    assert f"| samples, absent pairs | 2 | {told_json['rows']['samples, absent pairs']['type']:.3f} |" in told
+    with Image.open(picture) as opened:
+        assert opened.width > opened.height  # eight tiles in one row: three pairs, three training pictures, two absent pairs
+
+    monkeypatch.setattr(sys, "argv", ["composition.py", *options[:-2], "--set", "stride=2"])
+    with pytest.raises(SystemExit, match="2"):
+        composition.main()
+    assert "error: unknown settings stride" in capsys.readouterr().err
