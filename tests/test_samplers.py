@@ -192,3 +192,22 @@ def test_a_step_calls_the_generator_once_and_evaluates_the_code_before_the_updat
 def test_missing_negative_and_fractional_seeds_are_refused_at_the_start(sampler, seeds):
     with pytest.raises(ValueError, match="seed"):
         sampler.init(make_code(), seeds)
+
+
+def test_a_limit_shortens_what_the_condition_moves_and_nothing_else() -> None:
+    """Two chains, one with a condition gradient of size 8, one of 0.5; the limit is 2; prior and noise stay."""
+    slopes = torch.tensor([[8.0, -8.0, 8.0], [0.5, 0.5, -0.5]], dtype=torch.float64)
+    objective = Objective(
+        lambda code: code[:, None, None, :], Gaussian(1.0), [Term("slope", lambda image: (image[:, 0, 0] * slopes).sum(1))]
+    )
+    start = torch.zeros(2, 3, dtype=torch.float64)
+
+    def moved(limit: float) -> torch.Tensor:
+        sampler = Langevin(objective, 0.25, 1.0, 0.1, condition_limit=limit)
+        return sampler.step(sampler.init(start, [0, 1]))[0].code
+
+    rest = moved(0.0) - slopes
+    torch.testing.assert_close(moved(2.0) - rest, slopes * torch.tensor([[0.25], [1.0]], dtype=torch.float64))
+    for limit in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="expected at least 0: 0 is no limit"):
+            Langevin(objective, 0.25, 1.0, 0.1, condition_limit=limit)

@@ -56,6 +56,7 @@ SETTINGS = {
     "temperature": "of the class softmax, above 1 asks for more",
     "prior-scale": "epsilon 1",
     "condition-scale": "epsilon 2",
+    "condition-limit": "the most that the condition moves a code in a step (Langevin)",
     "noise-scale": "epsilon 3, a standard deviation",
     "step-size": "of the released, the adaptive and the annealed sampler",
     "step-size-end": "of the released and the adaptive sampler, reached linearly",

@@ -15,7 +15,7 @@ from typing import Any
 from ppgn.bundle import Bundle
 from ppgn.recipes.settings import Settings
 
-_EQ_11: dict[str, Any] = {"sampler": "langevin", "gradient": "log_softmax", "generator": "generator"}
+_EQ_11: dict[str, Any] = {"sampler": "langevin", "gradient": "log_softmax", "generator": "generator", "condition_limit": 0.0}
 _RELEASED: dict[str, Any] = {
     "sampler": "released",  # section 2, items 1 and 6
     "gradient": "released",  # section 2: the target's own entry only

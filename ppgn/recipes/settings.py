@@ -31,7 +31,8 @@ class Settings:
     is what comes before the ReLU, is not clipped, and starts are "codes" or "noise_level") or "none" (DGN-AM).
     gradient: of a class: "log_softmax" (true gradient), "released" (target entry only) or "logit" (the raw activation).
     temperature: of the class softmax; above 1 the chain goes on asking when the class is already likely.
-    prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper.
+    prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper. condition_limit: of "langevin", the most that the
+    condition may move a chain in a step, a root mean square in code units; 0 for no limit, as in the paper.
     step_size, step_size_end: of the released sampler, the ascent and the adaptive sampler, changing linearly over the run.
     start: "normal" (N(start_mean, start_std^2), clipped from below), "unclipped" (the same with its negative entries, as
     released), "codes" (a Gaussian fitted to real codes) or "noise_level" (by the bundle's score model of real codes).
@@ -52,6 +53,7 @@ class Settings:
     temperature: float = 1.0
     prior_scale: float = 1e-5
     condition_scale: float = 1.0
+    condition_limit: float = 0.0
     noise_scale: float = 0.0
     step_size: float = 1.0
     step_size_end: float = 1.0
@@ -81,6 +83,8 @@ class Settings:
             raise ValueError(f"got {self.draws} draws, expected at least 1: 1 begins with the first code drawn")
         if not 0 <= self.draw_power < math.inf:
             raise ValueError(f"got draw_power {self.draw_power}, expected at least 0: 0 ignores the condition, 1 is p(y | image)")
+        if not self.condition_limit >= 0:
+            raise ValueError(f"got condition_limit {self.condition_limit}, expected at least 0: 0 is no limit")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"got momentum {self.momentum}, expected it in [0, 1): pass 0 for none")
         if not self.temperature > 0:

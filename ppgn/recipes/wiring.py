@@ -90,7 +90,7 @@ def sampler_for(bundle: Bundle, objective: Objective, settings: Settings, begin:
     scales = (settings.prior_scale, settings.condition_scale, settings.noise_scale)
     code_range = _code_range(bundle, settings)
     if settings.sampler == "langevin":
-        return Langevin(objective, *scales, code_range)
+        return Langevin(objective, *scales, code_range, settings.condition_limit)
     step_size = chain.linear(settings.step_size, settings.step_size_end, settings.steps, begin)
     if settings.sampler == "adaptive":
         prior, _, noise = scales

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ppgn.objective import Objective
-from ppgn.samplers.langevin import CodeRange, Scale, check_range, clip, noise_for, scale_at, update
+from ppgn.samplers.langevin import CodeRange, Scale, check_range, clip, noise_for, root_mean_square, scale_at, update
 from ppgn.seeds import check_seeds
 from ppgn.types import ChainState, Code, Evaluation
 
@@ -57,15 +57,10 @@ class Adaptive:
         evaluation = self.objective.evaluate(state.code)
         scales = [scale_at(scale, state.step) for scale in (self.prior_scale, self.step_size, self.noise_scale)]
         gradient = self.unit * evaluation.gradient
-        steepest = torch.maximum(state.carry["steepest"], _root_mean_square(gradient))
+        steepest = torch.maximum(state.carry["steepest"], root_mean_square(gradient).flatten())
         shaped = steepest.reshape(-1, *[1] * (state.code.ndim - 1)).clamp_min(torch.finfo(gradient.dtype).tiny)
         still = self.momentum * state.carry["velocity"]
         noise = noise_for(state, scales[2])
         velocity = update(still, evaluation.direction, self.unit * gradient / shaped, noise, *scales)
         code = clip(state.code + velocity, self.code_range)
         return ChainState(code, state.seeds, state.step + 1, {"steepest": steepest, "velocity": velocity}), evaluation
-
-
-def _root_mean_square(values: Tensor) -> Tensor:
-    """Over all but the first axis: `[chain]`."""
-    return values.reshape(len(values), -1).square().mean(1).sqrt()

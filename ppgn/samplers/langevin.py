@@ -37,8 +37,12 @@ class Langevin:
     """A Langevin step whose step and noise sizes are decoupled and whose accept/reject test is dropped (MALA-approx).
 
     prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper, each a float or a function of the step;
-    noise_scale is a standard deviation in code units. code_range: clip to it after the update. Raises ValueError when
-    its low exceeds its high.
+    noise_scale is a standard deviation in code units. code_range: clip to it after the update. condition_limit: the most that
+    the condition may move a chain's code in a step, a root mean square over units in code units; beyond it its term is scaled
+    down to that (Pascanu et al. 2013, "On the difficulty of training recurrent neural networks", there of weights). Not in
+    the paper: 0, the default, is no limit. Without one a few chains in a hundred leap to codes that decode to black.
+
+    Raises ValueError when the range's low exceeds its high, and for a negative limit.
     """
 
     objective: Objective
@@ -46,9 +50,12 @@ class Langevin:
     condition_scale: Scale
     noise_scale: Scale
     code_range: CodeRange | None = None
+    condition_limit: float = 0.0
 
     def __post_init__(self) -> None:
         check_range(self.code_range)
+        if not self.condition_limit >= 0:
+            raise ValueError(f"a sampler got condition_limit {self.condition_limit}, expected at least 0: 0 is no limit")
 
     def init(self, code: Code, seeds: Sequence[int]) -> ChainState:
         """The state before the first step: code `[chain, *code]`, one seed per chain (else ValueError)."""
@@ -59,8 +66,21 @@ class Langevin:
         evaluation = self.objective.evaluate(state.code)
         scales = [scale_at(scale, state.step) for scale in (self.prior_scale, self.condition_scale, self.noise_scale)]
         noise = noise_for(state, scales[2])
-        code = update(state.code, evaluation.direction, evaluation.gradient, noise, *scales)
+        gradient = evaluation.gradient
+        if self.condition_limit and scales[1]:
+            gradient = gradient * at_most(root_mean_square(scales[1] * gradient), self.condition_limit)
+        code = update(state.code, evaluation.direction, gradient, noise, *scales)
         return ChainState(clip(code, self.code_range), state.seeds, state.step + 1), evaluation
+
+
+def root_mean_square(values: Tensor) -> Tensor:
+    """Over all but the first axis, which are kept: `[chain, 1, ...]`."""
+    return values.reshape(len(values), -1).square().mean(1).sqrt().reshape(-1, *[1] * (values.ndim - 1))
+
+
+def at_most(size: Tensor, limit: float) -> Tensor:
+    """The factor in (0, 1] that brings sizes down to the limit."""
+    return (limit / size.clamp_min(torch.finfo(size.dtype).tiny)).clamp(max=1.0)
 
 
 def scale_at(scale: Scale, step: int) -> float:
