@@ -6,8 +6,9 @@
 A variant is the bundle's default with something changed: a method of the papers, another prior, noise, condition scale, number
 of steps, start. Each is sampled `--count` times a class from the seeds 0, 1, ..., judged as in heldout.py, and compared with
 real validation pictures as `ppgn evaluate` does: those are split in two, samples are compared with one half, and so are as many
-of the other half ("real", the ceiling). `--baseline NAME=FOLDER` adds pictures made by something else, a folder for each class.
-Results are kept in --out, one file a variant: a run that was killed goes on, `--only` picks variants. Needs matplotlib.
+of the other half ("real", the ceiling) and what the generator makes of their codes ("real codes"). `--baseline NAME=FOLDER` adds
+pictures made by something else, a folder for each class. Results are kept in --out, one file a variant: a run that was killed
+goes on, `--only` picks variants. Needs matplotlib.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def frontier(found: dict[str, dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(9, 6.5))
-    colours = {"real": "#c2571a", "default": "#1f5fa8"}
+    colours = {"real": "#c2571a", "real codes": "#c2571a", "default": "#1f5fa8"}
     for name, told in found.items():
         paper = name.removesuffix(RELEASED) in FIVE
         place, colour = (told["accuracy"], told["diversity_encoder"]), colours.get(name, "#2a7f3f" if paper else "#777777")
@@ -201,10 +202,19 @@ def main() -> None:
         own = metrics.Judged(*(real[key][other] for key in ("classes", "logits", "features")))
         return yard.scores(real["pictures"][other], own, real["own"][other], real["features"][compared])
 
+    def of_codes() -> dict[str, Any]:
+        """G(E(x)) of the real pictures that are compared: what no model of the codes can pass."""
+        with torch.no_grad():
+            decoded = torch.cat([bundle.generator(bundle.encoder(batch)) for batch in real["pictures"][compared].split(50)])
+        return yard.scores(decoded, *yard.judged(decoded.clamp(0, 1), real["classes"][compared]))
+
     about = {"count": given.count, "real_count": given.real_count, "train_count": given.train_count if given.train else None}
+    weights = hashlib.sha256(json.dumps(bundle.info["parts"], sort_keys=True).encode()).hexdigest()
     found = {"real": kept(given.out / f"real_{given.count}.json", about, of_real)}
     print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
     print(row("real", found["real"]), flush=True)
+    found["real codes"] = kept(given.out / f"real_codes_{given.count}.json", {**about, "weights": weights}, of_codes)
+    print(row("real codes", found["real codes"]), flush=True)
     for entry in given.baseline:
         name, folder = entry.split("=", 1)
 
@@ -214,7 +224,6 @@ def main() -> None:
 
         found[name] = kept(given.out / f"{slug(name)}_{given.count}.json", {**about, "folder": folder}, of_baseline)
         print(row(name, found[name]), flush=True)
-    weights = hashlib.sha256(json.dumps(bundle.info["parts"], sort_keys=True).encode()).hexdigest()
     for name in tqdm(given.only or VARIANTS, "variants"):
         settings = dataclasses.asdict(recipes.settings_for(bundle, **VARIANTS[name]))
         asked = {**about, "weights": weights, "settings": settings, "torch": torch.__version__, "machine": platform.processor()}

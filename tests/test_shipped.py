@@ -53,6 +53,19 @@ def test_its_parts_its_scores_and_its_settings_are_written_beside_the_weights(bu
     assert "/tmp" not in json.dumps(told)
 
 
+def test_products64_is_asked_for_a_type_and_a_colour() -> None:
+    """Blue shirts come out bluer than red, and red ones redder than blue, as the encoder and any eye can tell."""
+    products = ppgn.load(ROOT / "checkpoints" / "products64")
+    assert list(products.class_groups) == ["type", "colour"]
+    wanted = ["type:Shirts & colour:Blue", "type:Shirts & colour:Red"]
+    blue, red = (ppgn.sample(products, one, count=2, steps=30, draws=10).images for one in wanted)
+    redness = [float((made[:, 0] - made[:, 2]).mean()) for made in (blue, red)]
+    assert redness[0] < 0 < redness[1]
+    told = json.loads((ROOT / "checkpoints" / "products64" / "bundle.json").read_text())
+    assert {"noise_level", "classifier"} <= set(told["parts"])
+    assert "/work" not in json.dumps(told) and "/tmp" not in json.dumps(told)
+
+
 def test_its_denoiser_brings_noisy_codes_closer(bundle: ppgn.Bundle) -> None:
     assert bundle.denoiser is not None
     clean = bundle.encoder(ppgn.sample(bundle, list(range(10)), steps=20).images)

@@ -26,7 +26,8 @@ KINDS = {
     "classifier": "encoder",
 }
 """Stages that a bundle can do without -> what their checkpoints call the network."""
-STAGES = ("encoder", "generator", *KINDS)
+STAGES = ("first_encoder", "encoder", "generator", *KINDS)
+"""first_encoder: the one that the code comes from, where the encoder was given new classes since (`--model.code_from`)."""
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 
@@ -154,7 +155,7 @@ def rounded(values: Tensor) -> list[float]:
 
 def without_paths(config: Any) -> Any:
     """The configuration less what was left at nothing, and what only means something on the machine that trained."""
-    private = {"root", "default_root_dir", "trunk_weights", "encoder", "ckpt_path", "logger", "callbacks", "plugins"}
+    private = {"root", "default_root_dir", "trunk_weights", "code_from", "encoder", "ckpt_path", "logger", "callbacks", "plugins"}
     if isinstance(config, dict):
         return {key: without_paths(value) for key, value in config.items() if key not in private and value is not None}
     return config
