@@ -13,7 +13,7 @@ from test_training import SMALL, fit
 from ppgn import recipes
 from ppgn.conditions import ClassLogProb
 from ppgn.probe import EncoderPass
-from ppgn.recipes.wiring import class_condition
+from ppgn.recipes.wiring import class_condition, objective_for
 from training.data import ImageData
 from training.discriminator import DiscriminatorConfig
 from training.encoder import CODE_LAYERS, EncoderSystem
@@ -100,3 +100,19 @@ def test_a_classifier_of_the_bundle_is_a_second_opinion() -> None:
     bundle.parts["classifier"] = other
     torch.testing.assert_close(together(), (alone(bundle.encoder) + alone(other)) / 2)
     assert not torch.allclose(together(), alone(bundle.encoder))
+
+
+def test_in_painting_shows_the_composite_to_both_opinions() -> None:
+    bundle = tiny_bundle()
+    bundle.parts["classifier"] = copy.deepcopy(bundle.encoder)
+    settings = recipes.settings_for(bundle, gradient="log_softmax")
+    size = bundle.image_size
+    known = torch.zeros(size, size)
+    known[:, : size // 2] = 1
+    hole = recipes.Hole(torch.rand(bundle.channels, size, size), known, 0.0)
+    seen = {name: [] for name in ("encoder", "classifier")}
+    for name, shown in seen.items():
+        bundle.parts[name].register_forward_pre_hook(lambda _, inputs, shown=shown: shown.append(inputs[0].detach()))
+    made = objective_for(bundle, [1], settings, hole).evaluate(torch.rand(1, 12)).image
+    for (shown,) in seen.values():
+        torch.testing.assert_close(shown, known * hole.picture + (1 - known) * made)

@@ -47,18 +47,20 @@ def objective_for(
 
     Raises ValueError for a part that the bundle lacks, and for a context_scale above 0 beside a condition_scale of 0.
     """
-    shared = EncoderPass(bundle.encoder if hole is None else _SeesComposite(bundle.encoder, hole))
+    shared = _passing(bundle.encoder, hole)
     terms = []
     if callable(condition):
         terms = [Term("condition", condition if hole is None else InPainted(condition, hole.picture, hole.known))]
     elif condition is not None:
-        terms = [Term("condition", class_condition(bundle, shared, condition, settings))]
+        terms = [Term("condition", class_condition(bundle, shared, condition, settings, hole))]
     if hole is not None and hole.context_scale:
         terms.append(_context(hole, settings))
     return Objective(_generator(bundle, settings), _prior(bundle, shared, settings), terms)
 
 
-def class_condition(bundle: Bundle, shared: EncoderPass, targets: Sequence[Target], settings: Settings) -> Condition:
+def class_condition(
+    bundle: Bundle, shared: EncoderPass, targets: Sequence[Target], settings: Settings, hole: Hole | None = None
+) -> Condition:
     """log p(target | image) by the encoder's head, one target a chain; over each group where classes stand in groups.
 
     A bundle with a classifier has a second opinion: the mean of both log-probabilities, so that neither is fooled alone.
@@ -66,7 +68,7 @@ def class_condition(bundle: Bundle, shared: EncoderPass, targets: Sequence[Targe
     first = _classes(bundle, shared.logits, targets, settings)
     if "classifier" not in bundle.parts:
         return first
-    second = EncoderPass(bundle.parts["classifier"])
+    second = _passing(bundle.parts["classifier"], hole)
     return And(first, _classes(bundle, second.logits, targets, settings), weights=[0.5, 0.5])
 
 
@@ -141,6 +143,11 @@ def runnable(bundle: Bundle) -> tuple[str, ...]:
     networks = {"joint_generator", "denoiser", "pixel_denoiser"}
     needs = {name: {changes["generator"], changes["prior"]} & networks for name, changes in NAMED.items()}
     return tuple(name for name, needed in needs.items() if needed <= set(bundle.parts))
+
+
+def _passing(network: Any, hole: Hole | None) -> EncoderPass:
+    """One pass over each image; with a hole, over the composite."""
+    return EncoderPass(network if hole is None else _SeesComposite(network, hole))
 
 
 class _SeesComposite:
