@@ -32,10 +32,9 @@ from tqdm import tqdm
 import ppgn
 from ppgn import images, recipes
 from ppgn.conditions.classes import class_groups
+from ppgn.tables import Table, table_of
 from ppgn.types import Evaluation
-from training.data import Pictures
 from training.files import read_checkpoint, read_network
-from training.sources import Source, open_source
 
 Pair: TypeAlias = tuple[int, ...]
 """One class of each group."""
@@ -47,20 +46,12 @@ SHOWN = 20  # pairs of each half in the picture
 MISTAKES = 8
 
 
-def source_of(bundle: ppgn.Bundle, root: Path) -> Source:
-    """The table at `root` as the bundle's encoder was trained on it: same columns, same rare classes left out, same split.
-
-    Raises ValueError where the bundle was not trained on a table with groups, and where the table has other classes.
-    """
-    data = bundle.info.get("training", {}).get("encoder", {}).get("data", {})
-    if data.get("name") != "table":
-        raise ValueError(f"bundle {bundle.name} was trained on {data.get('name')!r}, not on a table of groups: choose another")
-    split = (data["split_seed"], data["validation_share"])
-    source = open_source("table", root, False, *split, data["table"], data["labels"], data["least"], data.get("merge"))
-    if source.class_names != bundle.class_names:
-        odd = sorted(set(source.class_names) ^ set(bundle.class_names))
-        raise ValueError(f"the table in {root} and bundle {bundle.name} differ in the classes {odd}: give the bundle's table")
-    return source
+def table_for(bundle: ppgn.Bundle, root: Path) -> Table:
+    """`tables.table_of`, or ValueError where the bundle was not trained on the table in `root`."""
+    found = table_of(bundle.info, root)
+    if found is None:
+        raise ValueError(f"bundle {bundle.name} was not trained on a table in {root}: give its table, or choose another")
+    return found
 
 
 def pairs_of(labels: Iterable[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -141,18 +132,17 @@ def sampled(bundle: ppgn.Bundle, pairs: Sequence[Pair], changes: Mapping[str, An
         return ppgn.sample(bundle, list(pairs), seed=0, batch=BATCH, watch=watch, **changes)
 
 
-def held_out(source: Source, bundle: ppgn.Bundle) -> tuple[Tensor, Tensor]:
+def held_out(table: Table, bundle: ppgn.Bundle) -> tuple[Tensor, Tensor]:
     """Pictures that no network was trained on, `[picture, channel, size, size]` in [0, 1], and their pairs `[picture, group]`."""
-    pictures = Pictures(source.validation, bundle.image_size, bundle.channels, 0, "held-out")
-    pixels, pairs = pictures.__getitems__(list(range(len(pictures))))
-    return pixels.float() / 255, pairs
+    pixels = [images.load_image(path, bundle.image_size, bundle.channels) for path, _ in table.held_out]
+    return torch.stack(pixels), torch.tensor([label for _, label in table.held_out])
 
 
-def picture_of(bundle: ppgn.Bundle, source: Source, made: Tensor, asked: Tensor, found: Tensor, absent: int) -> Any:
+def picture_of(bundle: ppgn.Bundle, table: Table, made: Tensor, asked: Tensor, found: Tensor, absent: int) -> Any:
     """The first samples of pairs in training, a training picture of each, and the first samples of the `absent` last pairs."""
     begin = len(asked) - absent
     present, unseen = range(min(SHOWN, begin)), range(begin, begin + min(SHOWN, absent))
-    paths = {label: path for path, label in reversed(source.train.samples)}
+    paths = {label: path for path, label in reversed(table.training)}
     seen = [images.load_image(paths[tuple(asked[index].tolist())], bundle.image_size, bundle.channels) for index in present]
 
     def label(index: int) -> str:
@@ -169,9 +159,9 @@ def picture_of(bundle: ppgn.Bundle, source: Source, made: Tensor, asked: Tensor,
 
 def measure(given: argparse.Namespace, bundle: ppgn.Bundle, changes: dict[str, Any]) -> dict[str, Any]:
     """Runs everything, writes the picture, and returns the figures."""
-    source, groups = source_of(bundle, given.root), bundle.class_groups
+    table, groups = table_for(bundle, given.root), bundle.class_groups
     judges = [read_judge(path, bundle) for path in given.judge]
-    present, absent = pairs_of(label for _, label in source.train.samples)
+    present, absent = pairs_of(label for _, label in table.training)
     half = given.pairs // 2
     pairs = drawn(present, given.pairs - half, given.seed) + drawn(absent, half, given.seed)
     begun = time.perf_counter()
@@ -179,10 +169,10 @@ def measure(given: argparse.Namespace, bundle: ppgn.Bundle, changes: dict[str, A
     seconds = time.perf_counter() - begun
     asked, found = torch.tensor(pairs), judged(judges, made.images, groups)
     own = judged([lambda pictures: classified(bundle.encoder, pictures)], made.images, groups)
-    real, real_pairs = held_out(source, bundle)
+    real, real_pairs = held_out(table, bundle)
     real_found = judged(judges, real, groups)
     if given.grid:
-        images.save_image(picture_of(bundle, source, made.images, asked, found, half), given.grid)
+        images.save_image(picture_of(bundle, table, made.images, asked, found, half), given.grid)
     told = enumerate(zip(pairs, found.tolist(), strict=True))
     return {
         "pairs_in_training": len(present),

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from ppgn import cli
+from ppgn.tables import table_of
 
 QUICK = ["--count", "2", "--chain-steps", "6"]
 
@@ -174,3 +175,25 @@ def test_a_picture_that_is_broken_is_named(folder: Path, capsys: pytest.CaptureF
     assert cli.main(["evaluate", "tiny", "--real", "val", *QUICK]) == 2
     assert "val/tench/0.png" in capsys.readouterr().err
     assert not (folder / "evaluation" / "scores.json").exists()
+
+
+def test_a_bundle_of_a_table_is_judged_by_pictures_that_its_training_held_out(folder: Path) -> None:
+    names = ["type:Bag", "type:Shoe", "colour:Blue", "colour:Red"]
+    data = {"name": "table", "table": "rows.jsonl", "labels": {"type": "kind", "colour": "hue"}, "least": 5, "split_seed": 0}
+    info = json.loads((folder / "bundles" / "tiny" / "bundle.json").read_text())
+    training = {"encoder": {"data": {**data, "validation_share": 0.3}}}
+    (folder / "bundles" / "tiny" / "bundle.json").write_text(json.dumps({**info, "class_names": names, "training": training}))
+    (folder / "table").mkdir()
+    rows = []
+    for index in range(60):
+        rows.append({"file": f"{index}.png", "kind": ("Bag", "Shoe")[index % 2], "hue": ("Red", "Blue")[index // 30]})
+        Image.effect_noise((8, 8), 60).save(folder / "table" / f"{index}.png")
+    (folder / "table" / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = table_of({**info, "class_names": names, "training": training}, folder / "table")
+    assert table is not None
+    told = evaluated(folder, "--real", "table", "--train", "table", "--real-count", "0", "--class", "colour:all", *QUICK)
+    assert told["classes"] == names[2:]
+    assert told["real"]["pictures"] == len(table.held_out)
+    assert told["samples"]["pictures"] == 4
+    pictures = {path for path, _ in table.training} | {path for path, _ in table.held_out}
+    assert len(pictures) == 60 == len(table.training) + len(table.held_out)

@@ -112,20 +112,20 @@ def test_of_two_judges_the_probabilities_are_multiplied() -> None:
 
 
 def test_the_table_is_read_as_the_generator_saw_it(bundle: Bundle, root: Path) -> None:
-    source = composition.source_of(bundle, root)
-    assert source.class_names == NAMES  # without the hat
-    present, absent = composition.pairs_of(label for _, label in source.train.samples)
+    table = composition.table_for(bundle, root)
+    assert table.class_names == NAMES  # without the hat
+    present, absent = composition.pairs_of(label for _, label in table.training)
     assert (present, absent) == ([(0, 2), (0, 3), (1, 2)], [(1, 3)])
-    pictures, pairs = composition.held_out(source, bundle)
-    assert pictures.shape == (len(pairs), 1, 8, 8) and len(pairs) + len(source.train) == 60
+    pictures, pairs = composition.held_out(table, bundle)
+    assert pictures.shape == (len(pairs), 1, 8, 8) and len(pairs) + len(table.training) == 60
     torch.testing.assert_close(pictures, torch.full_like(pictures, 99 / 255))
 
 
 def test_what_cannot_be_measured_is_a_sentence(bundle: Bundle, root: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="trained on None, not on a table"):
-        composition.source_of(tiny_bundle(), root)
+    with pytest.raises(ValueError, match="not trained on a table"):
+        composition.table_for(tiny_bundle(), root)
     with pytest.raises(ValueError, match="differ in the classes .*type:Hat"):
-        composition.source_of(replace(bundle, info={**bundle.info, "class_names": [*NAMES[:2], "type:Hat", *NAMES[2:]]}), root)
+        composition.table_for(replace(bundle, info={**bundle.info, "class_names": [*NAMES[:2], "type:Hat", *NAMES[2:]]}), root)
     with pytest.raises(ValueError, match="knows no colour:Red"):
         composition.read_judge(save_judge(tmp_path / "judge.ckpt", (*NAMES[:3], "colour:Pink")), bundle)
     with pytest.raises(ValueError, match="is the bundle's own encoder"):

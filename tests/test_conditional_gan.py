@@ -15,7 +15,7 @@ from PIL import Image
 
 from ppgn.metrics.folders import class_folder
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
-from training.conditional_gan import ClassGenerator, ConditionalGanSystem, one_hot, read_conditional_gan
+from training.conditional_gan import ClassGenerator, ConditionalGanSystem, mode_seeking_loss, one_hot, read_conditional_gan
 from training.data import ImageData
 from training.discriminator import DiscriminatorConfig
 from training.encoder import EncoderSystem
@@ -75,7 +75,7 @@ def encoder(data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
 def trained(encoder: Path, data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gan")
     optimisation = Optimisation(learning_rate=2e-3, ema=0.95)
-    fit(small_gan(encoder, optimisation=optimisation), folder, 150, data)
+    fit(small_gan(encoder, optimisation=optimisation, mode_seeking=0.0), folder, 150, data)  # a class is one grey here
     return folder / "last.ckpt"
 
 
@@ -83,6 +83,25 @@ def test_every_unit_of_the_code_has_a_mean_square_of_one_over_balanced_classes()
     code = one_hot(torch.arange(5), 5)
     torch.testing.assert_close(code.square().mean(0), torch.ones(5))
     assert torch.equal(code.argmax(1), torch.arange(5))
+
+
+def test_mode_seeking_compares_neighbours_of_one_class_in_all_maps() -> None:
+    maps = [torch.eye(4)[:, :, None, None], torch.ones(4, 2, 3, 3)]  # orthogonal vectors are 2 apart, equal ones 0
+    loss = mode_seeking_loss(maps, torch.tensor([1, 0, 1, 0]))
+    torch.testing.assert_close(loss, torch.tensor(1 / 2.01))
+    maps[0][2] = maps[0][0]  # both of class 1 alike: half as far on average
+    torch.testing.assert_close(mode_seeking_loss(maps, torch.tensor([1, 0, 1, 0])), torch.tensor(1 / 1.01))
+    assert mode_seeking_loss(maps, torch.arange(4)) == 0
+
+
+def test_mode_seeking_keeps_the_samples_of_a_class_apart(encoder: Path, data: dict[str, Any], tmp_path: Path) -> None:
+    apart = []
+    for weight in (0.0, 1.0):
+        system = small_gan(encoder, optimisation=Optimisation(learning_rate=2e-3, ema=0.95), mode_seeking=weight)
+        fit(system, tmp_path, 40, data)
+        maps = system.encoder.maps(system.average.module.sample(0, range(32), 2))
+        apart.append(1 / float(mode_seeking_loss(maps, torch.zeros(32))))
+    assert apart[1] > 1.5 * apart[0], apart
 
 
 def test_a_sample_depends_on_its_seed_and_class_only() -> None:
@@ -142,6 +161,7 @@ def test_the_adversary_sees_the_class_but_no_noise(encoder: Path, data: dict[str
         ({"network": ImageGeneratorConfig(hidden=(16,), stages=((8, 8), (8, 8)))}, "16 px pictures, the data are 8 px"),
         ({"discriminator": DiscriminatorConfig()}, "4 discriminator widths halve 8 px pictures to nothing"),
         ({"noise_size": 0}, "got noise_size 0, expected at least 1"),
+        ({"mode_seeking": -1.0}, "got mode_seeking -1.0, expected at least 0"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = [
     "types", "seeds", "images", "masks", "video", "networks", "probe", "priors", "conditions", "objective", "samplers", "finite",
-    "chain", "starts", "facets", "bundle", "recipes", "metrics", "toy", "checks", "named", "cli",
+    "chain", "starts", "facets", "bundle", "tables", "recipes", "metrics", "toy", "checks", "named", "cli",
 ]  # fmt: skip
 
 

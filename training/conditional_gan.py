@@ -19,7 +19,7 @@ from training.discriminator import DiscriminatorConfig, build_discriminator
 from training.files import describe, freeze, read_checkpoint, read_network
 from training.generator import GeneratorSystem, Optimisation
 from training.labels import accuracies
-from training.losses import adversarial_loss
+from training.losses import adversarial_loss, distance
 
 COLUMNS = 8
 """Pictures of each class in samples.png."""
@@ -28,6 +28,22 @@ COLUMNS = 8
 def one_hot(labels: Tensor, classes: int) -> Tensor:
     """`[picture, class]`, 0 or sqrt(classes): over the classes, a unit's mean square is 1, as that of N(0, 1) noise."""
     return functional.one_hot(labels, classes).float() * classes**0.5
+
+
+def mode_seeking_loss(maps: list[Tensor], labels: Tensor) -> Tensor:
+    """1 / (distance of made pictures of one class + 1e-2): high where a class collapses to one picture (Mao et al., CVPR 2019).
+
+    The distance is that of feature matching, the sum over maps `[picture, channel, height, width]` of "unit_channel_square", here
+    between each picture and the next one of its class; labels `[picture]`. That of the noises, by which the paper divides, is
+    nearly constant in a hundred units and left out; pixels, which the paper compares, would differ in brightness alone. 0 for
+    a batch without two pictures of a class.
+    """
+    order = labels.argsort(stable=True)
+    first, second = order[:-1][labels[order].diff() == 0], order[1:][labels[order].diff() == 0]
+    if not len(first):
+        return maps[0].new_zeros(())
+    apart = torch.stack([distance("unit_channel_square", one[first], one[second]) for one in maps]).sum()
+    return 1 / (apart + 1e-2)
 
 
 class ClassGenerator(nn.Module):
@@ -72,7 +88,8 @@ def read_conditional_gan(path: Path) -> ConditionalGan:
 
 
 class ConditionalGanSystem(GeneratorSystem):
-    """Trains ImageGenerator on noise and class, by the updates of GeneratorSystem with the adversarial loss alone (hinge).
+    """Trains ImageGenerator on noise and class, by the updates of GeneratorSystem with the adversarial loss (hinge) and, against
+    a class collapsing to one picture, the mode-seeking one.
 
     The adversary projects on the class (Miyato & Koyama 2018) where that of GeneratorSystem projects on the code, and sees
     the same maps of the frozen encoder. A batch's made pictures have the classes of its real ones.
@@ -83,6 +100,7 @@ class ConditionalGanSystem(GeneratorSystem):
         discriminator: the adversary; its code scale likewise.
         optimisation: rates, pause rule, clipping, moving average.
         noise_size: units of noise in the code.
+        mode_seeking: weight of `mode_seeking_loss`; 0 for none.
         augment: brightness, saturation, translation and cut-out in front of the discriminator.
     """
 
@@ -93,12 +111,15 @@ class ConditionalGanSystem(GeneratorSystem):
         discriminator: DiscriminatorConfig = DiscriminatorConfig(),
         optimisation: Optimisation = Optimisation(),
         noise_size: int = 128,
+        mode_seeking: float = 0.1,
         augment: bool = True,
     ) -> None:
         super().__init__(encoder, network, discriminator, optimisation=optimisation, augment=augment)
         if noise_size < 1:
             raise ValueError(f"got noise_size {noise_size}, expected at least 1: without noise a class has a single picture")
-        self.noise_size = noise_size
+        if not mode_seeking >= 0:
+            raise ValueError(f"got mode_seeking {mode_seeking}, expected at least 0: pass 0 to leave it out")
+        self.noise_size, self.mode_seeking = noise_size, mode_seeking
 
     def configure_model(self) -> None:
         if self.encoder is not None:
@@ -149,7 +170,10 @@ class ConditionalGanSystem(GeneratorSystem):
         made_maps: list[Tensor],
         judged: Tensor,
     ) -> dict[str, Tensor]:
-        return {"adversarial": adversarial_loss(self.losses.adversarial_loss, judged)}
+        parts = {"adversarial": adversarial_loss(self.losses.adversarial_loss, judged)}
+        if self.mode_seeking:
+            parts["mode_seeking"] = self.mode_seeking * mode_seeking_loss(made_maps, self.labels)
+        return parts
 
     @torch.no_grad()
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

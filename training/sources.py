@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,6 +14,7 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ppgn import images
+from ppgn.tables import Labelled, Merges, place, read_table
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
                 odd = sorted(set(validation.classes) ^ set(train.classes))
                 raise ValueError(f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}")
             return Source(train, validation, names)
-    places = np.array([_place(path, split_seed) for path, _ in train.samples])
+    places = np.array([place(path, split_seed) for path, _ in train.samples])
     held_out = (places < validation_share) | (places == places.min())  # at least one picture of a small folder
     chosen, rest = np.flatnonzero(held_out).tolist(), np.flatnonzero(~held_out).tolist()
     if not rest:
@@ -62,74 +60,10 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
     return Source(Subset(train, rest), Subset(train, chosen), names)
 
 
-Merges: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
-"""Group -> class -> further values of the group's column that belong to this class."""
-
-
-def table(
-    root: Path,
-    file: str,
-    columns: Mapping[str, str],
-    least: int,
-    split_seed: int,
-    validation_share: float,
-    merge: Merges | None = None,
-) -> Source:
-    """Pictures with several labels each: a .jsonl table at `root/file`, a line {"file": path, column: value, ...} a picture.
-
-    columns: group -> column, such as {"type": "articleType", "colour": "baseColour"}; the classes are then called
-    "type:Handbags", "colour:Red", and a picture's label is a tuple, the index of one class of each group. merge: values that
-    count as another, such as {"colour": {"Red": ["Maroon", "Rust"]}}. Values of then fewer than `least` pictures are left out
-    with their pictures. The split is by hash of the file name.
-    """
-    path = root / file
-    if not path.is_file():
-        raise ValueError(f"no table of pictures at {path}: expected lines of JSON, one a picture (--data.root, --data.table)")
-    if not columns:
-        raise ValueError(f"which columns of {path} are labels? give --data.labels '{{type: articleType, colour: baseColour}}'")
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    lacking = [column for column in ("file", *columns.values()) if any(column not in row for row in rows)]
-    if lacking or not rows:
-        there = ", ".join(rows[0]) if rows else "no line"
-        raise ValueError(
-            f"{path} lacks the column {lacking[0] if lacking else 'file'!r} in some line, it has {there}: name another"
-        )
-    rows, values = _common([_merged(row, columns, merge or {}) for row in rows], tuple(columns.values()), least)
-    names = [f"{group}:{value}" for group, column in columns.items() for value in values[column]]
-    places = {name: index for index, name in enumerate(names)}
-    labels = [tuple(places[f"{group}:{row[column]}"] for group, column in columns.items()) for row in rows]
-    samples = [(str(root / row["file"]), label) for row, label in zip(rows, labels, strict=True)]
-    held_out = [_place(sample, split_seed) < validation_share for sample, _ in samples]
-    parts = [[sample for sample, out in zip(samples, held_out, strict=True) if out is wanted] for wanted in (False, True)]
-    if not all(parts):
-        raise ValueError(f"{path} has {len(samples)} pictures with common labels, too few to split: lower --data.least")
-    return Source(_Listed(parts[0]), _Listed(parts[1]), tuple(names))
-
-
-def _merged(row: dict, columns: Mapping[str, str], merge: Merges) -> dict:
-    """The row with values replaced by the class that they belong to; ValueError for a group that is none."""
-    if odd := set(merge) - set(columns):
-        raise ValueError(
-            f"got classes to merge in {', '.join(sorted(odd))}, expected groups among {', '.join(columns)}: correct it"
-        )
-    whole = {(columns[group], value): name for group, classes in merge.items() for name, own in classes.items() for value in own}
-    return {**row, **{column: whole.get((column, row[column]), row[column]) for column in columns.values()}}
-
-
-def _common(rows: list[dict], columns: Sequence[str], least: int) -> tuple[list[dict], dict[str, list[str]]]:
-    """The rows whose values all occur `least` times or more among them, and those values of each column, sorted."""
-    while True:
-        counts = {column: Counter(row[column] for row in rows) for column in columns}
-        kept = [row for row in rows if all(counts[column][row[column]] >= least for column in columns)]
-        if len(kept) == len(rows):
-            return kept, {column: sorted(counts[column]) for column in columns}
-        rows = kept
-
-
 class _Listed(Dataset):
     """Pictures by path with their labels."""
 
-    def __init__(self, samples: Sequence[tuple[str, tuple[int, ...]]]) -> None:
+    def __init__(self, samples: Sequence[Labelled]) -> None:
         self.samples = samples
 
     def __len__(self) -> int:
@@ -148,12 +82,6 @@ def _image_folder(root: Path) -> datasets.ImageFolder:
         if not any(path.suffix.lower() in IMG_EXTENSIONS for path in entry.rglob("*")):
             raise ValueError(f"no pictures in class folder {entry} (looked for {', '.join(IMG_EXTENSIONS)}): fill or delete it")
     return datasets.ImageFolder(str(root), loader=read_picture)
-
-
-def _place(path: str, seed: int) -> float:
-    """A number in [0, 1), the same for the same class and file name on every machine, wherever the folder lies."""
-    name = f"{seed}/{Path(path).parent.name}/{Path(path).name}"
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 class _Digits(Dataset):
@@ -196,7 +124,8 @@ def open_source(
 ) -> Source:
     """The data set `name` at `root`; raises ValueError saying what is missing. file, columns, least, merge: of `table` only."""
     if name == "table":
-        return table(root, file, columns or {}, least, split_seed, validation_share, merge)
+        read = read_table(root, file, columns or {}, least, split_seed, validation_share, merge)
+        return Source(_Listed(read.training), _Listed(read.held_out), read.class_names)
     if name == "folder":
         return folder(root, split_seed, validation_share)
     if name == "digits":

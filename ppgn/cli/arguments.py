@@ -130,7 +130,7 @@ def _settings(one: argparse.ArgumentParser) -> None:
 def _condition(one: argparse.ArgumentParser) -> None:
     asked = one.add_argument_group("what to ask for (one of --class, --unit, --condition)")
     asked.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS", default=[],
-                       help="name, unique part of a name, or index; several, or `all`; of several groups "
+                       help="name, unique part of a name, or index; several, `all` or `GROUP:all`; of several groups "
                        "(type:Handbags colour:Red) each of one with each of the other")  # fmt: skip
     asked.add_argument("--unit", metavar="LAYER:UNIT", help="of --network, or of the bundle's encoder (see `ppgn layers`); "
                        "layer:3,8,9, layer:0-15, layer:* for several, layer:17@centre, layer:17@row,column in a map")  # fmt: skip
@@ -192,10 +192,13 @@ def _inpaint(one: argparse.ArgumentParser) -> None:
 def _evaluate(one: argparse.ArgumentParser) -> None:
     one.description = "Score samples made now, or pictures in a folder, beside real ones: a table, scores.json and index.html."
     one.add_argument("bundle", help="name of a bundle (see `ppgn bundles`) or its folder")
-    one.add_argument("--real", required=True, metavar="FOLDER", help="real pictures not trained on, a folder for each class")
+    one.add_argument("--real", required=True, metavar="FOLDER",
+                     help="real pictures not trained on, a folder for each class; or the "
+                     "folder with the table that the bundle was trained on, of which those held out are taken")  # fmt: skip
     one.add_argument("--train", metavar="FOLDER", help="training pictures, likewise: are samples copies of them?")
     one.add_argument("--samples", metavar="FOLDER", help="pictures made already, likewise or from `sample --save-images`")
-    one.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS", help="default: all of one group")
+    one.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS",
+                     help="or GROUP:all (default: all of the first group)")  # fmt: skip
     one.add_argument("--count", type=int, help="samples of each class (default: 10, or all of --samples)")
     one.add_argument("--real-count", type=int, default=40, help="real pictures of each class, 0 for all (default: 40)")
     one.add_argument("--train-count", type=int, default=200, help="training pictures of each class, 0 for all (default: 200)")

@@ -64,12 +64,13 @@ def asked_for(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> 
 
 
 def classes_asked(wanted: Sequence[str], bundle: Bundle) -> list[Target]:
-    """The classes listed, `all` of the first group for "all"; where they come from several groups ("type:Handbags" and
-    "colour:Red"), every class of one group with every one of the others."""
+    """The classes listed: names, "all" of the first group, "GROUP:all" of any. Where they come from several groups
+    ("type:Handbags" and "colour:Red"), every class of one group with every one of the others."""
     groups = bundle.class_groups
-    if list(wanted) == ["all"]:
-        return list(range(*next(iter(groups.values()))))
-    found = [target_of(bundle.class_names, name) for name in wanted]
+    every = {f"{group}:all": span for group, span in groups.items()} | {"all": next(iter(groups.values()))}
+    found: list[Target] = []
+    for name in wanted:
+        found += range(*every[name]) if name in every else [target_of(bundle.class_names, name)]
     if any(isinstance(target, tuple) for target in found):
         return found
     by_group = [[one for one in found if isinstance(one, int) and first <= one < last] for first, last in groups.values()]

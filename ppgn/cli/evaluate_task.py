@@ -14,6 +14,7 @@ from ppgn import metrics, named, recipes
 from ppgn.bundle import Bundle, load_bundle
 from ppgn.cli.asked import classes_asked
 from ppgn.cli.sample import changes_of, device
+from ppgn.tables import Labelled, table_of
 
 OWN = "bundle:classifier"
 CHAIN_STEPS = 100
@@ -76,11 +77,11 @@ def task_of(given: argparse.Namespace) -> Task:
     judge = _judge(given, loaded, range(first, last))
     inception = metrics.inception_network().to(device(given.device)) if given.inception else None
     real, train, samples = (
-        None if root is None else metrics.class_folder(root, names, classes, count, **sizes)
-        for root, count in (
-            (given.real, given.real_count),
-            (given.train, given.train_count),
-            (given.samples, given.count or 0),
+        None if root is None else metrics.class_folder(root, names, classes, count, **sizes, listed=own)
+        for root, count, own in (
+            (given.real, given.real_count, _rows(loaded, given.real, group[0], "held_out")),
+            (given.train, given.train_count, _rows(loaded, given.train, group[0], "training")),
+            (given.samples, given.count or 0, None),
         )
     )
     assert real is not None, "--real is required"
@@ -89,6 +90,17 @@ def task_of(given: argparse.Namespace) -> Task:
             f"{given.real} has a class with one picture, expected at least 2 of each: add some, or raise --real-count"
         )
     return Task(loaded, judge, first, names, classes, real, train, samples, inception)
+
+
+def _rows(loaded: Bundle, root: str | None, group: tuple[int, int], half: str) -> dict[str, list[Path]] | None:
+    """The files of each class of a group in one half of the table that the bundle was trained on; None where root has none."""
+    table = None if root is None else table_of(loaded.info, Path(root))
+    if table is None:
+        return None
+    rows: tuple[Labelled, ...] = getattr(table, half)
+    first, last = group
+    owners = [(Path(path), next(one for one in label if first <= one < last)) for path, label in rows]
+    return {loaded.class_names[index]: [path for path, owner in owners if owner == index] for index in range(first, last)}
 
 
 def _judge(given: argparse.Namespace, loaded: Bundle, group: range) -> metrics.Judge:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,28 @@ class ClassFolder:
 
 
 def class_folder(
-    root: str | Path, names: Sequence[str], classes: Sequence[int], count: int, size: int, channels: int
+    root: str | Path,
+    names: Sequence[str],
+    classes: Sequence[int],
+    count: int,
+    size: int,
+    channels: int,
+    listed: Mapping[str, Sequence[Path]] | None = None,
 ) -> ClassFolder:
     """Up to `count` pictures (0: all) of each of `classes`, evenly spread over the sorted files of `root/<class>/`.
 
     A folder's name fits a class whatever its case, with underscores or spaces; other folders are left alone. A folder
-    with samples.json is read as `ppgn sample --save-images` wrote it. Raises ValueError when the folder, that of a class, or
+    with samples.json is read as `ppgn sample --save-images` wrote it. listed: the files of each class by its name, where
+    something else than folders tells (a table). Raises ValueError when the folder, that of a class, or
     its pictures are not there.
     """
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root}: check the path")
-    by_class = _listed(root) if (root / "samples.json").is_file() else _folders(root)
+    if listed is not None:
+        by_class = {plain(name): list(own) for name, own in listed.items()}
+    else:
+        by_class = _listed(root) if (root / "samples.json").is_file() else _folders(root)
     files: list[Path] = []
     owners: list[int] = []
     for index in classes:
