@@ -24,6 +24,7 @@ KINDS = {
     "pixel_denoiser": "pixel_denoiser",
     "noise_level": "noise_level",
     "classifier": "encoder",
+    "captioner": "captioner",
 }
 """Stages that a bundle can do without -> what their checkpoints call the network."""
 STAGES = ("first_encoder", "encoder", "generator", *KINDS)

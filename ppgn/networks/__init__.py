@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from ppgn.networks.captioner import Captioner, CaptionerConfig
 from ppgn.networks.codes import CodeDenoiser, CodeDenoiserConfig, RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.networks.encoder import Fc6Encoder, Fc6EncoderConfig
 from ppgn.networks.generator import IdentityGenerator, IdentityGeneratorConfig, ImageGenerator, ImageGeneratorConfig
@@ -25,6 +26,7 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
     RectifiedGaussian.architecture: (RectifiedGaussian, RectifiedGaussianConfig),
     NoiseLevelDenoiser.architecture: (NoiseLevelDenoiser, NoiseLevelDenoiserConfig),
     PixelDenoiser.architecture: (PixelDenoiser, PixelDenoiserConfig),
+    Captioner.architecture: (Captioner, CaptionerConfig),
     IdentityGenerator.architecture: (IdentityGenerator, IdentityGeneratorConfig),
 }
 

@@ -1,0 +1,216 @@
+"""Conditions on how well a text fits the image, under networks that put both into one space: CLIP, SigLIP and their kin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ppgn.conditions.classes import at_target
+from ppgn.conditions.processed import Processed
+from ppgn.probe.seen import check_eval
+from ppgn.seeds import uniform
+from ppgn.types import Image, LogProb
+
+Measure: TypeAlias = Literal["log_softmax", "log_sigmoid", "logit"]
+WHO = "a text similarity"
+
+
+class Crops:
+    """`count` random parts of an image, each with the image's proportions, half of them mirrored where `flip`.
+
+    Each covers a share of the area drawn uniformly from [smallest, 1], at a uniform position (a random resized crop of fixed
+    aspect). They are drawn once, from (seed, number of the crop), and are the same for every chain and every step: so a chain is
+    the same alone, in a batch and when resumed. Raises ValueError for count < 1 or smallest outside (0, 1].
+    """
+
+    def __init__(self, count: int, seed: int = 0, *, smallest: float = 0.5, flip: bool = True) -> None:
+        if count < 1 or not 0 < smallest <= 1:
+            raise ValueError(
+                f"random crops got count={count} and smallest={smallest}, expected count >= 1 and 0 < smallest <= 1: correct it"
+            )
+        drawn = torch.cat([uniform((seed,), crop, (4,), dtype=torch.float64) for crop in range(count)])
+        self.boxes = [
+            ((smallest + (1 - smallest) * area) ** 0.5, down, right, flip and side < 0.5)
+            for area, down, right, side in drawn.tolist()
+        ]
+
+    def __call__(self, image: Image) -> list[Image]:
+        """The parts, each `[chain, channel, its height, its width]`."""
+        return [self._part(image, *box) for box in self.boxes]
+
+    @staticmethod
+    def _part(image: Image, share: float, down: float, right: float, mirrored: bool) -> Image:
+        height, width = (max(1, round(whole * share)) for whole in image.shape[-2:])
+        top = round(down * (image.shape[-2] - height))
+        left = round(right * (image.shape[-1] - width))
+        part = image[..., top : top + height, left : left + width]
+        return part.flip(-1) if mirrored else part
+
+
+class TextSimilarity:
+    """log p(text | image) among texts, with logits = scale * cosine(features of the image, features of each text) + bias.
+
+        "log_softmax"   log softmax over the texts of the asked one: CLIP's training likelihood (Radford et al. 2021, Fig. 3)
+        "log_sigmoid"   log sigmoid(logit) of the asked one + sum over the others of log sigmoid(-logit): SigLIP's (Zhai et al.
+                        2023, Eq. 2); with one text just the first
+        "logit"         the asked one's logit: a log-probability up to a constant, with no other text in it
+
+    encode: image `[chain, channel, height, width]` -> features `[chain, feature]`. texts: `[text, feature]`, normalised here
+    once. target: which text is asked, one for all chains or one per chain. crops: the mean of the value over them, one pass
+    each; None is the image as it is. Returns `[chain]`. Raises ValueError for a softmax over one text (always 0), a target that
+    is no text, and another number of targets than chains.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Image], Tensor],
+        texts: Tensor,
+        target: int | Sequence[int] = 0,
+        *,
+        scale: float = 100.0,
+        bias: float = 0.0,
+        measure: Measure = "log_softmax",
+        crops: Crops | None = None,
+    ) -> None:
+        if measure not in MEASURES:
+            raise ValueError(f"{WHO} got measure={measure!r}, expected one of {sorted(MEASURES)}: pass one of them")
+        if measure == "log_softmax" and len(texts) < 2:
+            raise ValueError(
+                f"{WHO} got {len(texts)} text for a softmax, whose value is always 0, expected at least 2: give texts to compare "
+                f'with (against=["a photo"]), or measure="logit"'
+            )
+        self.encode = encode
+        self.texts = functional.normalize(texts.detach(), dim=1)
+        self.target = target if isinstance(target, int) else tuple(target)
+        self.scale = scale
+        self.bias = bias
+        self.measure: Measure = measure
+        self.crops = crops
+
+    @classmethod
+    def from_transformers(
+        cls,
+        model: Any,
+        image_processor: Any,
+        tokenizer: Any,
+        text: str | Sequence[str],
+        against: Sequence[str] = (),
+        *,
+        measure: Measure | None = None,
+        crops: Crops | None = None,
+        prepare: Callable[[Image], Tensor] | None = None,
+    ) -> TextSimilarity:
+        """Of a CLIPModel or SiglipModel (or another with their `get_image_features`), put into eval mode and frozen.
+
+        text: what is asked, one for all chains or one per chain; against: the other texts. measure: by default "log_sigmoid"
+        for a model with a logit_bias (SigLIP), else "log_softmax". SigLIP's texts are padded to its full length, as it was
+        trained. prepare: image -> pixel values, by default what the image processor says (`Processed`). Raises ValueError
+        also for a text that is longer than the model takes.
+        """
+        texts, target = _asked(text, against)
+        bias = getattr(model, "logit_bias", None)
+        prepare = Processed.from_transformers(image_processor) if prepare is None else prepare
+        encoder = Encoder(model, prepare, lambda pixels: model.get_image_features(pixel_values=pixels).pooler_output)
+        with torch.no_grad():
+            features = model.get_text_features(**_tokenized(model, tokenizer, texts, bias is not None)).pooler_output
+        chosen = _measure(measure, bias)
+        return cls(encoder, features, target, scale=_scale(model), bias=_number(bias), measure=chosen, crops=crops)
+
+    @classmethod
+    def from_open_clip(
+        cls,
+        model: Any,
+        tokenizer: Callable[[list[str]], Tensor],
+        text: str | Sequence[str],
+        against: Sequence[str] = (),
+        *,
+        measure: Measure | None = None,
+        crops: Crops | None = None,
+        prepare: Callable[[Image], Tensor] | None = None,
+    ) -> TextSimilarity:
+        """Of a model and tokenizer of open_clip; the rest as `from_transformers`. Its tokenizers cut long texts off."""
+        texts, target = _asked(text, against)
+        prepare = Processed.from_open_clip(model.visual.preprocess_cfg) if prepare is None else prepare
+        encoder = Encoder(model, prepare, model.encode_image)
+        with torch.no_grad():
+            features = model.encode_text(tokenizer(texts).to(model.logit_scale.device))
+        bias = getattr(model, "logit_bias", None)
+        chosen = _measure(measure, bias)
+        return cls(encoder, features, target, scale=_scale(model), bias=_number(bias), measure=chosen, crops=crops)
+
+    def logits(self, image: Image) -> Tensor:
+        """scale * cosine + bias, `[chain, text]`: the library's own logits_per_image, without crops."""
+        features = functional.normalize(self.encode(image), dim=1).to(image.dtype)
+        return self.scale * features @ self.texts.to(features).T + self.bias
+
+    def __call__(self, image: Image) -> LogProb:
+        parts = [image] if self.crops is None else self.crops(image)
+        values = [MEASURES[self.measure](self.logits(part), self.target) for part in parts]
+        return torch.stack(values).mean(0)
+
+
+class Encoder:
+    """image -> features `[chain, feature]` by a model with pixels of its own making. Move `model` to the images' device.
+
+    Raises ValueError when the model has gone back into train mode.
+    """
+
+    def __init__(self, model: Any, prepare: Callable[[Image], Tensor], features: Callable[[Tensor], Tensor]) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.prepare = prepare
+        self.features = features
+
+    def __call__(self, image: Image) -> Tensor:
+        check_eval(self.model)
+        return self.features(self.prepare(image).to(self.model.logit_scale.dtype))
+
+
+def _log_sigmoid(logits: Tensor, target: int | tuple[int, ...]) -> LogProb:
+    places = torch.arange(logits.shape[1], device=logits.device).expand_as(logits)
+    asked = places == at_target(places, target, WHO)[:, None]
+    return functional.logsigmoid(torch.where(asked, logits, -logits)).sum(1)
+
+
+MEASURES: dict[str, Callable[[Tensor, int | tuple[int, ...]], LogProb]] = {
+    "log_softmax": lambda logits, target: at_target(logits.log_softmax(1), target, WHO),
+    "log_sigmoid": _log_sigmoid,
+    "logit": lambda logits, target: at_target(logits, target, WHO),
+}
+
+
+def _asked(text: str | Sequence[str], against: Sequence[str]) -> tuple[list[str], int | list[int]]:
+    """All texts once, the asked ones first, and the place of the asked one (for all chains, or of each)."""
+    if isinstance(against, str):
+        raise ValueError(f"{WHO} got against={against!r}, expected a list of texts: put it into brackets")
+    wanted = [text] if isinstance(text, str) else list(text)
+    texts = list(dict.fromkeys([*wanted, *against]))
+    if not wanted or not all(one.strip() for one in texts):
+        raise ValueError(f"{WHO} got the texts {texts}, expected at least one asked text and none empty: write them")
+    return texts, 0 if isinstance(text, str) else [texts.index(one) for one in wanted]
+
+
+def _tokenized(model: Any, tokenizer: Any, texts: list[str], whole: bool) -> dict[str, Tensor]:
+    most = model.config.text_config.max_position_embeddings
+    longest = max(len(ids) for ids in tokenizer(texts)["input_ids"])
+    if longest > most:
+        raise ValueError(f"{WHO} got a text of {longest} tokens, expected at most {most}: shorten it")
+    padding = {"padding": "max_length", "max_length": most} if whole else {"padding": True}
+    tokens = tokenizer(texts, return_tensors="pt", **padding)
+    names = ("input_ids",) if whole else ("input_ids", "attention_mask")  # SigLIP was trained to see its padding
+    return {name: tokens[name].to(model.logit_scale.device) for name in names}
+
+
+def _measure(measure: Measure | None, bias: Tensor | None) -> Measure:
+    return measure or ("log_softmax" if bias is None else "log_sigmoid")
+
+
+def _scale(model: Any) -> float:
+    return float(model.logit_scale.exp())
+
+
+def _number(bias: Tensor | None) -> float:
+    return 0.0 if bias is None else float(bias)

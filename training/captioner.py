@@ -1,0 +1,190 @@
+"""The captioner: cross-entropy of the words of captions, over a trunk that stays as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torchmetrics import MeanMetric
+from torchmetrics.text import BLEUScore
+
+from ppgn import images
+from ppgn.networks import Captioner, CaptionerConfig
+from ppgn.networks.captioner import search, tokens
+from training.captions import Captioned
+from training.encoder import load_trunk
+from training.files import describe, read_network
+
+SHOWN = 16
+"""Pictures in `captions.png`."""
+MEASURED = 1024
+"""Pictures whose maps say how large the maps of a trunk are."""
+PIXELS = ("trunk", "mean", "std", "bgr")
+"""The trunk and the pixels it wants, as both an encoder and a captioner call them."""
+
+
+class CaptionerSystem(LightningModule):
+    """Trains Captioner on -log p(word | words before it, image), the mean over words, with AdamW and a one-cycle rate.
+
+    Args:
+        trunk: name of a torchvision model whose convolutional part is used as it is; a "convnet" comes with `encoder` only.
+        trunk_weights: file with the trunk's weights; without it torchvision downloads its own.
+        trunk_input: side to which pictures are resized for the trunk; 0 keeps the data's.
+        depths: children of the trunk whose maps the captioner sees besides the last one's.
+        mean, std, bgr: how the trunk wants its pixels, for pixels in [0, 1].
+        encoder: checkpoint of an encoder whose trunk is used; what is said above of trunk and pixels is then that encoder's,
+            and `depths` too where none are given.
+        reduce: channels after a 1x1 convolution of the maps; 0 leaves it out.
+        vector_size: units of the image's vector.
+        embedding: units of a word.
+        hidden: units of each LSTM.
+        dropout: on the image's vector and on what both LSTMs put out.
+        learning_rate, weight_decay: of AdamW; the rate is the one-cycle's highest.
+        described: validation pictures that are captioned by beam search.
+    """
+
+    def __init__(
+        self,
+        trunk: str = "squeezenet1_1",
+        trunk_weights: Path | None = None,
+        trunk_input: int = 0,
+        depths: tuple[str, ...] = (),
+        mean: tuple[float, ...] = (0.5,),
+        std: tuple[float, ...] = (0.5,),
+        bgr: bool = False,
+        encoder: Path | None = None,
+        reduce: int = 64,
+        vector_size: int = 512,
+        embedding: int = 256,
+        hidden: int = 512,
+        dropout: float = 0.3,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.05,
+        described: int = 256,
+    ) -> None:
+        super().__init__()
+        if trunk == "convnet" and encoder is None:
+            raise ValueError(
+                "a captioner's trunk is not trained, and got a convnet without weights: pass --model.encoder CHECKPOINT"
+            )
+        self.save_hyperparameters()
+        for name, path in (("trunk_weights", trunk_weights), ("encoder", encoder)):
+            self.hparams[name] = None if path is None else str(path)  # a Path would be pickled
+        self.settings: Any = self.hparams
+        self.network: Any = None  # a Captioner once the vocabulary is known
+        self.nats, self.bleu = MeanMetric(), BLEUScore(n_gram=4)
+        self.sample: list[tuple[int, str]] = []
+
+    def configure_model(self) -> None:
+        if self.network is not None:
+            return
+        data, own = self.trainer.datamodule, self.settings  # type: ignore[attr-defined]
+        sizes = {key: own[key] for key in ("reduce", "vector_size", "embedding", "hidden", "dropout")}
+        depths = tuple(own["depths"])
+        if own["encoder"]:
+            encoder = read_network(own["encoder"], "encoder")
+            pixels = {key: getattr(encoder.config, key) for key in (*PIXELS, "input_size", "channels", "widths")}
+            config = CaptionerConfig(data.vocabulary, depths=depths or encoder.config.depths, **pixels, **sizes)
+            self.network = build_captioner(config)
+            self.network.trunk.load_state_dict(encoder.trunk.state_dict())
+        else:
+            shape = {"input_size": own["trunk_input"] or data.hparams.image_size, "channels": data.hparams.channels}
+            config = CaptionerConfig(data.vocabulary, depths=depths, **{key: own[key] for key in PIXELS}, **shape, **sizes)
+            self.network = build_captioner(config)
+            load_trunk(self.network.trunk, config.trunk, own["trunk_weights"])
+        self.network.to(self.trainer.strategy.root_device)
+        data.keep_maps(self._join)
+        self._standardise(data.maps["train"][0][:MEASURED].float())
+        self.train()  # Lightning leaves modes as they are; the trunk must stay in evaluation mode
+
+    def _join(self, pictures: Tensor) -> Tensor:
+        self.network.trunk.eval()  # frozen: its BatchNorm takes the statistics it came with
+        device = self.network.words.weight.device
+        pictures = pictures.to(device, memory_format=torch.channels_last)  # several times faster on a CPU
+        with self.trainer.precision_plugin.forward_context():
+            return self.network.join(self.network.maps(pictures)).cpu()
+
+    def _standardise(self, maps: Tensor) -> None:
+        """Joined maps `[picture, channel, height, width]` get mean 0 and deviation 1 in each channel, whatever the trunk."""
+        mean, std = maps.mean((0, 2, 3)), maps.std((0, 2, 3))
+        self.network.mean[:, 0, 0], self.network.std[:, 0, 0] = mean, std.clamp_min(1e-3 * float(std.max()))
+
+    def train(self, mode: bool = True) -> CaptionerSystem:
+        super().train(mode)
+        if self.network is not None:
+            self.network.trunk.eval()
+        return self
+
+    def _word_losses(self, batch: Captioned) -> Tensor:
+        """-log p of all words of the batch that are no padding, `[word]`."""
+        vector = self.network.vector_of(batch.maps)[batch.owner]
+        return -self.network.word_log_probs(vector, batch.words)[batch.words >= 0]
+
+    def training_step(self, batch: Captioned, batch_idx: int) -> Tensor:
+        loss = self._word_losses(batch).mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.maps))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.nats.reset()
+        self.bleu.reset()
+        self.sample = []
+
+    def validation_step(self, batch: Captioned, batch_idx: int) -> None:
+        """Adds the batch to the perplexity, over all captions of its pictures, and to the BLEU of what beam search says."""
+        losses = self._word_losses(batch)
+        self.nats.update(losses)
+        wanted = max(0, self.settings["described"] - len(self.sample))
+        if wanted:
+            said = [one.text for one in search(self.network, self.network.vector_of(batch.maps[:wanted]), per_word=True)]
+            places = batch.places[:wanted].tolist()
+            captions = self.trainer.datamodule.captions["validation"]  # type: ignore[attr-defined]
+            self.bleu.update(said, [[" ".join(tokens(text)) for text in captions[place]] for place in places])
+            self.sample += zip(places, said, strict=True)
+
+    test_step = validation_step
+    on_test_epoch_start = on_validation_epoch_start
+
+    def on_validation_epoch_end(self) -> None:
+        nats = self.nats.compute()
+        scores = {"val/loss": nats, "val/perplexity": nats.exp()}
+        if self.sample:
+            scores["val/bleu4"] = self.bleu.compute()
+            self._draw_sample()
+        self.log_dict(scores, prog_bar=True)
+
+    on_test_epoch_end = on_validation_epoch_end
+
+    def _draw_sample(self) -> None:
+        """Validation pictures with what the captioner says of them, to `captions.png` in the run folder."""
+        places, said = zip(*self.sample[:SHOWN], strict=True)
+        pictures = self.trainer.datamodule.validation_pictures.__getitems__(list(places))[0]  # type: ignore[attr-defined]
+        sheet = images.grid(pictures.float() / 255, labels=said)
+        images.save_image(sheet, Path(self.trainer.default_root_dir) / "captions.png")
+
+    def configure_optimizers(self) -> Any:
+        trained = [weights for weights in self.parameters() if weights.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=self.settings["learning_rate"], weight_decay=self.settings["weight_decay"])
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.settings["learning_rate"], total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
+        names = list(self.trainer.datamodule.class_names)  # type: ignore[attr-defined]
+        checkpoint["ppgn"] = {"parts": {"captioner": describe(self.network)}, "class_names": names, "scores": scores}
+
+
+def build_captioner(config: CaptionerConfig) -> Captioner:
+    """The captioner with its maps measured and its trunk frozen; the trunk's weights are still random."""
+    probe = Captioner(dataclasses.replace(config, map_channels=1, map_size=1)).eval()
+    with torch.no_grad():
+        maps = probe.maps(torch.zeros(1, config.channels, config.input_size, config.input_size))
+    measured = {"map_channels": sum(one.shape[1] for one in maps), "map_size": maps[-1].shape[-1]}
+    captioner = Captioner(dataclasses.replace(config, **measured))
+    captioner.trunk.requires_grad_(False)
+    return captioner
