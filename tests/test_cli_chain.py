@@ -101,7 +101,7 @@ def test_a_released_example_writes_what_its_script_saves(
         (["1", "--class", "tench", "--unit", "fc6:1"], "example 1 has no use for --unit"),
         (["1", "--class", "tench", "ball"], "example 1 got 2 classes, expected one"),
         (["4", "--unit", "fc6:1"], "example 4 needs --network"),
-        (["5", "--caption", "a bag"], "captions come with a captioner"),
+        (["5", "--caption", "a bag"], "has no captioner of its own"),
         (["3", "--unit", "trunk.block0:1@centre", "--steps", "1"], "example 3 kept no picture"),
     ],
 )

@@ -144,7 +144,7 @@ def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.Captur
         (["layers", "mine:build"], "--size"),
         (["layers", "torchvision:resnet81"], "resnet18"),
         (["layers", "bundle:classifier"], "the bundle's own name"),
-        (["sample", "tiny"], "--unit or --condition"),
+        (["sample", "tiny"], "--text or --condition"),
         (["sample", "tiny", "--class", "0", "--unit", "fc6:1"], "got --class and --unit"),
         (["sample", "tiny", "--unit", "fc6:1", "--condition", "mine:bright"], "got --unit and --condition"),
         (["sample", "tiny", "--network", "mine:seen"], "which class or unit of mine:seen"),

@@ -385,6 +385,6 @@ def test_the_in_painting_example_has_ten_chains_and_a_hole_of_100_of_256_of_the_
     assert example.hole.context_scale == 1e-9
 
 
-def test_the_caption_example_says_that_captions_come_with_a_captioner() -> None:
-    with pytest.raises(ValueError, match="captions come with a captioner"):
+def test_the_caption_example_says_that_a_bundle_has_no_captioner() -> None:
+    with pytest.raises(ValueError, match="has no captioner of its own"):
         examples.example_5(full_bundle(), "a red car")

@@ -25,7 +25,7 @@ def test_the_shipped_bundle_is_at_most_eighty_megabytes() -> None:
 
 def test_the_shipped_bundle_has_the_parts_of_every_recipe_and_settings_for_plugged_conditions(bundle: ppgn.Bundle) -> None:
     assert recipes.runnable(bundle) == tuple(recipes.NAMED)
-    assert recipes.settings_for(bundle, plugged=True).sampler == "released"
+    assert recipes.settings_for(bundle, kind="plugged").sampler == "released"
     for name in ("ppgn_x", "joint_ppgn_h"):
         assert recipes.sample(bundle, "church", count=1, steps=2, recipe=name).images.isfinite().all()
 

@@ -38,6 +38,7 @@ def export(
     out: Path | None = None,
     settings: Settings = Settings(),
     plugged: dict[str, Any] | None = None,
+    caption: dict[str, Any] | None = None,
     papers: dict[str, Any] | None = None,
     licence: str = "unstated",
     source: str = "trained with ppgn",
@@ -52,6 +53,7 @@ def export(
         out: where to write; `checkpoints/NAME` by default. An old bundle there is replaced once the new one is complete.
         settings: how its chains run unless told otherwise.
         plugged: what is different for units, other networks and functions, whose gradients have sizes of their own.
+        caption: what is different for captions of the bundle's own captioner.
         papers: what is different for the named methods of the papers, in their form as Eq. 11.
         licence: of the weights.
         source: who made them, from what.
@@ -82,6 +84,7 @@ def export(
             "name": "class",
             "settings": dataclasses.asdict(settings),
             "plugged": changed_settings(settings, plugged),
+            "caption": changed_settings(settings, caption),
             "papers": changed_settings(settings, papers),
         },
         training={stage: without_paths(config) for stage, config in configs.items()},

@@ -128,12 +128,19 @@ def _settings(one: argparse.ArgumentParser) -> None:
 
 
 def _condition(one: argparse.ArgumentParser) -> None:
-    asked = one.add_argument_group("what to ask for (one of --class, --unit, --condition)")
+    asked = one.add_argument_group("what to ask for (one of --class, --unit, --caption, --text, --condition)")
     asked.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS", default=[],
                        help="name, unique part of a name, or index; several, `all` or `GROUP:all`; of several groups "
                        "(type:Handbags colour:Red) each of one with each of the other")  # fmt: skip
     asked.add_argument("--unit", metavar="LAYER:UNIT", help="of --network, or of the bundle's encoder (see `ppgn layers`); "
                        "layer:3,8,9, layer:0-15, layer:* for several, layer:17@centre, layer:17@row,column in a map")  # fmt: skip
+    asked.add_argument("--caption", nargs="+", action="extend", metavar="TEXT", default=[],
+                       help="a sentence, in quotes, for the bundle's captioner or --captioner; several")  # fmt: skip
+    asked.add_argument("--captioner", metavar="hf:NAME", help="folder or name of a captioner of transformers (docs/text.md)")
+    asked.add_argument("--text", nargs="+", action="extend", metavar="TEXT", default=[],
+                       help="a text, in quotes, that fits the picture better than the others and --against; several")  # fmt: skip
+    asked.add_argument("--against", nargs="+", metavar="TEXT", default=[], help="texts that --text is compared with")
+    asked.add_argument("--similarity", metavar="NAME", help="hf:NAME or open_clip:MODEL/TAG, a CLIP or SigLIP (docs/text.md)")
     asked.add_argument("--condition", metavar="MODULE:FUNCTION", help="a function of yours, images -> one log-probability each")
     asked.add_argument("--measure", choices=("activation", "log_softmax", "released"),
                        help="of the unit (default: activation, averaged over its map)")  # fmt: skip

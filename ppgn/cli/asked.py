@@ -1,20 +1,19 @@
-"""What the chains of `ppgn sample` are asked for: classes of the bundle or of another network, units, or a user's function."""
+"""What the chains of `ppgn sample` are asked for: classes of the bundle or of another network, units, words, or a function."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import itertools
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ppgn import named
 from ppgn.bundle import Bundle
+from ppgn.cli.target import Asked
+from ppgn.cli.words import captions, check_words, texts
 from ppgn.conditions import Unit, UnitAddress
 from ppgn.conditions.classes import at_target
 from ppgn.conditions.units import vector_at
@@ -24,28 +23,8 @@ from ppgn.recipes.classes import Target, target_of
 from ppgn.recipes.wiring import CLASS_CONDITIONS
 from ppgn.types import Condition, Image
 
+OPTIONS = {"classes": "--class", "unit": "--unit", "caption": "--caption", "text": "--text", "condition": "--condition"}
 NETWORK_OPTIONS = ("weights", "size", "mean", "std", "bgr")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """names: one for each target (class, classes of several groups, or unit number). make(targets, one a chain) -> what
-    `recipes.sample` takes.
-
-    kind: "class", "unit" or "condition"; about: the same for samples.json. probability: whether exp(value) is one. plugged:
-    not a class of the bundle.
-    """
-
-    kind: str
-    names: dict[Any, str]
-    make: Callable[[Sequence[Any]], Condition | Sequence[Target]]
-    about: dict[str, Any]
-    probability: bool = True
-    plugged: bool = True
-
-    def label(self, target: Target, value: float) -> str:
-        """Name and value for the grid: a probability, or the value itself."""
-        return f"{self.names[target]} {math.exp(value):.2f}" if self.probability else f"{self.names[target]} {value:.3g}"
 
 
 def asked_for(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> Asked:
@@ -56,6 +35,10 @@ def asked_for(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> 
         return Asked("condition", {0: given.condition}, lambda _: function, {"condition": given.condition}, probability=False)
     if given.unit is not None:
         return _units(given, bundle)
+    if given.caption:
+        return captions(given, bundle)
+    if given.text:
+        return texts(given, bundle)
     if given.network is not None:
         return _network_classes(given, bundle, settings)
     about = {"network": "bundle:classifier"}
@@ -83,19 +66,25 @@ def class_name(bundle: Bundle, target: Target) -> str:
     return bundle.class_names[target] if isinstance(target, int) else " & ".join(bundle.class_names[one] for one in target)
 
 
-def is_plugged(given: argparse.Namespace) -> bool:
-    """Whether the options ask for anything but classes of the bundle."""
-    return (given.network, given.unit, given.condition) != (None, None, None)
+def kind_of(given: argparse.Namespace) -> str:
+    """What the options ask for, as `recipes.settings_for` calls it."""
+    if given.caption and given.captioner is None:
+        return "caption"
+    plugged = (given.network, given.unit, given.condition, given.caption or None, given.text or None)
+    return "class" if plugged == (None,) * 5 else "plugged"
 
 
 def _check_kinds(given: argparse.Namespace, bundle: Bundle) -> None:
-    kinds = {"--class": bool(given.classes), "--unit": given.unit is not None, "--condition": given.condition is not None}
-    asked = [option for option, there in kinds.items() if there]
+    kinds = ("classes", "unit", "caption", "text", "condition")
+    asked = [OPTIONS[name] for name in kinds if getattr(given, name) not in (None, [])]
+    check_words(given)
     if not asked and given.network is not None:
         raise ValueError(f"which class or unit of {given.network}? add --class INDEX or --unit LAYER:UNIT (see `ppgn layers`)")
     if not asked:
         listed = ", ".join(bundle.class_names)
-        raise ValueError(f"which class? add --class NAME (or --class all), --unit or --condition; {bundle.name} has {listed}")
+        raise ValueError(
+            f"which class? add --class NAME (or all), --unit, --caption, --text or --condition; {bundle.name} has {listed}"
+        )
     if len(asked) > 1:
         raise ValueError(
             f"got {' and '.join(asked)}, expected one kind of condition: leave the others out, or add them up in a --condition"
@@ -104,6 +93,8 @@ def _check_kinds(given: argparse.Namespace, bundle: Bundle) -> None:
         raise ValueError("got --measure without --unit, expected a unit to measure: leave it out or add --unit LAYER:UNIT")
     if given.condition is not None and given.network is not None:
         raise ValueError("got --network and --condition, expected one of them: build the network inside the function")
+    if given.network is not None and (given.caption or given.text):
+        raise ValueError("got --network with words, expected --captioner or --similarity: name the model that reads them there")
     loose = [f"--{name}" for name in NETWORK_OPTIONS if getattr(given, name) not in (None, False)]
     if loose and given.network is None:
         raise ValueError(f"got {', '.join(loose)} without --network, expected the network they describe: add --network NAME")

@@ -10,8 +10,9 @@ from typing import Any
 from PIL import Image as Pillow
 
 from ppgn import bundle, chain, images, recipes, video
-from ppgn.cli.asked import Asked, asked_for, is_plugged
+from ppgn.cli.asked import asked_for, kind_of
 from ppgn.cli.sample import changes_of, device, progress, report_stops, stops_without_warning
+from ppgn.cli.target import Asked
 from ppgn.types import Evaluation
 
 
@@ -27,7 +28,7 @@ def run(given: argparse.Namespace) -> int:
             raise ValueError(f"got --{name} {getattr(given, name)}, expected at least 1: leave it out, or give 1 or more")
     loaded = bundle.load_bundle(given.bundle, device(given.device))
     changes = changes_of(given)
-    settings = recipes.settings_for(loaded, plugged=is_plugged(given), **changes)
+    settings = recipes.settings_for(loaded, kind=kind_of(given), **changes)
     asked = asked_for(given, loaded, settings)
     start = None
     if given.picture is not None:

@@ -83,7 +83,7 @@ def _example(given: argparse.Namespace, loaded: bundle.Bundle) -> examples.Examp
     if given.number == 4:
         return examples.example_4(loaded, given.unit, seen, **options)  # type: ignore[arg-type]
     if given.number == 5:
-        return examples.example_5(loaded, given.caption)
+        return examples.example_5(loaded, given.caption, **options)
     picture = images.load_image(given.picture, loaded.image_size, loaded.channels)
     if given.number == 6:
         return examples.example_6(loaded, wanted, picture, **options)

@@ -18,7 +18,8 @@ import torch
 
 from ppgn import __version__, bundle, images, recipes
 from ppgn.cli.arguments import SETTINGS
-from ppgn.cli.asked import Asked, asked_for, is_plugged
+from ppgn.cli.asked import asked_for, kind_of
+from ppgn.cli.target import Asked
 from ppgn.finite import ChainStopped
 
 
@@ -32,12 +33,11 @@ def run(given: argparse.Namespace) -> int:
         if getattr(given, name) < 1:
             raise ValueError(f"got --{name} {getattr(given, name)}, expected at least 1: ask for one picture or more")
     loaded = bundle.load_bundle(given.bundle, device(given.device))
-    changes = changes_of(given)
-    asked = asked_for(given, loaded, recipes.settings_for(loaded, plugged=is_plugged(given), **changes))
+    asked = asked_for(given, loaded, recipes.settings_for(loaded, kind=kind_of(given), **changes_of(given)))
     targets = [target for target in asked.names for _ in range(given.count)]
     seeds = [given.seed + chain for _ in asked.names for chain in range(given.count)]
     with stops_without_warning():
-        samples = _samples(loaded, asked, targets, seeds, given.batch, changes)
+        samples = _samples(loaded, asked, targets, seeds, given)
     report_stops(samples.stopped)
     labels = [asked.label(target, value) for target, value in zip(targets, samples.log_prob.tolist(), strict=True)]
     columns = given.count if len(asked.names) > 1 and 1 < given.count <= 16 else None
@@ -49,11 +49,12 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _samples(
-    loaded: bundle.Bundle, asked: Asked, targets: Sequence[int], seeds: Sequence[int], batch: int, changes: dict[str, Any]
+    loaded: bundle.Bundle, asked: Asked, targets: Sequence[int], seeds: Sequence[int], given: argparse.Namespace
 ) -> recipes.Samples:
     """A run for each batch of chains, every chain with its own target; joined."""
+    batch, changes = given.batch, changes_of(given)
     firsts, parts = range(0, len(targets), batch), []
-    steps = recipes.settings_for(loaded, plugged=asked.plugged, **changes).steps
+    steps = recipes.settings_for(loaded, kind=kind_of(given), **changes).steps
     with progress(steps * len(firsts)) as watch:
         for first in firsts:
             own, condition = seeds[first : first + batch], asked.make(targets[first : first + batch])

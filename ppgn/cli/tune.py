@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ppgn import __version__, bundle, images, recipes
 from ppgn.cli.arguments import SETTINGS
-from ppgn.cli.asked import Asked, asked_for, is_plugged
+from ppgn.cli.asked import asked_for, kind_of
 from ppgn.cli.sample import changes_of, device
+from ppgn.cli.target import Asked
 from ppgn.recipes import Trial, Tuning
 from ppgn.recipes.tuning import ENOUGH
 
@@ -33,7 +34,7 @@ def run(given: argparse.Namespace) -> int:
             raise ValueError(f"got --{name} {getattr(given, name)}, expected at least {least}: pass a larger number")
     loaded = bundle.load_bundle(given.bundle, device(given.device))
     changes = changes_of(given)
-    asked = asked_for(given, loaded, recipes.settings_for(loaded, plugged=is_plugged(given), **changes))
+    asked = asked_for(given, loaded, recipes.settings_for(loaded, kind=kind_of(given), **changes))
     targets = [target for target in asked.names for _ in range(given.count)]
     tuning = _tuning(given, loaded, asked, targets, changes)
     out = images.make_folder(given.out)

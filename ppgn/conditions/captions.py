@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -56,6 +57,12 @@ class Caption:
         self._words = torch.tensor([row + [PADDING] * (longest - len(row)) for row in rows], dtype=torch.long)
         self._counts = torch.tensor([len(row) for row in rows])
         self._known: dict[tuple[torch.device, torch.dtype, int], tuple[Tensor, Any]] = {}
+
+    def seen_by(self, captioner: CaptionerLike) -> Caption:
+        """The same with a captioner that says the same, and may get its image vector otherwise."""
+        other = copy.copy(self)
+        other.captioner = captioner
+        return other
 
     def __call__(self, image: Image) -> LogProb:
         chains = len(image)

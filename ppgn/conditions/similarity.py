@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -90,6 +91,19 @@ class TextSimilarity:
         self.bias = bias
         self.measure: Measure = measure
         self.crops = crops
+
+    def of(self, target: int | Sequence[int]) -> TextSimilarity:
+        """The same model and texts, with another one asked: one for all chains or one per chain."""
+        other = copy.copy(self)
+        other.target = target if isinstance(target, int) else tuple(target)
+        return other
+
+    def to(self, device: torch.device | str) -> TextSimilarity:
+        """Its model, where it has one, on that device; the texts follow the image by themselves."""
+        model = getattr(self.encode, "model", None)
+        if model is not None:
+            model.to(device)
+        return self
 
     @classmethod
     def from_transformers(

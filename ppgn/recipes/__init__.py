@@ -7,6 +7,7 @@
 from ppgn.recipes import examples as examples
 from ppgn.recipes.classes import class_index as class_index
 from ppgn.recipes.named import NAMED as NAMED
+from ppgn.recipes.named import kind_of as kind_of
 from ppgn.recipes.named import settings_for as settings_for
 from ppgn.recipes.pictures import Filled as Filled
 from ppgn.recipes.pictures import from_picture as from_picture
@@ -22,4 +23,5 @@ from ppgn.recipes.settings import Settings as Settings
 from ppgn.recipes.tuning import Trial as Trial
 from ppgn.recipes.tuning import Tuning as Tuning
 from ppgn.recipes.wiring import Hole as Hole
+from ppgn.recipes.wiring import captioner_of as captioner_of
 from ppgn.recipes.wiring import runnable as runnable

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from torch import Tensor, nn
 
 from ppgn import chain
 from ppgn.bundle import Bundle
-from ppgn.conditions import Unit
+from ppgn.conditions import Caption, Unit
+from ppgn.conditions.captions import CaptionerLike
 from ppgn.masks import random_mask
 from ppgn.probe import Probe, Seen
 from ppgn.recipes.classes import class_index
@@ -23,7 +24,7 @@ from ppgn.recipes.pictures import RELEASED_CONTEXT_SCALE, hole_and_start, pictur
 from ppgn.recipes.runs import start_for
 from ppgn.recipes.sampling import seeds_of
 from ppgn.recipes.settings import Settings
-from ppgn.recipes.wiring import Hole, objective_for, sampler_for
+from ppgn.recipes.wiring import Hole, captioner_of, objective_for, sampler_for
 from ppgn.types import ChainState, Code, Condition, Sampler
 
 RECIPE = "noiseless_joint_ppgn_h_released"
@@ -97,12 +98,20 @@ def example_4(
     return example_3(bundle, unit, network=network, seeds=seeds, steps=steps, prior_scale=1e-7)
 
 
-def example_5(bundle: Bundle, caption: str) -> NoReturn:
-    """A caption. Raises ValueError: captions come with a captioner."""
-    raise ValueError(
-        f"got the caption {caption!r} for bundle {bundle.name}, which has no captioner: captions come with a captioner, "
-        f"pass a condition of your own to recipes.sample until then"
-    )
+def example_5(
+    bundle: Bundle,
+    caption: str,
+    *,
+    captioner: CaptionerLike | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int = 200,
+) -> Example:
+    """A caption, its gradient truncated to one time step; prior_scale 1e-3, the step falls from 1 to 1e-10; every picture kept.
+
+    captioner: by default the bundle's own. Raises ValueError where there is none, and for a word that it does not know.
+    """
+    condition = Caption(captioner_of(bundle) if captioner is None else captioner, caption, truncated=True)
+    return _example(bundle, [condition], seeds, _settings(bundle, steps, prior_scale=1e-3, step_size_end=1e-10))
 
 
 def example_6(bundle: Bundle, wanted: str | int, picture: Tensor, *, seeds: Sequence[int] = (0,), steps: int = 200) -> Example:

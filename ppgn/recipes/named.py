@@ -13,6 +13,7 @@ import dataclasses
 from typing import Any
 
 from ppgn.bundle import Bundle
+from ppgn.conditions import Caption
 from ppgn.recipes.settings import Settings
 
 _EQ_11: dict[str, Any] = {"sampler": "langevin", "gradient": "log_softmax", "generator": "generator", "condition_limit": 0.0}
@@ -82,18 +83,26 @@ NAMED: dict[str, dict[str, Any]] = {
 """What each named method changes of the bundle's own settings (section 1 says what differs between the methods)."""
 
 
-def settings_for(bundle: Bundle, recipe: str | None = None, *, plugged: bool = False, **changes: Any) -> Settings:
+def kind_of(bundle: Bundle, *conditions: Any) -> str:
+    """What conditions, or names and numbers of classes, are to the bundle: "class", "caption" (all of its own captioner) or
+    "plugged"."""
+    plugged = [one for one in conditions if callable(one)]
+    captions = [one for one in plugged if isinstance(one, Caption) and one.captioner is bundle.parts.get("captioner")]
+    return "class" if not plugged else "caption" if len(captions) == len(conditions) else "plugged"
+
+
+def settings_for(bundle: Bundle, recipe: str | None = None, *, kind: str = "class", **changes: Any) -> Settings:
     """The bundle's own settings, changed by those of the recipe (a name in NAMED), changed by `changes`.
 
-    plugged: the condition is not one of the bundle's classes but a unit, another network's class or a function, whose
-    gradient has a size of its own: the bundle may hold settings for those. A change that is None is left out. Raises
-    ValueError for an unknown recipe or setting.
+    kind: what is asked for (`kind_of`), a "class" of the bundle; a "caption" for its captioner; or "plugged", a unit, another
+    network's class or any function. The gradients have sizes of their own: the bundle may hold settings for each. A change
+    that is None is left out. Raises ValueError for an unknown recipe or setting.
     """
     known = {field.name for field in dataclasses.fields(Settings)}
     stored = bundle.info.get("recipe", {})
     own = dict(stored.get("settings", {}))
     own |= stored.get("papers", {}) if recipe is not None else {}
-    own |= stored.get("plugged", {}) if plugged else {}
+    own |= {} if kind == "class" else stored.get(kind) or stored.get("plugged", {})
     unknown = (set(own) | set(changes)) - known
     if unknown:
         raise ValueError(f"unknown settings {', '.join(sorted(unknown))}: choose from {', '.join(sorted(known))}")

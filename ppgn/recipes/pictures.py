@@ -14,7 +14,7 @@ from ppgn import starts
 from ppgn.bundle import Bundle
 from ppgn.conditions.pixels import check_known, composite, fitted
 from ppgn.recipes.classes import asked_of
-from ppgn.recipes.named import settings_for
+from ppgn.recipes.named import kind_of, settings_for
 from ppgn.recipes.runs import run
 from ppgn.recipes.sampling import Samples, Watch, collect, seeds_of
 from ppgn.recipes.seamless import seamless
@@ -86,7 +86,7 @@ def from_picture(
     count: 1, or as many as classes are listed; chains without noise differ only by their classes. The released example takes
     200 steps of 0.5, DGN-AM 30 of 1. Raises ValueError for a picture of another size than the bundle's, or outside [0, 1].
     """
-    settings = settings_for(bundle, recipe, plugged=callable(condition), **changes)
+    settings = settings_for(bundle, recipe, kind=kind_of(bundle, condition), **changes)
     asked, count = asked_of(bundle, condition, count, default=1)
     start = picture_code(bundle, picture, settings)
 
@@ -128,7 +128,7 @@ def in_paint(
 
     Raises ValueError for pictures or masks that do not fit, and for a negative scale.
     """
-    settings = inpainting_settings(bundle, recipe, plugged=callable(condition), **changes)
+    settings = inpainting_settings(bundle, recipe, kind=kind_of(bundle, condition), **changes)
     if context_scale is None:
         context_scale = INPAINTING_CONTEXT_SCALE if recipe is None else RELEASED_CONTEXT_SCALE
     check_scales(start_noise, context_scale)
@@ -147,10 +147,10 @@ def in_paint(
     return Filled(collect(batch_of, seeds_of(seed, count), batch, settings, watch), hole.picture, hole.known)
 
 
-def inpainting_settings(bundle: Bundle, recipe: str | None = None, *, plugged: bool = False, **changes: Any) -> Settings:
+def inpainting_settings(bundle: Bundle, recipe: str | None = None, *, kind: str = "class", **changes: Any) -> Settings:
     """The settings of `in_paint`: without a recipe the bundle's own changed by INPAINTING; else as `settings_for`."""
     given = {name: value for name, value in changes.items() if value is not None}
-    return settings_for(bundle, recipe, plugged=plugged, **{**(INPAINTING if recipe is None else {}), **given})
+    return settings_for(bundle, recipe, kind=kind, **{**(INPAINTING if recipe is None else {}), **given})
 
 
 def check_scales(start_noise: float, context_scale: float | None) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ppgn import chain, images
 from ppgn.bundle import Bundle
 from ppgn.recipes.classes import Target, asked_of, target_of
-from ppgn.recipes.named import settings_for
+from ppgn.recipes.named import kind_of, settings_for
 from ppgn.recipes.runs import run, start_for
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import objective_for, sampler_for
@@ -59,7 +59,7 @@ def sample(
     watch: called as watch(step, evaluation) after each step. recipe: a name in NAMED.
     changes: fields of Settings, e.g. steps=100. Raises ValueError for what does not fit, naming what there is.
     """
-    settings = settings_for(bundle, recipe, plugged=callable(condition), **changes)
+    settings = settings_for(bundle, recipe, kind=kind_of(bundle, condition), **changes)
     asked, count = asked_of(bundle, condition, count, default=16)
 
     def batch_of(chosen: slice, seeds: Sequence[int]) -> Iterator[Evaluation]:
@@ -89,8 +89,7 @@ def in_turn(
     """
     if not conditions:
         raise ValueError("chains in turn got no condition, expected at least one: list them in their order")
-    plugged = any(callable(one) for one in conditions)
-    settings = settings_for(bundle, recipe, plugged=plugged, **{**changes, "steps": steps_each})
+    settings = settings_for(bundle, recipe, kind=kind_of(bundle, *conditions), **{**changes, "steps": steps_each})
     if settings.sampler == "annealed" and len(conditions) > 1:
         raise ValueError("chains in turn got sampler 'annealed', whose noise is gone after the first condition: choose another")
     seeds = seeds_of(seed, count)

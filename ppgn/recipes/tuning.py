@@ -17,7 +17,7 @@ from ppgn.finite import ChainStopped
 from ppgn.probe import EncoderPass
 from ppgn.recipes import realism
 from ppgn.recipes.classes import Target, asked_of
-from ppgn.recipes.named import settings_for
+from ppgn.recipes.named import kind_of, settings_for
 from ppgn.recipes.runs import run, start_for
 from ppgn.recipes.sampling import seeds_of
 from ppgn.recipes.settings import Settings
@@ -112,7 +112,7 @@ class Tuning:
     ) -> None:
         _optuna()
         self.bundle, self.judge, self.most_gap, self.least_diversity = bundle, judge, most_gap, least_diversity
-        self.settings = settings_for(bundle, recipe, plugged=callable(condition), **changes)
+        self.settings = settings_for(bundle, recipe, kind=kind_of(bundle, condition), **changes)
         self.asked, chains = asked_of(bundle, condition, count, default=8)
         self.seeds = seeds_of(seed, chains)
         self.enough = ENOUGH if enough is None and not callable(self.asked) and judge is None else enough

@@ -1,0 +1,134 @@
+"""Captions and texts as what chains are asked for: the command line, the pass shared with the encoder, the released example."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import save_tiny_bundle, tiny_parts
+from test_captioner import tiny_captioner
+from tiny_text_models import clip, git, tokenizer
+
+import ppgn
+from ppgn import cli, recipes
+from ppgn.bundle import Bundle, load_bundle, save_bundle
+from ppgn.conditions import Caption, ClassLogProb
+from ppgn.recipes import examples, wiring
+
+INFO = ("code", "image", "class_names", "training", "data", "licence", "source", "scores")
+
+
+def with_captioner(folder: Path, **changes: Any) -> Bundle:
+    """The tiny bundle at `folder` with a captioner that has the trunk of its encoder, unless `changes` say otherwise."""
+    tiny = load_bundle(save_tiny_bundle(folder))
+    encoder: Any = tiny_parts()["encoder"]
+    captioner = tiny_captioner(**{"widths": (8, 8), "depths": (), "map_channels": 8, **changes})
+    if not changes:
+        captioner.trunk.load_state_dict(encoder.trunk.state_dict())
+    recipe = {**tiny.info["recipe"], "caption": {"steps": 3}, "plugged": {"steps": 2}}
+    parts = {**tiny_parts(), "captioner": captioner}
+    save_bundle(folder, name=folder.name, parts=parts, recipe=recipe, **{key: tiny.info[key] for key in INFO})
+    return load_bundle(folder)
+
+
+@pytest.fixture
+def bundle(folder: Path) -> Bundle:
+    return with_captioner(folder / "bundles" / "tiny")
+
+
+def told(folder: Path, *arguments: str) -> dict[str, Any]:
+    """samples.json of `ppgn sample tiny ARGUMENTS`, one picture each."""
+    assert cli.main(["sample", "tiny", "--count", "1", *arguments, "--save-images", "each"]) == 0
+    return json.loads((folder / "each" / "samples.json").read_text())
+
+
+def test_captions_are_sampled_as_from_python_by_the_settings_for_captions(folder: Path, bundle: Bundle) -> None:
+    found = told(folder, "--caption", "a red handbag", "blue shoe", "--seed", "5")
+    wanted = recipes.sample(bundle, Caption(bundle.parts["captioner"], ["a red handbag", "blue shoe"]), count=2, seed=[5, 5])
+    assert [row["caption"] for row in found["samples"]] == ["a red handbag", "blue shoe"]
+    assert [row["log_probability"] for row in found["samples"]] == pytest.approx(wanted.log_prob.tolist(), rel=1e-5)
+    assert found["settings"]["steps"] == wanted.settings.steps == 3
+    assert found["condition"] == {"kind": "caption", "captioner": "bundle"}
+
+
+def test_a_caption_beside_a_class_runs_by_the_settings_for_plugged_conditions(bundle: Bundle) -> None:
+    caption = Caption(bundle.parts["captioner"], "a red handbag")
+    assert recipes.kind_of(bundle, caption) == "caption"
+    assert recipes.kind_of(bundle, caption, "tench") == "plugged"
+    assert recipes.kind_of(bundle, "tench", 1) == "class"
+    both = ppgn.conditions.And(caption, ClassLogProb(lambda image: image.flatten(1), 3))
+    assert recipes.sample(bundle, both, count=1).settings.steps == 2
+
+
+def test_the_trunk_that_a_captioner_has_in_common_with_the_encoder_runs_once_a_step(bundle: Bundle) -> None:
+    passes = []
+    for network in (bundle.encoder, bundle.parts["captioner"]):
+        network.trunk[0].register_forward_pre_hook(lambda *_: passes.append(1))
+    caption = Caption(bundle.parts["captioner"], "a red handbag")
+    shared = recipes.sample(bundle, caption, count=2, steps=4)
+    assert len(passes) == 4
+    alone = recipes.sample(bundle, lambda image: caption(image), count=2, **vars(shared.settings))
+    assert len(passes) == 4 + 8
+    torch.testing.assert_close(shared.codes, alone.codes, rtol=1e-4, atol=1e-5)
+
+
+def test_a_captioner_with_another_trunk_shares_nothing(tmp_path: Path, bundle: Bundle) -> None:
+    other = with_captioner(tmp_path / "other", widths=(4, 6), map_channels=6)
+    assert not wiring.shares_trunk(other, Caption(other.parts["captioner"], "red"))
+    assert wiring.shares_trunk(bundle, Caption(bundle.parts["captioner"], "red"))
+    assert not wiring.shares_trunk(bundle, Caption(other.parts["captioner"], "red"))
+    same = with_captioner(tmp_path / "same", dropout=0.1)  # the same shape, but weights of its own
+    assert not wiring.shares_trunk(same, Caption(same.parts["captioner"], "red"))
+
+
+def test_the_caption_example_has_three_chains_a_truncated_gradient_and_the_released_constants(bundle: Bundle) -> None:
+    example = examples.example_5(bundle, "a red handbag")
+    sampler: Any = example.samplers[0]
+    assert (example.steps_each, example.state.seeds, sampler.prior_scale, sampler.noise_scale) == (200, (0, 1, 2), 1e-3, 1e-17)
+    assert (sampler.step_size(0), sampler.step_size(200)) == (1.0, pytest.approx(1e-10))
+    assert sampler.objective.terms[0].condition.truncated
+
+
+def test_a_chain_walks_through_captions(folder: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["chain", "tiny", "--caption", "red shoe", "blue handbag", "--steps", "2", "--out", "walk.gif"]) == 0
+    assert "red shoe, blue handbag, 2 steps each" in capsys.readouterr().out
+
+
+def test_another_captioner_and_a_text_similarity_are_asked_by_name(folder: Path, bundle: Bundle) -> None:
+    for name, (model, processor) in {"git": git(), "clip": clip()}.items():
+        for part in (model, processor, tokenizer()):
+            part.save_pretrained(folder / name)
+    found = told(folder, "--caption", "a red handbag", "--captioner", f"hf:{folder / 'git'}")
+    assert found["condition"]["captioner"].endswith("git")
+    assert found["settings"]["steps"] == 2
+    texts = ("--text", "a red handbag", "green", "--against", "women", "--similarity", f"hf:{folder / 'clip'}")
+    found = told(folder, *texts)
+    assert [row["text"] for row in found["samples"]] == ["a red handbag", "green"]
+    assert all(row["log_probability"] < 0 for row in found["samples"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--caption", "a red hendbag"], "unknown word hendbag, expected .* handbag"),
+        (["--caption", "a bag", "--class", "0"], "got --class and --caption"),
+        (["--captioner", "hf:x"], "got --captioner without --caption"),
+        (["--text", "a bag"], "got --text alone"),
+        (["--similarity", "hf:x"], "got --similarity alone"),
+        (["--against", "a bag"], "got --against without --text"),
+        (["--caption", "red", "--network", "torchvision:resnet18"], "got --network with words"),
+        (["--caption", "red", "--captioner", "hf:nowhere/nothing"], "run `hf download nowhere/nothing`"),
+    ],
+)
+def test_a_mistake_with_words_is_one_sentence_and_status_2(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert cli.main(["sample", "tiny", *arguments]) == 2
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_a_bundle_without_a_captioner_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["sample", "tiny", "--caption", "a red handbag"]) == 2
+    assert "bundle tiny has no captioner of its own" in capsys.readouterr().err
