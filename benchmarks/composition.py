@@ -3,10 +3,10 @@
     python benchmarks/composition.py --root fashion_products64 --judge runs/products64/judge/checkpoints/last.ckpt
 
 A judge is a checkpoint of scripts/train_encoder.py with other weights than the bundle's encoder, trained on the same split
-(training/configs/products64_judge.yaml); of several judges the probabilities are multiplied. Half of the `--pairs` are pairs
-of training, half are absent from it though each of their classes occurs in it. `--seed` orders both; pair number i, from 0, is
-sampled once, with seed i and the bundle's own settings. None is selected by eye. The judges see held-out pictures, too: all of
-them, and one of each pair, since samples are asked for rare pairs as often as for frequent ones.
+(training/configs/products64_judge.yaml); of several judges the probabilities are multiplied. Of the `--pairs`, as large a share
+is absent from training as of all pairs of its classes, unless `--absent` says otherwise. `--seed` orders both kinds; pair number
+i, from 0, is sampled once, with seed i and the bundle's own settings. None is selected by eye. The judges see held-out pictures,
+too: all of them, and one of each pair, since samples are asked for rare pairs as often as for frequent ones.
 """
 
 from __future__ import annotations
@@ -162,8 +162,9 @@ def measure(given: argparse.Namespace, bundle: ppgn.Bundle, changes: dict[str, A
     table, groups = table_for(bundle, given.root), bundle.class_groups
     judges = [read_judge(path, bundle) for path in given.judge]
     present, absent = pairs_of(label for _, label in table.training)
-    half = given.pairs // 2
-    pairs = drawn(present, given.pairs - half, given.seed) + drawn(absent, half, given.seed)
+    share = len(absent) / (len(present) + len(absent))
+    unseen = round(share * given.pairs) if given.absent is None else given.absent
+    pairs = drawn(present, given.pairs - unseen, given.seed) + (drawn(absent, unseen, given.seed) if unseen else [])
     begun = time.perf_counter()
     made = sampled(bundle, pairs, changes)
     seconds = time.perf_counter() - begun
@@ -172,12 +173,12 @@ def measure(given: argparse.Namespace, bundle: ppgn.Bundle, changes: dict[str, A
     real, real_pairs = held_out(table, bundle)
     real_found = judged(judges, real, groups)
     if given.grid:
-        images.save_image(picture_of(bundle, table, made.images, asked, found, half), given.grid)
+        images.save_image(picture_of(bundle, table, made.images, asked, found, unseen), given.grid)
     told = enumerate(zip(pairs, found.tolist(), strict=True))
     return {
         "pairs_in_training": len(present),
         "pairs_absent": len(absent),
-        "rows": rows_of(asked, found, half, groups) | real_rows(real_pairs, real_found, groups),
+        "rows": rows_of(asked, found, unseen, groups) | real_rows(real_pairs, real_found, groups),
         "own": score(asked, own, groups),
         "mistakes": {
             "samples": mistakes(asked, found, bundle.class_names),
@@ -207,7 +208,7 @@ def real_rows(pairs: Tensor, found: Tensor, groups: Groups) -> dict[str, Any]:
     return {name: score(pairs[part], found[part], groups) for name, part in rows.items()}
 
 
-def report(result: dict[str, Any], groups: Groups, absent: int) -> None:
+def report(result: dict[str, Any], groups: Groups) -> None:
     """The table, and what was taken for what."""
     columns = (*groups, "both")
     print(f"| pictures | number | {' | '.join(f'{name} right' for name in columns)} |\n| --- | --- |{' --- |' * len(columns)}")
@@ -215,8 +216,7 @@ def report(result: dict[str, Any], groups: Groups, absent: int) -> None:
         print(f"| {name} | {row['pictures']} | {' | '.join(f'{row[column]:.3f}' for column in columns)} |")
     own = ", ".join(f"{name} {result['own'][name]:.3f}" for name in columns)
     print(f"\nthe bundle's own encoder finds in all samples {own}; sampling took {result['seconds']:.0f} s")
-    print(f"training saw {result['pairs_in_training']} pairs of its classes and {result['pairs_absent']} it did not", end="")
-    print(", so that absent pairs are asked for again with other seeds" if result["pairs_absent"] < absent else "")
+    print(f"training saw {result['pairs_in_training']} pairs of its classes, {result['pairs_absent']} it did not")
     for what, by_group in result["mistakes"].items():
         for group, wrong in by_group.items():
             print(f"{group} of {what}: " + (", ".join(f"{a} judged {b} {times}" for a, b, times in wrong) or "no mistake"))
@@ -227,14 +227,15 @@ def main() -> None:
     options.add_argument("--bundle", default="products64")
     options.add_argument("--judge", type=Path, nargs="+", required=True, help="checkpoints of scripts/train_encoder.py")
     options.add_argument("--root", type=Path, required=True, help="folder with the table that the bundle was trained on")
-    options.add_argument("--pairs", type=int, default=200, help="samples, one a pair, half of them of absent pairs")
+    options.add_argument("--pairs", type=int, default=200, help="samples, one a pair (default: 200)")
+    options.add_argument("--absent", type=int, help="of these, pairs absent from training (default: their share of all pairs)")
     options.add_argument("--seed", type=int, default=0, help="orders the pairs")
     options.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings other than the bundle's")
     options.add_argument("--grid", type=Path, help="write some samples here, with real pictures of the pairs in training")
     options.add_argument("--json", type=Path, help="write the figures here")
     given = options.parse_args()
-    if given.pairs < 2:
-        options.error(f"got --pairs {given.pairs}, expected at least 2: half of them are absent from training")
+    if given.pairs < 2 or not 0 <= (given.absent or 0) < given.pairs:
+        options.error(f"got --pairs {given.pairs} and --absent {given.absent}, expected at least 2, some of them of training")
     try:
         bundle = ppgn.load(given.bundle)
         changes = {key: value_of(text) for key, text in (entry.split("=", 1) for entry in given.set)}
@@ -242,7 +243,7 @@ def main() -> None:
     except ValueError as fault:
         print(f"error: {fault}", file=sys.stderr)
         raise SystemExit(2) from fault
-    report(result, bundle.class_groups, given.pairs // 2)
+    report(result, bundle.class_groups)
     if given.json:
         about = {"bundle": bundle.name, "settings": changes, "judges": [str(path) for path in given.judge], "seed": given.seed}
         machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}

@@ -139,26 +139,27 @@ def test_a_judge_with_its_classes_in_another_order_answers_in_the_order_of_the_b
     torch.testing.assert_close(turned, same.flip(1))
 
 
-def test_the_command_samples_half_present_and_half_absent_pairs_and_says_how_many_are_right(
+def test_the_command_samples_absent_pairs_by_their_share_of_all_and_says_how_many_are_right(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = save_tiny_bundle(tmp_path / "tiny")
     info = json.loads((folder / "bundle.json").read_text())
     (folder / "bundle.json").write_text(json.dumps({**info, "class_names": list(NAMES), "training": TRAINING}))
     judge, figures, picture = save_judge(tmp_path / "judge.ckpt"), tmp_path / "figures.json", tmp_path / "grid.png"
-    options = ["--bundle", str(folder), "--judge", str(judge), "--root", str(root), "--pairs", "5", "--json", str(figures)]
+    options = ["--bundle", str(folder), "--judge", str(judge), "--root", str(root), "--pairs", "8", "--json", str(figures)]
     monkeypatch.setattr(sys, "argv", ["composition.py", *options, "--grid", str(picture), "--set", "steps=2"])
     composition.main()
     told, told_json = capsys.readouterr().out, json.loads(figures.read_text())
     asked = [tuple(one["asked"]) for one in told_json["samples"]]
-    assert set(asked[:3]) == {(0, 2), (0, 3), (1, 2)} and asked[3:] == [(1, 3), (1, 3)]  # the one absent pair, two seeds
-    assert [one["seed"] for one in told_json["samples"]] == [0, 1, 2, 3, 4]
-    assert "training saw 3 pairs of its classes and 1 it did not, so that absent pairs are asked for again" in told
+    assert set(asked[:3]) == {(0, 2), (0, 3), (1, 2)} and asked[:3] == asked[3:6]
+    assert asked[6:] == [(1, 3), (1, 3)]  # a quarter of all pairs is absent: the one that is, two seeds
+    assert [one["seed"] for one in told_json["samples"]] == list(range(8))
+    assert "training saw 3 pairs of its classes, 1 it did not" in told
     right = [one["asked"] == one["judged"] for one in told_json["samples"]]
-    assert told_json["rows"]["samples, all"]["both"] == pytest.approx(sum(right) / 5)
+    assert told_json["rows"]["samples, all"]["both"] == pytest.approx(sum(right) / 8)
     assert f"| samples, absent pairs | 2 | {told_json['rows']['samples, absent pairs']['type']:.3f} |" in told
     with Image.open(picture) as opened:
-        assert opened.width > opened.height  # eight tiles in one row: three pairs, three training pictures, two absent pairs
+        assert opened.width > 10 * 2 * 8  # ten columns of 8 px tiles, twice as large
 
     monkeypatch.setattr(sys, "argv", ["composition.py", *options[:-2], "--set", "stride=2"])
     with pytest.raises(SystemExit, match="2"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import ppgn
 from ppgn import cli, recipes
 from ppgn.bundle import Bundle, load_bundle, save_bundle
 from ppgn.conditions import Caption, ClassLogProb
-from ppgn.recipes import examples, wiring
+from ppgn.recipes import captions, examples
+from ppgn.recipes.wiring import objective_for
 
 INFO = ("code", "image", "class_names", "training", "data", "licence", "source", "scores")
 
@@ -76,11 +78,21 @@ def test_the_trunk_that_a_captioner_has_in_common_with_the_encoder_runs_once_a_s
 
 def test_a_captioner_with_another_trunk_shares_nothing(tmp_path: Path, bundle: Bundle) -> None:
     other = with_captioner(tmp_path / "other", widths=(4, 6), map_channels=6)
-    assert not wiring.shares_trunk(other, Caption(other.parts["captioner"], "red"))
-    assert wiring.shares_trunk(bundle, Caption(bundle.parts["captioner"], "red"))
-    assert not wiring.shares_trunk(bundle, Caption(other.parts["captioner"], "red"))
+    assert not captions.shares_trunk(other, Caption(other.parts["captioner"], "red"))
+    assert captions.shares_trunk(bundle, Caption(bundle.parts["captioner"], "red"))
+    assert not captions.shares_trunk(bundle, Caption(other.parts["captioner"], "red"))
     same = with_captioner(tmp_path / "same", dropout=0.1)  # the same shape, but weights of its own
-    assert not wiring.shares_trunk(same, Caption(same.parts["captioner"], "red"))
+    assert not captions.shares_trunk(same, Caption(same.parts["captioner"], "red"))
+
+
+def test_a_second_captioner_has_half_a_say(tmp_path: Path, bundle: Bundle) -> None:
+    second = tiny_captioner(widths=(4, 6), depths=(), map_channels=6, hidden=9)
+    both = replace(bundle, parts={**bundle.parts, "second_captioner": second})
+    image = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    caption = Caption(bundle.parts["captioner"], ["a red handbag", "blue shoe"], per_word=True)
+    said = objective_for(both, caption, recipes.settings_for(both, kind="caption")).terms[0].condition(image)
+    other = Caption(second, ["a red handbag", "blue shoe"], per_word=True)
+    torch.testing.assert_close(said, (caption(image) + other(image)) / 2)
 
 
 def test_the_caption_example_has_three_chains_a_truncated_gradient_and_the_released_constants(bundle: Bundle) -> None:

@@ -25,6 +25,7 @@ KINDS = {
     "noise_level": "noise_level",
     "classifier": "encoder",
     "captioner": "captioner",
+    "second_captioner": "captioner",
 }
 """Stages that a bundle can do without -> what their checkpoints call the network."""
 STAGES = ("first_encoder", "encoder", "generator", *KINDS)

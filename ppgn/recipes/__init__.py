@@ -5,6 +5,7 @@
 """
 
 from ppgn.recipes import examples as examples
+from ppgn.recipes.captions import captioner_of as captioner_of
 from ppgn.recipes.classes import class_index as class_index
 from ppgn.recipes.named import NAMED as NAMED
 from ppgn.recipes.named import kind_of as kind_of
@@ -23,5 +24,4 @@ from ppgn.recipes.settings import Settings as Settings
 from ppgn.recipes.tuning import Trial as Trial
 from ppgn.recipes.tuning import Tuning as Tuning
 from ppgn.recipes.wiring import Hole as Hole
-from ppgn.recipes.wiring import captioner_of as captioner_of
 from ppgn.recipes.wiring import runnable as runnable

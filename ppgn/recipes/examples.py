@@ -18,13 +18,14 @@ from ppgn.conditions import Caption, Unit
 from ppgn.conditions.captions import CaptionerLike
 from ppgn.masks import random_mask
 from ppgn.probe import Probe, Seen
+from ppgn.recipes.captions import captioner_of
 from ppgn.recipes.classes import class_index
 from ppgn.recipes.named import settings_for
 from ppgn.recipes.pictures import RELEASED_CONTEXT_SCALE, hole_and_start, picture_code, repeated
 from ppgn.recipes.runs import start_for
 from ppgn.recipes.sampling import seeds_of
 from ppgn.recipes.settings import Settings
-from ppgn.recipes.wiring import Hole, captioner_of, objective_for, sampler_for
+from ppgn.recipes.wiring import Hole, objective_for, sampler_for
 from ppgn.types import ChainState, Code, Condition, Sampler
 
 RECIPE = "noiseless_joint_ppgn_h_released"

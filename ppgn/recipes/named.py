@@ -13,7 +13,7 @@ import dataclasses
 from typing import Any
 
 from ppgn.bundle import Bundle
-from ppgn.conditions import Caption
+from ppgn.recipes.captions import is_own_caption
 from ppgn.recipes.settings import Settings
 
 _EQ_11: dict[str, Any] = {"sampler": "langevin", "gradient": "log_softmax", "generator": "generator", "condition_limit": 0.0}
@@ -87,7 +87,7 @@ def kind_of(bundle: Bundle, *conditions: Any) -> str:
     """What conditions, or names and numbers of classes, are to the bundle: "class", "caption" (all of its own captioner) or
     "plugged"."""
     plugged = [one for one in conditions if callable(one)]
-    captions = [one for one in plugged if isinstance(one, Caption) and one.captioner is bundle.parts.get("captioner")]
+    captions = [one for one in plugged if is_own_caption(one, bundle)]
     return "class" if not plugged else "caption" if len(captions) == len(conditions) else "plugged"
 
 

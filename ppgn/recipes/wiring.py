@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ppgn import chain, priors
 from ppgn.bundle import Bundle
-from ppgn.conditions import And, Caption, ClassesOfGroups, ClassLogit, ClassLogProb, InPainted, KnownPixels, ReleasedClass
+from ppgn.conditions import And, ClassesOfGroups, ClassLogit, ClassLogProb, InPainted, KnownPixels, ReleasedClass
 from ppgn.conditions.pixels import composite
 from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig
 from ppgn.objective import Objective, Term
 from ppgn.probe import EncoderPass
+from ppgn.recipes.captions import caption_condition, is_own_caption, shares_trunk
 from ppgn.recipes.classes import Target
 from ppgn.recipes.named import NAMED
 from ppgn.recipes.settings import Settings
@@ -23,8 +24,6 @@ from ppgn.samplers import Adaptive, Annealed, Ascent, Langevin, ReleasedLangevin
 from ppgn.samplers.langevin import CodeRange
 from ppgn.types import Code, Condition, Generator, Image, Prior, Sampler
 
-TRUNK = ("trunk", "depths", "widths", "channels", "input_size", "mean", "std", "bgr")
-"""What a captioner and an encoder must have in common to share a pass over an image."""
 CLASS_CONDITIONS = {"log_softmax": ClassLogProb, "released": ReleasedClass, "logit": ClassLogit}
 
 
@@ -52,45 +51,14 @@ def objective_for(
     sharing = hole is None and shares_trunk(bundle, condition)
     shared = EncoderPass(bundle.encoder, with_maps=True) if sharing else _passing(bundle.encoder, hole)
     terms = []
-    if sharing and isinstance(condition, Caption):
-        terms = [Term("condition", condition.seen_by(_OverMaps(condition.captioner, shared)))]
-    elif callable(condition):
-        terms = [Term("condition", condition if hole is None else InPainted(condition, hole.picture, hole.known))]
+    if callable(condition):
+        plugged = caption_condition(bundle, shared, condition, sharing) if is_own_caption(condition, bundle) else condition
+        terms = [Term("condition", plugged if hole is None else InPainted(plugged, hole.picture, hole.known))]
     elif condition is not None:
         terms = [Term("condition", class_condition(bundle, shared, condition, settings, hole))]
     if hole is not None and hole.context_scale:
         terms.append(_context(hole, settings))
     return Objective(_generator(bundle, settings), _prior(bundle, shared, settings), terms)
-
-
-def shares_trunk(bundle: Bundle, condition: Any) -> bool:
-    """Whether a caption is that of the bundle's own captioner, whose trunk and pixels are those of the bundle's encoder."""
-    own, encoder = bundle.parts.get("captioner"), bundle.encoder
-    if not isinstance(condition, Caption) or own is None or condition.captioner is not own:
-        return False
-    if any(getattr(own.config, name) != getattr(encoder.config, name) for name in TRUNK):
-        return False
-    theirs = encoder.trunk.state_dict()
-    return all(torch.equal(value, theirs[name]) for name, value in own.trunk.state_dict().items())
-
-
-class _OverMaps:
-    """A captioner that gets the maps of its trunk from the pass of an encoder with the same one."""
-
-    def __init__(self, captioner: Any, shared: EncoderPass) -> None:
-        self.captioner, self.shared = captioner, shared
-
-    def image_vector(self, image: Image) -> Tensor:
-        return self.captioner.from_maps(self.shared.maps(image))
-
-    def words_of(self, text: str) -> list[int]:
-        return self.captioner.words_of(text)
-
-    def word_inputs(self, words: Tensor) -> Any:
-        return self.captioner.word_inputs(words)
-
-    def word_log_probs(self, image_vector: Any, words: Tensor, *, word_inputs: Any, truncated: bool) -> Tensor:
-        return self.captioner.word_log_probs(image_vector, words, word_inputs=word_inputs, truncated=truncated)
 
 
 def class_condition(
@@ -171,16 +139,6 @@ def part(bundle: Bundle, name: str, lack: str | None = None) -> Any:
         lacking, can = lack or f"no {name}", ", ".join(runnable(bundle))
         raise ValueError(f"bundle {bundle.name} has {lacking}: choose other settings, or a recipe that it can run, {can}")
     return bundle.parts[name]
-
-
-def captioner_of(bundle: Bundle) -> Any:
-    """The bundle's captioner; ValueError where it has none."""
-    if "captioner" not in bundle.parts:
-        raise ValueError(
-            f"bundle {bundle.name} has no captioner of its own: use another bundle, or a captioner from elsewhere "
-            f"(--captioner hf:NAME, ppgn.named.captioner)"
-        )
-    return bundle.parts["captioner"]
 
 
 def runnable(bundle: Bundle) -> tuple[str, ...]:

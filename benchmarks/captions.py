@@ -1,0 +1,149 @@
+"""Do samples show what their caption says? Held-out classifiers of type and colour, and a second captioner, say so.
+
+    python benchmarks/captions.py --root fashion_products64 --judge JUDGE.ckpt JUDGE_CONVNET.ckpt --captioner CAPTIONER_JUDGE.ckpt
+
+Each caption names a colour and a type ("red handbags", "handbags in red" in turn), 70 of 100 a pair of training, 30 a pair that
+no training picture has; each is sampled `--samples` times by the bundle's own captioner, seeds 0, 1, ... Judges are those of
+composition.py. The second captioner (training/configs/products64_captioner_judge.yaml: other trunk, width and seed) ranks the
+right caption among `--among` captions of other pairs in the same phrasing, by log p(caption | picture). None is selected by eye.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from composition import BATCH, Pair, drawn, held_out, judged, mistakes, pairs_of, read_judge, score, short, table_for
+from heldout import value_of
+from torch import Tensor
+from tqdm import tqdm
+
+import ppgn
+from ppgn import images, recipes
+from ppgn.conditions import Caption
+from ppgn.conditions.captions import PADDING
+from training.captions import phrasings
+from training.files import read_network
+
+PHRASINGS = 2
+"""Of `phrasings`, those that every type has: "red handbags", "handbags in red"."""
+SHOWN = 12
+
+
+def caption(names: Sequence[str], pair: Pair, phrasing: int) -> str:
+    """A caption of a (type, colour) pair."""
+    kind, colour = (short(names[one]) for one in pair)
+    return phrasings(kind, colour)[phrasing % PHRASINGS]
+
+
+def sampled(bundle: ppgn.Bundle, captions: Sequence[str], seeds: Sequence[int], changes: dict[str, Any]) -> Tensor:
+    """A picture for each caption and seed, `[picture, channel, height, width]` in [0, 1]."""
+    captioner, made = recipes.captioner_of(bundle), []
+    for first in tqdm(range(0, len(captions), BATCH), "sampling"):
+        own = slice(first, first + BATCH)
+        condition = Caption(captioner, list(captions[own]))
+        made.append(ppgn.sample(bundle, condition, count=len(captions[own]), seed=seeds[own], batch=BATCH, **changes).images)
+    return torch.cat(made).clamp(0, 1)
+
+
+@torch.no_grad()
+def ranks(
+    captioner: Any, pictures: Tensor, pairs: Sequence[Pair], phrased: Sequence[int], names: Any, among: int, seed: int
+) -> Tensor:
+    """How many of `among` - 1 captions of other pairs are likelier than the right one, for each picture; 0 is right."""
+    everything, draw, found = sorted(set(pairs)), random.Random(seed), []
+    for picture, pair, phrasing in zip(tqdm(pictures, "ranking"), pairs, phrased, strict=True):
+        others = draw.sample([one for one in everything if one != pair], among - 1)
+        rows = [torch.tensor(captioner.words_of(caption(names, one, phrasing))) for one in (pair, *others)]
+        words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
+        vector = captioner.image_vector(picture[None]).expand(among, -1)
+        values = captioner.word_log_probs(vector, words).sum(1)
+        found.append(int((values[1:] >= values[0]).sum()))
+    return torch.tensor(found)
+
+
+def measure(given: argparse.Namespace, bundle: ppgn.Bundle, changes: dict[str, Any]) -> dict[str, Any]:
+    table, names, groups = table_for(bundle, given.root), bundle.class_names, bundle.class_groups
+    judges = [read_judge(path, bundle) for path in given.judge]
+    second = read_network(given.captioner, "captioner")
+    present, absent = pairs_of(label for _, label in table.training)
+    unseen = round(0.3 * given.captions)
+    chosen = drawn(present, given.captions - unseen, given.seed) + drawn(absent, unseen, given.seed)
+    captions = [caption(names, pair, number) for number, pair in enumerate(chosen)]
+    repeats = [number for number in range(len(chosen)) for _ in range(given.samples)]
+    begun = time.perf_counter()
+    made = sampled(bundle, [captions[number] for number in repeats], list(range(given.samples)) * len(chosen), changes)
+    seconds = time.perf_counter() - begun
+    asked = torch.tensor([chosen[number] for number in repeats])
+    found = judged(judges, made, groups)
+    rank = ranks(second, made, [chosen[number] for number in repeats], repeats, names, given.among, given.seed)
+    first = len([number for number in repeats if number < len(chosen) - unseen])
+    rows = {}
+    for name, part in {"pairs in training": slice(first), "absent pairs": slice(first, None), "all": slice(None)}.items():
+        rows[f"samples, {name}"] = {
+            **score(asked[part], found[part], groups),
+            "ranked first": float((rank[part] == 0).float().mean()),
+        }
+    real, real_pairs = held_out(table, bundle)
+    pairs = [tuple(pair) for pair in real_pairs.tolist()]
+    real_rank = ranks(second, real, pairs, range(len(pairs)), names, given.among, given.seed)
+    own = score(real_pairs, judged(judges, real, groups), groups)
+    rows["real held-out pictures"] = {**own, "ranked first": float((real_rank == 0).float().mean())}
+    if given.grid:
+        show(given.grid, made, captions, given.samples)
+    return {"rows": rows, "mistakes": mistakes(asked, found, names), "seconds": seconds, "captions": captions}
+
+
+def show(path: Path, made: Tensor, captions: Sequence[str], samples: int) -> None:
+    """Twelve captions, evenly spread over those of pairs in training and absent ones, all samples of each in a row."""
+    step = len(captions) / min(SHOWN, len(captions))
+    numbers = [int(place * step) for place in range(min(SHOWN, len(captions)))]
+    tiles = [made[number * samples + one] for number in numbers for one in range(samples)]
+    labels = [captions[number] for number in numbers for _ in range(samples)]
+    images.save_image(images.grid(tiles, labels, columns=2 * samples, scale=2), path)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--bundle", default="products64")
+    options.add_argument("--judge", type=Path, nargs="+", required=True, help="checkpoints of scripts/train_encoder.py")
+    options.add_argument("--captioner", type=Path, required=True, help="checkpoint of a second captioner")
+    options.add_argument("--root", type=Path, required=True, help="folder with the table that the bundle was trained on")
+    options.add_argument("--captions", type=int, default=100)
+    options.add_argument("--samples", type=int, default=4, help="of each caption (default: 4)")
+    options.add_argument("--among", type=int, default=20, help="captions that are ranked (default: 20)")
+    options.add_argument("--seed", type=int, default=0, help="orders the pairs and draws the captions to rank")
+    options.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings other than the bundle's")
+    options.add_argument("--grid", type=Path, help="write the samples of twelve captions here")
+    options.add_argument("--json", type=Path, help="write the figures here")
+    given = options.parse_args()
+    try:
+        bundle = ppgn.load(given.bundle)
+        changes = {key: value_of(text) for key, text in (entry.split("=", 1) for entry in given.set)}
+        result = measure(given, bundle, changes)
+    except ValueError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        raise SystemExit(2) from fault
+    columns = [name for name in next(iter(result["rows"].values())) if name != "pictures"]
+    print(f"| pictures | number | {' | '.join(columns)} |\n| --- | --- |{' --- |' * len(columns)}")
+    for name, row in result["rows"].items():
+        print(f"| {name} | {row['pictures']} | {' | '.join(f'{row[column]:.3f}' for column in columns)} |")
+    for group, wrong in result["mistakes"].items():
+        print(f"{group}: " + ", ".join(f"{a} judged {b} {times}" for a, b, times in wrong))
+    print(f"sampling took {result['seconds']:.0f} s")
+    if given.json:
+        about = {"bundle": bundle.name, "settings": changes, "judges": [str(path) for path in given.judge], "seed": given.seed}
+        machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+        given.json.write_text(json.dumps({**about, **machine, **result}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
