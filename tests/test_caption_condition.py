@@ -117,7 +117,9 @@ def test_any_object_with_four_methods_is_a_captioner() -> None:
         def word_inputs(self, words: Tensor) -> None:
             return None
 
-        def word_log_probs(self, image_vector: Tensor, words: Tensor, *, word_inputs: None, truncated: bool) -> Tensor:
+        def word_log_probs(
+            self, image_vector: Tensor, words: Tensor, *, word_inputs: None, truncated: bool, temperature: float
+        ) -> Tensor:
             return (words * image_vector[:, None]).masked_fill(words < 0, 0.0)
 
     image = some_images(2)

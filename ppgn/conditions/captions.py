@@ -30,8 +30,11 @@ class CaptionerLike(Protocol):
         """What of captions `[chain, length]` needs no image (None if nothing): kept, and handed back at every evaluation."""
         ...
 
-    def word_log_probs(self, image_vector: Any, words: Tensor, *, word_inputs: Any, truncated: bool) -> Tensor:
-        """log p(word t | words before t, image), `[chain, length]` in nats; 0 where a word is -1."""
+    def word_log_probs(
+        self, image_vector: Any, words: Tensor, *, word_inputs: Any, truncated: bool, temperature: float
+    ) -> Tensor:
+        """log p(word t | words before t, image), `[chain, length]` in nats; 0 where a word is -1. temperature divides the scores
+        of all words in front of their softmax."""
         ...
 
 
@@ -40,18 +43,30 @@ class Caption:
 
     With its exact gradient, or `truncated` to one time step as released with PPGN (Nguyen et al. 2017).
     captions: one text for all chains, or a list of one per chain. per_word: the mean over the words, end mark included, so that
-    captions of several lengths weigh alike. Returns `[chain]`, in nats. All chains and words are one pass, and what needs no
+    captions of several lengths weigh alike. temperature: of each word's softmax; above 1 a chain goes on asking when the word
+    is likely already. Returns `[chain]`, in nats. All chains and words are one pass, and what needs no
     image is computed once: the captioner must be frozen, in evaluation mode. Raises ValueError for a word that the captioner
     does not know, and for another number of captions than chains.
     """
 
     def __init__(
-        self, captioner: CaptionerLike, captions: str | Sequence[str], *, per_word: bool = False, truncated: bool = False
+        self,
+        captioner: CaptionerLike,
+        captions: str | Sequence[str],
+        *,
+        per_word: bool = False,
+        truncated: bool = False,
+        temperature: float = 1.0,
     ) -> None:
+        if not temperature > 0:
+            raise ValueError(
+                f"a caption condition got temperature {temperature}, expected more than 0: 1 is the softmax as it is"
+            )
         self.captioner = captioner
         self.captions = captions
         self.per_word = per_word
         self.truncated = truncated
+        self.temperature = temperature
         rows = [captioner.words_of(text) for text in ([captions] if isinstance(captions, str) else captions)]
         longest = max((len(row) for row in rows), default=0)
         self._words = torch.tensor([row + [PADDING] * (longest - len(row)) for row in rows], dtype=torch.long)
@@ -64,6 +79,12 @@ class Caption:
         other.captioner = captioner
         return other
 
+    def at(self, temperature: float) -> Caption:
+        """The same at another temperature."""
+        other = copy.copy(self)
+        other.temperature = temperature
+        return other
+
     def __call__(self, image: Image) -> LogProb:
         chains = len(image)
         if not isinstance(self.captions, str) and len(self.captions) != chains:
@@ -73,7 +94,8 @@ class Caption:
             )
         words, inputs = self._read(image)
         vector = self.captioner.image_vector(image)
-        log_probs = self.captioner.word_log_probs(vector, words, word_inputs=inputs, truncated=self.truncated).sum(1)
+        manner: dict[str, Any] = {"truncated": self.truncated, "temperature": self.temperature}
+        log_probs = self.captioner.word_log_probs(vector, words, word_inputs=inputs, **manner).sum(1)
         return log_probs / self._counts.to(image.device) if self.per_word else log_probs
 
     def _read(self, image: Image) -> tuple[Tensor, Any]:

@@ -75,7 +75,9 @@ class TransformersCaptioner:
         given = torch.tensor(self.given, device=words.device).expand(len(words), -1)
         return torch.cat([given, words[:, :-1].clamp(min=0)], 1)  # padding stands at the end, where no scored word sees it
 
-    def word_log_probs(self, image_vector: Tensor, words: Tensor, *, word_inputs: Tensor, truncated: bool) -> Tensor:
+    def word_log_probs(
+        self, image_vector: Tensor, words: Tensor, *, word_inputs: Tensor, truncated: bool, temperature: float = 1.0
+    ) -> Tensor:
         """log p(word t | words before t, image) `[chain, length]`, 0 where a word is -1. Raises ValueError for `truncated`."""
         if truncated:
             raise ValueError("a captioner of transformers has no recurrent state to cut, expected truncated=False: leave it out")
@@ -84,7 +86,7 @@ class TransformersCaptioner:
         logits = logits[:, -words.shape[1] :]  # before them stand those of the prompt and, in GIT, of the image
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # half precision is too coarse for a sum of logs
         scored = words >= 0
-        log_probs = logits.log_softmax(2).gather(2, words.clamp(min=0)[:, :, None])[:, :, 0]
+        log_probs = (logits / temperature).log_softmax(2).gather(2, words.clamp(min=0)[:, :, None])[:, :, 0]
         return log_probs.where(scored, 0.0)
 
     def _tokens(self, text: str, *, whole: bool = True) -> list[int]:

@@ -113,17 +113,23 @@ class Captioner(nn.Module):
         return self.second.inputs(self.dropout(self.first(self.first.inputs(self.embedding(before)))))
 
     def word_log_probs(
-        self, image_vector: Tensor, words: Tensor, *, word_inputs: Tensor | None = None, truncated: bool = False
+        self,
+        image_vector: Tensor,
+        words: Tensor,
+        *,
+        word_inputs: Tensor | None = None,
+        truncated: bool = False,
+        temperature: float = 1.0,
     ) -> Tensor:
         """log p(word t | words before t, image), `[caption, length]` in nats, 0 where the caption is padded.
 
         image_vector: `[caption, vector_size]`. word_inputs: of these words, where they are known already. truncated: the
         same values with the gradient of the released PPGN code, in which an image changes a word directly but not through
-        the state that earlier words left.
+        the state that earlier words left. temperature: of the softmax.
         """
         inputs = self.word_inputs(words) if word_inputs is None else word_inputs
         hidden = self.second(inputs + self.seen(image_vector)[:, None], truncated)
-        log_probs = self.words(self.dropout(hidden)).log_softmax(-1)
+        log_probs = (self.words(self.dropout(hidden)) / temperature).log_softmax(-1)
         return log_probs.gather(2, words.clamp(min=0)[..., None])[..., 0].masked_fill(words < 0, 0.0)
 
     def words_of(self, text: str) -> list[int]:

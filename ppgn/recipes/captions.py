@@ -50,7 +50,7 @@ def caption_condition(bundle: Bundle, shared: EncoderPass, caption: Caption, sha
     first = caption.seen_by(_OverMaps(caption.captioner, shared)) if sharing else caption
     if "second_captioner" not in bundle.parts:
         return first
-    manner = {"per_word": caption.per_word, "truncated": caption.truncated}
+    manner: dict[str, Any] = {name: getattr(caption, name) for name in ("per_word", "truncated", "temperature")}
     return And(first, Caption(bundle.parts["second_captioner"], caption.captions, **manner), weights=[0.5, 0.5])
 
 
@@ -69,5 +69,5 @@ class _OverMaps:
     def word_inputs(self, words: Tensor) -> Any:
         return self.captioner.word_inputs(words)
 
-    def word_log_probs(self, image_vector: Any, words: Tensor, *, word_inputs: Any, truncated: bool) -> Tensor:
-        return self.captioner.word_log_probs(image_vector, words, word_inputs=word_inputs, truncated=truncated)
+    def word_log_probs(self, image_vector: Any, words: Tensor, **manner: Any) -> Tensor:
+        return self.captioner.word_log_probs(image_vector, words, **manner)

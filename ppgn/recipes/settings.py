@@ -30,7 +30,7 @@ class Settings:
     R_x(x) - x, with "pixels" only), "noise_level" (D(h; level) - h, a score model of fc6 before its ReLU: there the code
     is what comes before the ReLU, is not clipped, and starts are "codes" or "noise_level") or "none" (DGN-AM).
     gradient: of a class: "log_softmax" (true gradient), "released" (target entry only) or "logit" (the raw activation).
-    temperature: of the class softmax; above 1 the chain goes on asking when the class is already likely.
+    temperature: of the softmax over classes, or words; above 1 the chain goes on asking when what it asks for is already likely.
     prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper. condition_limit: of "langevin", the most that the
     condition may move a chain in a step, a root mean square in code units; 0 for no limit, as in the paper.
     step_size, step_size_end: of the released sampler, the ascent and the adaptive sampler, changing linearly over the run.

@@ -52,7 +52,10 @@ def objective_for(
     shared = EncoderPass(bundle.encoder, with_maps=True) if sharing else _passing(bundle.encoder, hole)
     terms = []
     if callable(condition):
-        plugged = caption_condition(bundle, shared, condition, sharing) if is_own_caption(condition, bundle) else condition
+        plugged = condition
+        if is_own_caption(condition, bundle):
+            caption = condition.at(condition.temperature * settings.temperature)
+            plugged = caption_condition(bundle, shared, caption, sharing)
         terms = [Term("condition", plugged if hole is None else InPainted(plugged, hole.picture, hole.known))]
     elif condition is not None:
         terms = [Term("condition", class_condition(bundle, shared, condition, settings, hole))]
