@@ -46,6 +46,17 @@ def test_the_value_is_the_sum_over_words_computed_one_at_a_time(truncated: bool)
     torch.testing.assert_close(Caption(network, TEXTS[0], truncated=truncated)(image), one_text, rtol=1e-12, atol=1e-12)
 
 
+def test_a_temperature_divides_the_scores_of_all_words() -> None:
+    network, image = tiny_captioner().double(), some_images()
+    cooled = tiny_captioner().double()
+    for weights in (cooled.words.weight, cooled.words.bias):
+        weights.data /= 3
+    torch.testing.assert_close(Caption(network, TEXTS, temperature=3.0)(image), Caption(cooled, TEXTS)(image))
+    torch.testing.assert_close(Caption(network, TEXTS).at(3.0)(image), Caption(cooled, TEXTS)(image))
+    with pytest.raises(ValueError, match="temperature 0"):
+        Caption(network, TEXTS, temperature=0)
+
+
 def test_the_gradient_is_that_of_finite_differences_to_eight_digits() -> None:
     network, image = tiny_captioner().double(), some_images()
     assert torch.autograd.gradcheck(Caption(network, TEXTS), image.clone().requires_grad_(), eps=1e-6, rtol=1e-6, atol=1e-8)
