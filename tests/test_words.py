@@ -144,3 +144,12 @@ def test_a_mistake_with_words_is_one_sentence_and_status_2(
 def test_a_bundle_without_a_captioner_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["sample", "tiny", "--caption", "a red handbag"]) == 2
     assert "bundle tiny has no captioner of its own" in capsys.readouterr().err
+
+
+def test_the_python_of_the_documentation_runs_on_the_shipped_bundle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[1]
+    monkeypatch.setenv("PPGN_CHECKPOINTS", str(root / "checkpoints"))
+    blocks = re.findall(r"```python\n(.*?)```", (root / "docs" / "captions.md").read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    exec(compile(blocks[0], "captions.md", "exec"), {})
+    assert (folder / "bag.png").is_file() and (folder / "other.png").is_file()
