@@ -78,12 +78,13 @@ def grid(
     columns: int | None = None,
     scale: int | None = None,
     resample: str = "lanczos",
+    room_for: Sequence[str] = (),
 ) -> Pillow.Image:
     """Images `[chain, channel, height, width]` as tiles of one picture, row by row, with an optional label under each.
 
     columns: tiles in a row, by default as square as possible. scale: integer enlargement, by default the smallest
     that makes a tile 160 pixels. resample: "lanczos" (smooth) or "nearest" (the pixels as they are). Labels are wrapped
-    to the width of a tile. Raises ValueError for no image, another number of labels than images, or a bad setting.
+    to the width of a tile. room_for: labels of other grids that are to be of one size with this one. Raises ValueError for no image, another number of labels than images, or a bad setting.
     """
     tiles = [to_pil(image) for image in images]
     if not tiles or len({tile.size for tile in tiles}) > 1:
@@ -99,7 +100,7 @@ def grid(
         )
     size = (tiles[0].width * scale, tiles[0].height * scale)
     tiles = [tile.resize(size, RESAMPLERS[resample]) for tile in tiles]
-    return _assemble(tiles, labels, min(columns, len(tiles)))
+    return _assemble(tiles, labels, min(columns, len(tiles)), room_for)
 
 
 def sheet(pictures: Sequence[Pillow.Image], columns: int | None = None) -> Pillow.Image:
@@ -109,12 +110,15 @@ def sheet(pictures: Sequence[Pillow.Image], columns: int | None = None) -> Pillo
     return _assemble(list(pictures), None, columns or math.ceil(math.sqrt(len(pictures))))
 
 
-def _assemble(tiles: list[Pillow.Image], labels: Sequence[str] | None, columns: int) -> Pillow.Image:
+def _assemble(
+    tiles: list[Pillow.Image], labels: Sequence[str] | None, columns: int, room_for: Sequence[str] = ()
+) -> Pillow.Image:
     width, height = tiles[0].size
     font = ImageFont.load_default(size=min(20, max(11, width // 11)))
     texts = [_wrap(label, font, width) for label in labels or [""] * len(tiles)]
     line_height = sum(font.getmetrics()) if isinstance(font, ImageFont.FreeTypeFont) else 12
-    margin = (max(text.count("\n") for text in texts) + 1) * (line_height + 4) + GAP if labels else 0
+    widest = [*texts, *(_wrap(label, font, width) for label in room_for)]
+    margin = (max(text.count("\n") for text in widest) + 1) * (line_height + 4) + GAP if labels else 0
     rows = math.ceil(len(tiles) / columns)
     mode = "RGB" if any(tile.mode == "RGB" for tile in tiles) else "L"
     size = (columns * (width + GAP) + GAP, rows * (height + margin + GAP) + GAP)

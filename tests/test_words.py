@@ -104,8 +104,9 @@ def test_the_caption_example_has_three_chains_a_truncated_gradient_and_the_relea
 
 
 def test_a_chain_walks_through_captions(folder: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["chain", "tiny", "--caption", "red shoe", "blue handbag", "--steps", "2", "--out", "walk.gif"]) == 0
-    assert "red shoe, blue handbag, 2 steps each" in capsys.readouterr().out
+    long = "a red handbag for women red handbag"  # of more lines below its tile than the other
+    assert cli.main(["chain", "tiny", "--caption", "red shoe", long, "--steps", "2", "--out", "walk.gif"]) == 0
+    assert f"red shoe, {long}, 2 steps each" in capsys.readouterr().out
 
 
 def test_another_captioner_and_a_text_similarity_are_asked_by_name(folder: Path, bundle: Bundle) -> None:

@@ -15,6 +15,9 @@ from ppgn.cli.sample import changes_of, device, progress, report_stops, stops_wi
 from ppgn.cli.target import Asked
 from ppgn.types import Evaluation
 
+WIDE = -88.8
+"""A log-probability as long as any on a label, so that all frames leave as much room below their tiles."""
+
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, runs the chains, and writes the frames as they come."""
@@ -62,7 +65,8 @@ def _watched(
 def _frames(pairs: Iterator[chain.Step], asked: Asked, steps_each: int, plain: bool) -> Iterator[Pillow.Image]:
     """A picture of all chains for each step, labelled with what they are asked for and what it says of them."""
     targets = list(asked.names)
+    room = [asked.label(target, WIDE) for target in targets]
     for state, evaluation in pairs:
         target = targets[chain.turn(state.step - 1, steps_each)]
         labels = None if plain else [asked.label(target, value) for value in evaluation.log_probs["condition"].tolist()]
-        yield images.grid(evaluation.image, labels)
+        yield images.grid(evaluation.image, labels, room_for=room)
