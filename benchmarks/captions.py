@@ -11,18 +11,29 @@ right caption among `--among` captions of other pairs in the same phrasing, by l
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import random
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from composition import BATCH, Pair, drawn, held_out, judged, mistakes, pairs_of, read_judge, score, short, table_for
-from heldout import value_of
+from composition import (
+    BATCH,
+    Groups,
+    Pair,
+    drawn,
+    held_out,
+    judged,
+    mistakes,
+    options_for,
+    pairs_of,
+    read_judge,
+    run,
+    score,
+    short,
+    table_for,
+)  # fmt: skip
 from torch import Tensor
 from tqdm import tqdm
 
@@ -111,38 +122,23 @@ def show(path: Path, made: Tensor, captions: Sequence[str], samples: int) -> Non
     images.save_image(images.grid(tiles, labels, columns=2 * samples, scale=2), path)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--bundle", default="products64")
-    options.add_argument("--judge", type=Path, nargs="+", required=True, help="checkpoints of scripts/train_encoder.py")
-    options.add_argument("--captioner", type=Path, required=True, help="checkpoint of a second captioner")
-    options.add_argument("--root", type=Path, required=True, help="folder with the table that the bundle was trained on")
-    options.add_argument("--captions", type=int, default=100)
-    options.add_argument("--samples", type=int, default=4, help="of each caption (default: 4)")
-    options.add_argument("--among", type=int, default=20, help="captions that are ranked (default: 20)")
-    options.add_argument("--seed", type=int, default=0, help="orders the pairs and draws the captions to rank")
-    options.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings other than the bundle's")
-    options.add_argument("--grid", type=Path, help="write the samples of twelve captions here")
-    options.add_argument("--json", type=Path, help="write the figures here")
-    given = options.parse_args()
-    try:
-        bundle = ppgn.load(given.bundle)
-        changes = {key: value_of(text) for key, text in (entry.split("=", 1) for entry in given.set)}
-        result = measure(given, bundle, changes)
-    except ValueError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        raise SystemExit(2) from fault
+def report(result: dict[str, Any], groups: Groups) -> None:
     columns = [name for name in next(iter(result["rows"].values())) if name != "pictures"]
     print(f"| pictures | number | {' | '.join(columns)} |\n| --- | --- |{' --- |' * len(columns)}")
     for name, row in result["rows"].items():
         print(f"| {name} | {row['pictures']} | {' | '.join(f'{row[column]:.3f}' for column in columns)} |")
-    for group, wrong in result["mistakes"].items():
-        print(f"{group}: " + ", ".join(f"{a} judged {b} {times}" for a, b, times in wrong))
+    for group in groups:
+        print(f"{group}: " + ", ".join(f"{a} judged {b} {times}" for a, b, times in result["mistakes"][group]))
     print(f"sampling took {result['seconds']:.0f} s")
-    if given.json:
-        about = {"bundle": bundle.name, "settings": changes, "judges": [str(path) for path in given.judge], "seed": given.seed}
-        machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-        given.json.write_text(json.dumps({**about, **machine, **result}, indent=2))
+
+
+def main() -> None:
+    options = options_for(__doc__)
+    options.add_argument("--captioner", type=Path, required=True, help="checkpoint of a second captioner")
+    options.add_argument("--captions", type=int, default=100, help="(default: 100)")
+    options.add_argument("--samples", type=int, default=4, help="of each caption (default: 4)")
+    options.add_argument("--among", type=int, default=20, help="captions that are ranked (default: 20)")
+    run(options.parse_args(), measure, report)
 
 
 if __name__ == "__main__":

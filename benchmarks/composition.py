@@ -41,6 +41,8 @@ Pair: TypeAlias = tuple[int, ...]
 Groups: TypeAlias = Mapping[str, tuple[int, int]]
 Judge: TypeAlias = Callable[[Tensor], Tensor]
 """Pictures `[picture, channel, height, width]` -> logits `[picture, class]` of the bundle's classes."""
+Measure: TypeAlias = Callable[[argparse.Namespace, ppgn.Bundle, dict[str, Any]], dict[str, Any]]
+"""(options, bundle, changed settings) -> the figures."""
 BATCH = 50
 SHOWN = 20  # pairs of each half in the picture
 MISTAKES = 8
@@ -222,20 +224,21 @@ def report(result: dict[str, Any], groups: Groups) -> None:
             print(f"{group} of {what}: " + (", ".join(f"{a} judged {b} {times}" for a, b, times in wrong) or "no mistake"))
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options_for(about: str | None) -> argparse.ArgumentParser:
+    """The options that benchmarks of products64 have in common."""
+    options = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--bundle", default="products64")
     options.add_argument("--judge", type=Path, nargs="+", required=True, help="checkpoints of scripts/train_encoder.py")
     options.add_argument("--root", type=Path, required=True, help="folder with the table that the bundle was trained on")
-    options.add_argument("--pairs", type=int, default=200, help="samples, one a pair (default: 200)")
-    options.add_argument("--absent", type=int, help="of these, pairs absent from training (default: their share of all pairs)")
-    options.add_argument("--seed", type=int, default=0, help="orders the pairs")
+    options.add_argument("--seed", type=int, default=0, help="of all that is drawn by chance: the order of the pairs")
     options.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings other than the bundle's")
-    options.add_argument("--grid", type=Path, help="write some samples here, with real pictures of the pairs in training")
+    options.add_argument("--grid", type=Path, help="write some samples here")
     options.add_argument("--json", type=Path, help="write the figures here")
-    given = options.parse_args()
-    if given.pairs < 2 or not 0 <= (given.absent or 0) < given.pairs:
-        options.error(f"got --pairs {given.pairs} and --absent {given.absent}, expected at least 2, some of them of training")
+    return options
+
+
+def run(given: argparse.Namespace, measure: Measure, report: Callable[[dict[str, Any], Groups], None]) -> None:
+    """Measures, tells, and writes the figures; a mistake is a sentence and status 2."""
     try:
         bundle = ppgn.load(given.bundle)
         changes = {key: value_of(text) for key, text in (entry.split("=", 1) for entry in given.set)}
@@ -248,6 +251,16 @@ def main() -> None:
         about = {"bundle": bundle.name, "settings": changes, "judges": [str(path) for path in given.judge], "seed": given.seed}
         machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
         given.json.write_text(json.dumps({**about, **machine, **result}, indent=2))
+
+
+def main() -> None:
+    options = options_for(__doc__)
+    options.add_argument("--pairs", type=int, default=200, help="samples, one a pair (default: 200)")
+    options.add_argument("--absent", type=int, help="of these, pairs absent from training (default: their share of all pairs)")
+    given = options.parse_args()
+    if given.pairs < 2 or not 0 <= (given.absent or 0) < given.pairs:
+        options.error(f"got --pairs {given.pairs} and --absent {given.absent}, expected at least 2, some of them of training")
+    run(given, measure, report)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from ppgn import images
 from ppgn.networks import Captioner, CaptionerConfig
 from ppgn.networks.captioner import search, tokens
 from training.captions import Captioned
-from training.encoder import load_trunk
+from training.encoder import load_trunk, one_cycle
 from training.files import describe, read_network
 
 SHOWN = 16
@@ -167,11 +167,7 @@ class CaptionerSystem(LightningModule):
         images.save_image(sheet, Path(self.trainer.default_root_dir) / "captions.png")
 
     def configure_optimizers(self) -> Any:
-        trained = [weights for weights in self.parameters() if weights.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=self.settings["learning_rate"], weight_decay=self.settings["weight_decay"])
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.settings["learning_rate"], total_steps=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, self.settings["learning_rate"], self.settings["weight_decay"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}

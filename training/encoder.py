@@ -127,16 +127,21 @@ class EncoderSystem(LightningModule):
         self.log("code/std", (logged["code/square"] - logged["code/mean"] ** 2).sqrt(), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        trained = [weights for weights in self.parameters() if weights.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=self.settings["learning_rate"], weight_decay=self.settings["weight_decay"])
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.settings["learning_rate"], total_steps=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, self.settings["learning_rate"], self.settings["weight_decay"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         names = list(self._class_names)
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
         checkpoint["ppgn"] = {"parts": {"encoder": describe(self.network)}, "class_names": names, "scores": scores}
+
+
+def one_cycle(system: LightningModule, learning_rate: float, weight_decay: float) -> Any:
+    """AdamW on what is not frozen, its rate rising to learning_rate and falling again over the whole training."""
+    trained = [weights for weights in system.parameters() if weights.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay)
+    steps = int(system.trainer.estimated_stepping_batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def build_encoder(config: Fc6EncoderConfig, trunk_weights: Path | None) -> Fc6Encoder:
