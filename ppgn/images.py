@@ -84,7 +84,8 @@ def grid(
 
     columns: tiles in a row, by default as square as possible. scale: integer enlargement, by default the smallest
     that makes a tile 160 pixels. resample: "lanczos" (smooth) or "nearest" (the pixels as they are). Labels are wrapped
-    to the width of a tile. room_for: labels of other grids that are to be of one size with this one. Raises ValueError for no image, another number of labels than images, or a bad setting.
+    to the width of a tile. room_for: labels of other grids that are to be of one size with this one. Raises ValueError for
+    no image, another number of labels than images, or a bad setting.
     """
     tiles = [to_pil(image) for image in images]
     if not tiles or len({tile.size for tile in tiles}) > 1:
