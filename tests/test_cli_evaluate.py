@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from ppgn import cli
+from ppgn.cli import evaluate
 from ppgn.tables import table_of
 
 QUICK = ["--count", "2", "--chain-steps", "6"]
@@ -197,3 +198,10 @@ def test_a_bundle_of_a_table_is_judged_by_pictures_that_its_training_held_out(fo
     assert told["samples"]["pictures"] == 4
     pictures = {path for path, _ in table.training} | {path for path, _ in table.held_out}
     assert len(pictures) == 60 == len(table.training) + len(table.held_out)
+
+
+def test_many_classes_get_fewer_samples_each_but_two(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for most, made in ((12, 3), (4, 2), (1000, 10)):
+        monkeypatch.setattr(evaluate, "ALL", most)
+        told = evaluated(folder, "--chain-steps", "0", "--steps", "1", out=f"out{most}")
+        assert told["samples"]["pictures"] == made * len(CLASS_NAMES)

@@ -206,7 +206,8 @@ def _evaluate(one: argparse.ArgumentParser) -> None:
     one.add_argument("--samples", metavar="FOLDER", help="pictures made already, likewise or from `sample --save-images`")
     one.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS",
                      help="or GROUP:all (default: all of the first group)")  # fmt: skip
-    one.add_argument("--count", type=int, help="samples of each class (default: 10, or all of --samples)")
+    one.add_argument("--count", type=int,
+                     help="samples of each class (default: 10, fewer of more than ten classes; all of --samples)")  # fmt: skip
     one.add_argument("--real-count", type=int, default=40, help="real pictures of each class, 0 for all (default: 40)")
     one.add_argument("--train-count", type=int, default=200, help="training pictures of each class, 0 for all (default: 200)")
     one.add_argument("--chain-steps", type=int, help="of one long chain of each class, 0 for none (default: 100)")

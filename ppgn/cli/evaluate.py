@@ -21,8 +21,8 @@ from ppgn.cli.evaluate_task import OWN, Task, check, task_of
 from ppgn.cli.sample import changes_of, progress, report_stops, stops_without_warning
 from ppgn.types import Image
 
-COUNT = 10
-"""Samples of each class, where not given."""
+COUNT, ALL = 10, 100
+"""Samples of each class, where not given: COUNT, or fewer (2 at least) so that there are about ALL of them."""
 SHOWN = 16
 """Most suspicious samples beside their nearest training pictures."""
 ROW = 10
@@ -65,7 +65,7 @@ def _made(given: argparse.Namespace, task: Task) -> Made:
     if task.samples is not None:
         batches = tqdm(task.samples.batches(), "reading samples", leave=False)
         return Made(torch.cat(list(batches)), torch.tensor(task.samples.classes), None, None)
-    count = given.count or COUNT
+    count = given.count or min(COUNT, max(2, ALL // len(task.classes)))
     targets = [index for index in task.classes for _ in range(count)]
     seeds = [given.seed + number for _ in task.classes for number in range(count)]
     changes = changes_of(given)
