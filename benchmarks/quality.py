@@ -172,6 +172,7 @@ def frontier(found: dict[str, dict[str, Any]], path: Path) -> None:
     axes.plot(*line, color="#1f5fa8", alpha=0.4, zorder=1)
     axes.set_xlabel("judged to be of the class asked for (held-out SqueezeNet 1.0)")
     axes.set_ylabel("diversity within a class (cosine distance of SqueezeNet 1.1 features)")
+    axes.margins(x=0.15)  # room for the names on the right
     axes.grid(alpha=0.3)
     figure.tight_layout()
     images.write_atomically(path, lambda place: figure.savefig(place, format=path.suffix[1:], metadata={"Date": None}))
