@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import tiny_bundle, tiny_parts
+from test_captioner import tiny_captioner
 from torch import Tensor, nn
 
 from ppgn import conditions, priors, recipes, samplers
@@ -79,6 +80,8 @@ PRIORS: dict[str, Any] = {
     "Reconstruction": priors.Reconstruction(encoder),
     "SumOfPriors": priors.SumOfPriors([priors.Denoiser(denoiser), priors.Gaussian()], [1.0, -0.25]),
 }
+OF_IMAGES = ("Crops", "Processed")
+"""What is exported beside the conditions and makes images of images."""
 CONDITIONS: dict[str, Any] = {
     "ClassLogProb": FIRST,
     "ClassLogit": ClassLogit(NETWORK, 2),
@@ -98,6 +101,10 @@ CONDITIONS: dict[str, Any] = {
     "Score": conditions.Score(lambda image: -2 * image, squares),
     "KnownPixels": conditions.KnownPixels(PICTURE, HOLE, 0.5),
     "InPainted": conditions.InPainted(FIRST, PICTURE, HOLE),
+    "Caption": conditions.Caption(tiny_captioner(channels=3, input_size=4).double(), "a red handbag", temperature=2.0),
+    "TextSimilarity": conditions.TextSimilarity(NETWORK, wave(3, 5) - 0.5, 1, scale=3.0, crops=conditions.Crops(2, seed=0)),
+    "GaussianLikelihood": conditions.GaussianLikelihood(NETWORK, 0.3, 0.7, index=2),
+    "BernoulliLikelihood": conditions.BernoulliLikelihood(NETWORK, {1: True, 3: False}),
 }
 SAMPLERS: dict[str, Callable[[Objective], Sampler]] = {
     "Langevin": lambda objective: samplers.Langevin(objective, 0.1, 0.05, 0.3, (-2.0, 2.0)),
@@ -133,7 +140,7 @@ def case(cases: dict[str, Any], name: str) -> Any:
 
 
 PRIOR_NAMES = public(priors, "__call__")
-CONDITION_NAMES = public(conditions, "__call__")
+CONDITION_NAMES = [name for name in public(conditions, "__call__") if name not in OF_IMAGES]
 SAMPLER_NAMES = public(samplers, "init", "step")
 
 
