@@ -33,7 +33,7 @@ from composition import (
     score,
     short,
     table_for,
-)  # fmt: skip
+)
 from torch import Tensor
 from tqdm import tqdm
 

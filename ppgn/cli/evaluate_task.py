@@ -98,9 +98,10 @@ def _rows(loaded: Bundle, root: str | None, group: tuple[int, int], half: str) -
     if table is None:
         return None
     rows: tuple[Labelled, ...] = getattr(table, half)
-    first, last = group
-    owners = [(Path(path), next(one for one in label if first <= one < last)) for path, label in rows]
-    return {loaded.class_names[index]: [path for path, owner in owners if owner == index] for index in range(first, last)}
+    listed: dict[str, list[Path]] = {loaded.class_names[index]: [] for index in range(*group)}
+    for path, label in rows:
+        listed[next(loaded.class_names[one] for one in label if group[0] <= one < group[1])].append(Path(path))
+    return listed
 
 
 def _judge(given: argparse.Namespace, loaded: Bundle, group: range) -> metrics.Judge:

@@ -28,12 +28,10 @@ def check_words(given: argparse.Namespace) -> None:
 def captions(given: argparse.Namespace, bundle: Bundle) -> Asked:
     """Each caption a target, for the bundle's captioner or another one."""
     if given.captioner is None:
-        captioner = recipes.captioner_of(bundle)
+        captioner = Caption(recipes.captioner_of(bundle), given.caption).captioner  # which checks every word
     else:
         captioner: Any = named.captioner(given.captioner, given.caption).captioner
         captioner.model.to(next(bundle.generator.parameters()).device)
-    for text in given.caption:
-        captioner.words_of(text)
 
     def make(targets: Sequence[int]) -> Condition:
         return Caption(captioner, [given.caption[target] for target in targets])

@@ -44,9 +44,9 @@ class Caption:
     With its exact gradient, or `truncated` to one time step as released with PPGN (Nguyen et al. 2017).
     captions: one text for all chains, or a list of one per chain. per_word: the mean over the words, end mark included, so that
     captions of several lengths weigh alike. temperature: of each word's softmax; above 1 a chain goes on asking when the word
-    is likely already. Returns `[chain]`, in nats. All chains and words are one pass, and what needs no
-    image is computed once: the captioner must be frozen, in evaluation mode. Raises ValueError for a word that the captioner
-    does not know, and for another number of captions than chains.
+    is likely already. Returns `[chain]`, in nats. All chains and words are one pass, and what needs no image is computed once:
+    the captioner must be frozen, in evaluation mode. Raises ValueError for a word that the captioner does not know, and for
+    another number of captions than chains.
     """
 
     def __init__(

@@ -126,13 +126,12 @@ class TextSimilarity:
         also for a text that is longer than the model takes.
         """
         texts, target = _asked(text, against)
-        bias = getattr(model, "logit_bias", None)
         prepare = Processed.from_transformers(image_processor) if prepare is None else prepare
         encoder = Encoder(model, prepare, lambda pixels: model.get_image_features(pixel_values=pixels).pooler_output)
+        whole = getattr(model, "logit_bias", None) is not None
         with torch.no_grad():
-            features = model.get_text_features(**_tokenized(model, tokenizer, texts, bias is not None)).pooler_output
-        chosen = _measure(measure, bias)
-        return cls(encoder, features, target, scale=_scale(model), bias=_number(bias), measure=chosen, crops=crops)
+            features = model.get_text_features(**_tokenized(model, tokenizer, texts, whole)).pooler_output
+        return cls._of_model(encoder, features, target, measure, crops)
 
     @classmethod
     def from_open_clip(
@@ -152,9 +151,16 @@ class TextSimilarity:
         encoder = Encoder(model, prepare, model.encode_image)
         with torch.no_grad():
             features = model.encode_text(tokenizer(texts).to(model.logit_scale.device))
-        bias = getattr(model, "logit_bias", None)
+        return cls._of_model(encoder, features, target, measure, crops)
+
+    @classmethod
+    def _of_model(
+        cls, encoder: Encoder, texts: Tensor, target: int | Sequence[int], measure: Measure | None, crops: Crops | None
+    ) -> TextSimilarity:
+        """With the model's own scale and bias, and the measure that it was trained by where none is given."""
+        bias = getattr(encoder.model, "logit_bias", None)
         chosen = _measure(measure, bias)
-        return cls(encoder, features, target, scale=_scale(model), bias=_number(bias), measure=chosen, crops=crops)
+        return cls(encoder, texts, target, scale=_scale(encoder.model), bias=_number(bias), measure=chosen, crops=crops)
 
     def logits(self, image: Image) -> Tensor:
         """scale * cosine + bias, `[chain, text]`: the library's own logits_per_image, without crops."""
