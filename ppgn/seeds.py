@@ -17,6 +17,8 @@ NOISE = 0
 """The stream of the noise that a sampler adds at each step."""
 START = 1
 """The stream of starting codes, so that a start is independent of the noise of step 0."""
+AGAIN = 6
+"""The stream of the seeds of chains that begin anew; 2 to 5 are those of resets, a hole's place and a choice of starts."""
 
 
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -39,6 +41,14 @@ def normal(
     are whole numbers in [0, 2**64).
     """
     return _draw(lambda random: random.standard_normal(tuple(shape)), seeds, step, shape, stream).to(dtype).to(device)
+
+
+def again(seeds: Sequence[int], number: int) -> tuple[int, ...]:
+    """Seeds of the chains that begin anew in the place of chains with these `seeds`, a function of (seed, number) each;
+    number counts from 1. Raises ValueError as `normal`."""
+    counter = np.array([0, 0, _word("number", number), AGAIN], dtype=np.uint64)
+    found = (np.random.Generator(np.random.Philox(key=key, counter=counter)) for key in check_seeds(seeds))
+    return tuple(int(random.integers(0, 2**64, dtype=np.uint64)) for random in found)
 
 
 def uniform(

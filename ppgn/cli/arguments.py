@@ -52,6 +52,8 @@ SETTINGS = {
     "start": "normal (noise), or like those of real pictures: codes (a Gaussian), noise_level (a score model)",
     "draws": "starting codes for each chain, of which a likely one is taken",
     "draw-power": "how likely: p^draw-power, above 1 prefers typical ones",
+    "tries": "runs of a chain that ends with less than --accept, until it has more",
+    "accept": "log-probability (nats, at temperature 1) that is enough",
     "gradient": "of the class: log_softmax (true) or released (target only)",
     "temperature": "of the class softmax, above 1 asks for more",
     "prior-scale": "epsilon 1",
@@ -123,7 +125,7 @@ def _settings(one: argparse.ArgumentParser) -> None:
     one.add_argument("--recipe", metavar="NAME", help=f"a method of the papers: {RECIPES}")
     one.add_argument("--settings", metavar="FILE", help="settings.json of `ppgn tune`; other options go before it")
     for name, meaning in SETTINGS.items():
-        kind = str if name in WORDS else int if name == "draws" else float
+        kind = str if name in WORDS else int if name in ("draws", "tries") else float
         one.add_argument(f"--{name}", type=kind, help=f"{meaning} (default: the recipe's, or the bundle's)")
 
 

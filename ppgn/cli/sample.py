@@ -135,6 +135,7 @@ def progress(total: int) -> Iterator[Any]:
         def watch(step: int, evaluation: Any) -> None:
             if step % 5 == 0:
                 bar.set_postfix_str(f"log p {float(evaluation.log_prob.mean()):.3f}", refresh=False)
+            bar.total = max(bar.total, bar.n + 1)  # chains that begin anew were not counted
             bar.update()
 
         yield watch

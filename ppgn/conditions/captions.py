@@ -85,6 +85,13 @@ class Caption:
         other.temperature = temperature
         return other
 
+    def of(self, chains: Sequence[int]) -> Caption:
+        """The same for some of its chains, in their order; itself where it is one text for all."""
+        if isinstance(self.captions, str):
+            return self
+        manner: dict[str, Any] = {"per_word": self.per_word, "truncated": self.truncated, "temperature": self.temperature}
+        return Caption(self.captioner, [self.captions[chain] for chain in chains], **manner)
+
     def __call__(self, image: Image) -> LogProb:
         chains = len(image)
         if not isinstance(self.captions, str) and len(self.captions) != chains:

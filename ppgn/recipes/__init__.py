@@ -7,6 +7,8 @@
 from ppgn.recipes import examples as examples
 from ppgn.recipes.captions import captioner_of as captioner_of
 from ppgn.recipes.classes import class_index as class_index
+from ppgn.recipes.collected import Samples as Samples
+from ppgn.recipes.collected import Watch as Watch
 from ppgn.recipes.named import NAMED as NAMED
 from ppgn.recipes.named import kind_of as kind_of
 from ppgn.recipes.named import settings_for as settings_for
@@ -16,8 +18,6 @@ from ppgn.recipes.pictures import in_paint as in_paint
 from ppgn.recipes.pictures import picture_code as picture_code
 from ppgn.recipes.pictures import repeated as repeated
 from ppgn.recipes.runs import run as run
-from ppgn.recipes.sampling import Samples as Samples
-from ppgn.recipes.sampling import Watch as Watch
 from ppgn.recipes.sampling import in_turn as in_turn
 from ppgn.recipes.sampling import sample as sample
 from ppgn.recipes.settings import Settings as Settings

@@ -20,10 +20,10 @@ from ppgn.masks import random_mask
 from ppgn.probe import Probe, Seen
 from ppgn.recipes.captions import captioner_of
 from ppgn.recipes.classes import class_index
+from ppgn.recipes.collected import seeds_of
 from ppgn.recipes.named import settings_for
 from ppgn.recipes.pictures import RELEASED_CONTEXT_SCALE, hole_and_start, picture_code, repeated
 from ppgn.recipes.runs import start_for
-from ppgn.recipes.sampling import seeds_of
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import Hole, objective_for, sampler_for
 from ppgn.types import ChainState, Code, Condition, Sampler

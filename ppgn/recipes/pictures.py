@@ -14,9 +14,9 @@ from ppgn import starts
 from ppgn.bundle import Bundle
 from ppgn.conditions.pixels import check_known, composite, fitted
 from ppgn.recipes.classes import asked_of
+from ppgn.recipes.collected import Samples, Watch, collect, seeds_of
 from ppgn.recipes.named import kind_of, settings_for
 from ppgn.recipes.runs import run
-from ppgn.recipes.sampling import Samples, Watch, collect, seeds_of
 from ppgn.recipes.seamless import seamless
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import Hole, device_of

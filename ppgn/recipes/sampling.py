@@ -1,42 +1,19 @@
-"""Chains of a bundle: how many, from which seeds, in batches, and what they ended with."""
+"""Chains of a bundle: how many, from which seeds, in batches, and asked for several things in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-from PIL import Image as Pillow
-from torch import Tensor
-
-from ppgn import chain, images
+from ppgn import chain
 from ppgn.bundle import Bundle
 from ppgn.recipes.classes import Target, asked_of, target_of
+from ppgn.recipes.collected import Samples, Watch, collect, seeds_of
 from ppgn.recipes.named import kind_of, settings_for
 from ppgn.recipes.runs import run, start_for
-from ppgn.recipes.settings import Settings
+from ppgn.recipes.tries import tried_again
 from ppgn.recipes.wiring import objective_for, sampler_for
 from ppgn.types import Code, Condition, Evaluation
-
-Watch = Callable[[int, Evaluation], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """What chains ended with: images `[chain, channel, height, width]`, codes `[chain, *code]`, the condition's
-    log_prob `[chain]` in nats, each chain's seed, the settings that made them, and why chains stopped early, if any did."""
-
-    images: Tensor
-    codes: Tensor
-    log_prob: Tensor
-    seeds: tuple[int, ...]
-    settings: Settings
-    stopped: Mapping[int, str] = field(default_factory=dict)
-
-    def grid(self, labels: Sequence[str] | None = None, columns: int | None = None) -> Pillow.Image:
-        """All images as tiles of one picture, with a label under each if given."""
-        return images.grid(self.images, labels, columns)
 
 
 def sample(
@@ -65,7 +42,8 @@ def sample(
     def batch_of(chosen: slice, seeds: Sequence[int]) -> Iterator[Evaluation]:
         return run(bundle, asked[chosen] if isinstance(asked, list) else asked, seeds, settings)
 
-    return collect(batch_of, seeds_of(seed, count), batch, settings, watch)
+    found = collect(batch_of, seeds_of(seed, count), batch, settings, watch)
+    return tried_again(bundle, asked, found, batch, watch) if settings.tries > 1 else found
 
 
 def in_turn(
@@ -100,42 +78,3 @@ def in_turn(
     samplers = [sampler_for(bundle, objective, settings, begin) for objective, begin in pairs]
     first = start_for(bundle, seeds, settings, asked[0]) if code is None else code
     return chain.run_in_turn(samplers, samplers[0].init(first, seeds), steps_each)
-
-
-def seeds_of(seed: int | Sequence[int], count: int) -> list[int]:
-    """One seed a chain; ValueError unless there is at least one chain and a seed for each."""
-    if count < 1:
-        raise ValueError(f"got count {count}, expected at least 1: ask for one sample or more")
-    seeds = list(range(seed, seed + count)) if isinstance(seed, int) else list(seed)
-    if len(seeds) != count:
-        raise ValueError(f"got {len(seeds)} seeds for {count} chains: give one seed a chain, or the first one only")
-    return seeds
-
-
-def collect(
-    batch_of: Callable[[slice, Sequence[int]], Iterator[Evaluation]],
-    seeds: Sequence[int],
-    batch: int,
-    settings: Settings,
-    watch: Watch | None,
-) -> Samples:
-    """The last evaluations of all chains, `batch` at once: batch_of(which chains, their seeds) runs some of them."""
-    if batch < 1:
-        raise ValueError(f"got batch {batch}, expected at least 1: run one chain or more at once")
-    parts = []
-    for first in range(0, len(seeds), batch):
-        chosen = slice(first, first + batch)
-        parts.append(_last(batch_of(chosen, seeds[chosen]), watch))
-    pictures, codes = (torch.cat([getattr(part, name) for part in parts]) for name in ("image", "code"))
-    log_prob = torch.cat([part.log_probs.get("condition", part.log_prob) for part in parts])
-    stopped = {number * batch + chain: why for number, part in enumerate(parts) for chain, why in part.stopped.items()}
-    return Samples(pictures, codes, log_prob, tuple(seeds), settings, stopped)
-
-
-def _last(evaluations: Iterator[Evaluation], watch: Watch | None) -> Evaluation:
-    evaluation = None
-    for step, evaluation in enumerate(evaluations, 1):
-        if watch is not None:
-            watch(step, evaluation)
-    assert evaluation is not None, "settings ask for at least one step"
-    return evaluation

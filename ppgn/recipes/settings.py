@@ -42,6 +42,8 @@ class Settings:
     [0, mean + 3 std] of each unit over real pictures.
     decay: the ascent multiplies the code by it after every clip. reset_every: of the released sampler, 0 for never.
     steps: evaluations of a chain; the picture kept is that of the last one.
+    tries, accept: a chain at whose end log p(y | image), at temperature 1, is below `accept` nats begins anew from another start,
+    until it has had `tries` runs in all; the likeliest of its runs is kept (`sample` only). 1 keeps every chain.
 
     Raises ValueError for a word that is no choice, numbers out of range, and pixels with what is made for codes.
     """
@@ -72,6 +74,8 @@ class Settings:
     decay: float = 1.0
     reset_every: int = 0
     steps: int = 200
+    tries: int = 1
+    accept: float = -0.7
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -81,6 +85,10 @@ class Settings:
             raise ValueError(f"got {self.steps} steps, expected at least 1: ask for one step or more")
         if self.draws < 1:
             raise ValueError(f"got {self.draws} draws, expected at least 1: 1 begins with the first code drawn")
+        if self.tries < 1:
+            raise ValueError(f"got {self.tries} tries, expected at least 1: 1 keeps every chain")
+        if math.isnan(self.accept):
+            raise ValueError("got accept nan, expected a log-probability in nats: -0.7 is a probability of one half")
         if not 0 <= self.draw_power < math.inf:
             raise ValueError(f"got draw_power {self.draw_power}, expected at least 0: 0 ignores the condition, 1 is p(y | image)")
         if not self.condition_limit >= 0:

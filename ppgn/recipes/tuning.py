@@ -17,9 +17,9 @@ from ppgn.finite import ChainStopped
 from ppgn.probe import EncoderPass
 from ppgn.recipes import realism
 from ppgn.recipes.classes import Target, asked_of
+from ppgn.recipes.collected import seeds_of
 from ppgn.recipes.named import kind_of, settings_for
 from ppgn.recipes.runs import run, start_for
-from ppgn.recipes.sampling import seeds_of
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import class_condition, objective_for
 from ppgn.types import Condition, Evaluation, Image
