@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from heldout import Judge, judge_indices, judging, real_pictures
+from heldout import Judge, judge_indices, judging, real_pictures, value_of
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -43,6 +43,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **{name + RELEASED: {"recipe": name + RELEASED} for name in FIVE[2:]},
     **{f"steps {steps}": {"steps": steps} for steps in (1, 5, 10, 15, 50, 100)},
     "start codes, 1 draw": OLD,
+    **{f"start codes, 1 draw, {steps} steps": {**OLD, "steps": steps} for steps in (35, 50, 200)},
     "start codes, 40 draws": {**NEW, "start": "codes"},
     "start noise level, 1 draw": {**NEW, "draws": 1},
     "start noise level, 10 draws": {**NEW, "draws": 10},
@@ -54,6 +55,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **{f"condition scale {scale:g}": {"condition_scale": scale} for scale in (10.0, 25.0, 100.0, 200.0)},
     **{f"noise {scale:g}": {"noise_scale": scale} for scale in (0.1, 0.3, 1.0)},
     **{f"temperature {value:g}": {"temperature": value} for value in (1.0, 2.0, 5.0)},
+    "precision bfloat16": {"precision": "bfloat16"},
     "annealed": {"sampler": "annealed", "prior": "noise_level", "step_size": 0.2, "corrections": 2, "condition_scale": 10.0},
     "adaptive": {"sampler": "adaptive", "step_size": 0.2, "step_size_end": 0.2},
 }
@@ -185,6 +187,7 @@ def main() -> None:
     options.add_argument("--train-count", type=int, default=0, help="of each class, 0 for all (default: 0)")
     options.add_argument("--count", type=int, default=20, help="samples of each class (default: 20)")
     options.add_argument("--only", nargs="*", choices=list(VARIANTS), metavar="VARIANT", help="these variants only")
+    options.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all variants")
     options.add_argument("--baseline", nargs="*", default=[], metavar="NAME=FOLDER", help="pictures made by something else")
     options.add_argument("--out", type=Path, default=Path("runs/quality"), help="where results are kept")
     options.add_argument("--plot", type=Path, default=Path("docs/quality.svg"))
@@ -225,11 +228,13 @@ def main() -> None:
 
         found[name] = kept(given.out / f"{slug(name)}_{given.count}.json", {**about, "folder": folder}, of_baseline)
         print(row(name, found[name]), flush=True)
+    for_all = {key: value_of(text) for key, text in (entry.split("=", 1) for entry in given.set)}
     for name in tqdm(given.only or VARIANTS, "variants"):
-        settings = dataclasses.asdict(recipes.settings_for(bundle, **VARIANTS[name]))
+        changes = {**VARIANTS[name], **for_all}
+        settings = dataclasses.asdict(recipes.settings_for(bundle, **changes))
         asked = {**about, "weights": weights, "settings": settings, "torch": torch.__version__, "machine": platform.processor()}
         path = given.out / f"{slug(name)}_{given.count}.json"
-        found[name] = kept(path, asked, lambda name=name: sampled(yard, given, name, VARIANTS[name]))
+        found[name] = kept(path, asked, lambda name=name, changes=changes: sampled(yard, given, name, changes))
         tqdm.write(row(name, found[name]))
     frontier(found, given.plot)
 

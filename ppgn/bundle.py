@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ppgn import networks
+from ppgn import networks, speed
 from ppgn.conditions.classes import class_groups
 
 FORMAT, VERSION = "ppgn-bundle", 1
@@ -120,6 +120,8 @@ def save_bundle(
 
 
 def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[str, Any]:
+    if hasattr(network, speed.FOLDED):
+        raise BundleError(f"the {part} has its BatchNorms folded: load its bundle with fold=False to save it again")
     tensors = {}
     for key, value in network.state_dict().items():
         stored = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous()
@@ -211,14 +213,18 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
-def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu") -> Bundle:
+def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fold: bool = True) -> Bundle:
     """The bundle of that name, folder, or hf://owner/name; BundleError where anything is wrong with it.
 
-    Hashes are compared before a tensor is read; networks are built without memory, filled, and frozen.
+    Hashes are compared before a tensor is read; networks are built without memory, filled, and frozen. fold: their BatchNorms
+    are put into their convolutions and their maps are channels last in memory (`ppgn.speed`): the same functions but for
+    rounding, in less time. Without it they are as they were trained, and can be saved again.
     """
     folder = find(name_or_path)
     info = read_info(folder)
     parts = {part: _load_part(folder, part, entry) for part, entry in info["parts"].items()}
+    if fold:
+        parts = {part: speed.laid_out(speed.folded(network)) for part, network in parts.items()}
     return Bundle(info["name"], folder, info, parts).to(device)
 
 

@@ -15,6 +15,8 @@ from PIL import ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
+from ppgn.constants import constant
+
 COMFORTABLE_TILE = 160  # pixels; a 64 pixel image is enlarged three times to 192
 GAP = 4  # pixels between tiles
 RESAMPLERS = {"nearest": Pillow.Resampling.NEAREST, "lanczos": Pillow.Resampling.LANCZOS}
@@ -43,18 +45,21 @@ def normalise(images: Tensor, mean: float | Sequence[float], std: float | Sequen
     116.669 / 255, 122.679 / 255] and its std is 1 / 255. Raises ValueError for another number of values than channels
     or a std that is not positive.
     """
-    channels = images.shape[-3]
-    centre, spread = (_per_channel(values, channels, images) for values in (mean, std))
-    if not bool((spread > 0).all()):
+    centre, spread = (_per_channel(values, images) for values in (mean, std))
+    if not all(value > 0 for value in _listed(std)):
         raise ValueError(f"normalise needs a positive std, got {std}: pass 1.0 to leave the scale as it is")
     return ((images.flip(-3) if bgr else images) - centre) / spread
 
 
-def _per_channel(values: float | Sequence[float], channels: int, like: Tensor) -> Tensor:
-    tensor = torch.as_tensor(values, dtype=like.dtype, device=like.device).reshape(-1, 1, 1)
-    if len(tensor) not in (1, channels):
-        raise ValueError(f"got {len(tensor)} values for {channels} channels: pass one value or one per channel")
-    return tensor
+def _per_channel(values: float | Sequence[float], like: Tensor) -> Tensor:
+    listed = _listed(values)
+    if len(listed) not in (1, like.shape[-3]):
+        raise ValueError(f"got {len(listed)} values for {like.shape[-3]} channels: pass one value or one per channel")
+    return constant(listed, like.dtype, like.device).reshape(-1, 1, 1)
+
+
+def _listed(values: float | Sequence[float]) -> tuple[float, ...]:
+    return (float(values),) if isinstance(values, float | int) else tuple(float(value) for value in values)
 
 
 def to_pil(image: Tensor) -> Pillow.Image:

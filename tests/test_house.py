@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    "types", "seeds", "images", "masks", "video", "networks", "probe", "priors", "conditions", "objective", "samplers", "finite",
-    "chain", "starts", "facets", "bundle", "tables", "recipes", "metrics", "toy", "checks", "named", "cli",
+    "types", "constants", "seeds", "images", "masks", "video", "networks", "probe", "priors", "conditions", "objective",
+    "samplers", "finite", "chain", "starts", "facets", "speed", "bundle", "tables", "recipes", "metrics", "toy", "checks", "named",
+    "caffe", "cli",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from ppgn.cli.arguments import parser
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command, the `run` of the file of its name; returns the exit status."""
     given = parser().parse_args(arguments)
+    logging.basicConfig(format="%(name)s: %(message)s")
+    logging.getLogger("ppgn").setLevel(logging.INFO if getattr(given, "verbose", False) else logging.WARNING)
     try:
         return importlib.import_module(f"ppgn.cli.{given.command}").run(given)
     except ValueError as fault:

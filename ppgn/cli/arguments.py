@@ -53,6 +53,7 @@ SETTINGS = {
     "draws": "starting codes for each chain, of which a likely one is taken",
     "draw-power": "how likely: p^draw-power, above 1 prefers typical ones",
     "tries": "runs of a chain that ends with less than --accept, until it has more",
+    "precision": "float32, bfloat16 (several times faster where the processor has it), auto (measured, see -v)",
     "accept": "log-probability (nats, at temperature 1) that is enough",
     "gradient": "of the class: log_softmax (true) or released (target only)",
     "temperature": "of the class softmax, above 1 asks for more",
@@ -66,7 +67,7 @@ SETTINGS = {
     "level": "of prior noise_level; annealed: the first",
     "level-end": "annealed: the last level",
 }
-WORDS = ("sampler", "prior", "start", "gradient")  # settings that are no number
+WORDS = ("sampler", "prior", "start", "gradient", "precision")  # settings that are no number
 RECIPES = "ppgn_x, dgn_am, ppgn_h, joint_ppgn_h, noiseless_joint_ppgn_h; with _released, the released code to the constant"
 NETWORKS = "torchvision:NAME, timm:NAME, my_module:function or bundle:classifier"
 
@@ -127,6 +128,8 @@ def _settings(one: argparse.ArgumentParser) -> None:
     for name, meaning in SETTINGS.items():
         kind = str if name in WORDS else int if name in ("draws", "tries") else float
         one.add_argument(f"--{name}", type=kind, help=f"{meaning} (default: the recipe's, or the bundle's)")
+    one.add_argument("--compile", action="store_true", default=None, help="torch.compile: takes minutes, pays in long runs")
+    one.add_argument("-v", "--verbose", action="store_true", help="say what was chosen for this machine")
 
 
 def _condition(one: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ppgn.constants import constant
 from ppgn.types import Condition, Image, LogProb
 
 
@@ -151,4 +152,4 @@ def at_target(values: Tensor, target: int | tuple[int, ...], who: str = "a class
         raise ValueError(
             f"{who} got the target {outside[0]}, expected 0 to {classes - 1}: choose one of the {classes} that there are"
         )
-    return values.gather(1, torch.tensor(targets, device=values.device)[:, None])[:, 0]
+    return values.gather(1, constant(targets, torch.long, values.device)[:, None])[:, 0]

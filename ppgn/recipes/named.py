@@ -14,6 +14,7 @@ from typing import Any
 
 from ppgn.bundle import Bundle
 from ppgn.recipes.captions import is_own_caption
+from ppgn.recipes.haste import resolved
 from ppgn.recipes.settings import Settings
 
 _EQ_11: dict[str, Any] = {"sampler": "langevin", "gradient": "log_softmax", "generator": "generator", "condition_limit": 0.0}
@@ -96,7 +97,7 @@ def settings_for(bundle: Bundle, recipe: str | None = None, *, kind: str = "clas
 
     kind: what is asked for (`kind_of`), a "class" of the bundle; a "caption" for its captioner; or "plugged", a unit, another
     network's class or any function. The gradients have sizes of their own: the bundle may hold settings for each. A change
-    that is None is left out. Raises ValueError for an unknown recipe or setting.
+    that is None is left out, and the precision "auto" is resolved. Raises ValueError for an unknown recipe or setting.
     """
     known = {field.name for field in dataclasses.fields(Settings)}
     stored = bundle.info.get("recipe", {})
@@ -109,4 +110,4 @@ def settings_for(bundle: Bundle, recipe: str | None = None, *, kind: str = "clas
     if recipe is not None and recipe not in NAMED:
         raise ValueError(f"unknown recipe {recipe!r}: choose {', '.join(NAMED)}")
     given = {key: value for key, value in changes.items() if value is not None}
-    return Settings(**{**own, **(NAMED[recipe] if recipe is not None else {}), **given})
+    return resolved(bundle, Settings(**{**own, **(NAMED[recipe] if recipe is not None else {}), **given}))

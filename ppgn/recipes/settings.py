@@ -12,6 +12,7 @@ CHOICES = {
     "start": ("normal", "codes", "noise_level", "unclipped"),
     "gradient": ("log_softmax", "released", "logit"),
     "bounds": ("fixed", "statistics"),
+    "precision": ("float32", "bfloat16", "auto"),
 }
 """What each setting in words may be."""
 
@@ -42,6 +43,9 @@ class Settings:
     [0, mean + 3 std] of each unit over real pictures.
     decay: the ascent multiplies the code by it after every clip. reset_every: of the released sampler, 0 for never.
     steps: evaluations of a chain; the picture kept is that of the last one.
+    precision: of generator, encoder and classifier: "float32"; "bfloat16", several times faster where the processor has it, which
+    ends with other pictures of the same kind; or "auto" (`haste.resolved`, docs/speed.md). compile: these networks by
+    torch.compile, which takes minutes and pays in long runs.
     tries, accept: a chain at whose end log p(y | image), at temperature 1, is below `accept` nats begins anew from another start,
     until it has had `tries` runs in all; the likeliest of its runs is kept (`sample` only). 1 keeps every chain.
 
@@ -76,6 +80,8 @@ class Settings:
     steps: int = 200
     tries: int = 1
     accept: float = -0.7
+    precision: str = "float32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():

@@ -18,6 +18,7 @@ from ppgn.objective import Objective, Term
 from ppgn.probe import EncoderPass
 from ppgn.recipes.captions import caption_condition, is_own_caption, shares_trunk
 from ppgn.recipes.classes import Target
+from ppgn.recipes.haste import hastened
 from ppgn.recipes.named import NAMED
 from ppgn.recipes.settings import Settings
 from ppgn.samplers import Adaptive, Annealed, Ascent, Langevin, ReleasedLangevin, spaced_levels
@@ -48,6 +49,7 @@ def objective_for(
 
     Raises ValueError for a part that the bundle lacks, and for a context_scale above 0 beside a condition_scale of 0.
     """
+    bundle = hastened(bundle, settings, condition)
     sharing = hole is None and shares_trunk(bundle, condition)
     shared = EncoderPass(bundle.encoder, with_maps=True) if sharing else _passing(bundle.encoder, hole)
     terms = []

@@ -1,0 +1,117 @@
+"""What a step costs: ours, the floor, the released structure, and what is chosen automatically.
+
+    python benchmarks/steps.py
+
+The floor is the least that a step can do: one pass of the generator, one of each condition network, one backward pass to the
+code, weights frozen, written out by hand, on the networks as they were trained. The released structure is that of the released
+sampler: E(G(h)) for the prior, then G and C again for the condition, one chain at a time. All alternate in one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from timing import alternating, table
+from torch import Tensor
+from worlds import SCALES, WORLDS, World, targets
+
+from ppgn import chain
+
+CHAINS = (1, 8, 64)
+
+
+def ours(world: World, chains: int, steps: int, automatic: bool = False) -> Callable[[], None]:
+    make = world.automatic if automatic and world.automatic else world.sampler
+    sampler, code = make(chains), world.code(chains)
+
+    def call() -> None:
+        for _ in chain.run(sampler, sampler.init(code, range(chains)), steps):
+            pass
+
+    return call
+
+
+def updated(code: Tensor, direction: Tensor, gradient: Tensor) -> Tensor:
+    noise = torch.randn_like(code)
+    moved = code + SCALES["prior_scale"] * direction + SCALES["condition_scale"] * gradient + SCALES["noise_scale"] * noise
+    return moved.clamp(0, 30)
+
+
+def floor(world: World, chains: int, steps: int) -> Callable[[], None]:
+    begin, wanted = world.code(chains), torch.tensor(targets(chains))[:, None]
+
+    def call() -> None:
+        code = begin
+        for _ in range(steps):
+            leaf = code.requires_grad_(True)
+            image = world.generator(leaf)
+            with torch.set_grad_enabled(world.classifier is None):
+                again = world.encoder(image)
+            logits = world.classifier(image) if world.classifier else world.encoder.logits_from_code(again)
+            log_prob = logits.log_softmax(1).gather(1, wanted).sum()
+            gradient = torch.autograd.grad(log_prob, leaf)[0]
+            code = updated(leaf.detach(), again.detach() - leaf.detach(), gradient)
+
+    return call
+
+
+def released(world: World, chains: int, steps: int) -> Callable[[], None]:
+    """One chain after the other, two passes of G in a step, E and C apart."""
+    begin = world.code(chains)
+
+    def call() -> None:
+        for number in range(chains):
+            code = begin[number : number + 1]
+            for _ in range(steps):
+                with torch.no_grad():
+                    direction = world.encoder(world.generator(code)) - code
+                leaf = code.detach().requires_grad_(True)
+                log_prob = world.logits(world.generator(leaf)).log_softmax(1)[0, number % 10]
+                code = updated(code, direction, torch.autograd.grad(log_prob, leaf)[0])
+
+    return call
+
+
+def measure(repeats: int = 5, names: tuple[str, ...] = tuple(WORLDS), counts: tuple[int, ...] = CHAINS) -> list[dict[str, Any]]:
+    """Milliseconds of a step and of a chain in it, for each world and number of chains."""
+    rows = []
+    for name in names:
+        world = WORLDS[name]()
+        for chains in counts:
+            steps = max(1, 8 // chains)
+            ways = {way.__name__: way(world, chains, steps) for way in (ours, floor)}
+            ways["released"] = released(world, 1, steps)
+            if world.automatic:
+                ways["automatic"] = ours(world, chains, steps, automatic=True)
+            taken = {way: 1000 * value / steps for way, value in alternating(ways, repeats).items()}
+            rows.append({"networks": world.name, "chains": chains, **taken})
+    return rows
+
+
+def report(rows: list[dict[str, Any]]) -> str:
+    columns = ["networks", "chains", "ours, ms", "ours / floor", "automatic / floor", "released / ours, a chain"]
+    told = [
+        [
+            row["networks"], row["chains"], row["ours"], row["ours"] / row["floor"],
+            row["automatic"] / row["floor"] if "automatic" in row else None, row["released"] * row["chains"] / row["ours"],
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return table(columns, told)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--networks", nargs="+", choices=list(WORLDS), default=list(WORLDS))
+    options.add_argument("--chains", type=int, nargs="+", default=list(CHAINS))
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    print(report(measure(given.repeats, tuple(given.networks), tuple(given.chains))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""A bundle's networks as fast as the settings allow, and the choice among the ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import platform
+import statistics
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ppgn import images
+from ppgn.bundle import Bundle
+from ppgn.recipes.captions import is_own_caption
+from ppgn.recipes.settings import Settings
+from ppgn.speed import DTYPES, Hastened
+
+IN_EVERY_STEP = ("generator", "joint_generator", "encoder", "classifier")
+CHAINS = 8
+WORTH = 0.8
+"""A lower precision is taken where a step takes at most this share of float32's time."""
+_known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, bool], Hastened]] = weakref.WeakKeyDictionary()
+_log = logging.getLogger("ppgn")
+
+
+def hastened(bundle: Bundle, settings: Settings, condition: Any = None) -> Bundle:
+    """The bundle with the networks of a step in the settings' precision, compiled if they say so; copies are made once.
+
+    A caption for the bundle's own captioner reads the maps of the encoder's trunk: then encoder and classifier stay as they are.
+    """
+    settings = resolved(bundle, settings)
+    if settings.precision == "float32" and not settings.compile:
+        return bundle
+    kept = ("encoder", "classifier") if is_own_caption(condition, bundle) else ()
+    names = [name for name in IN_EVERY_STEP if name in bundle.parts and name not in kept]
+    quick = {name: _copy(bundle.parts[name], settings.precision, settings.compile) for name in names}
+    return dataclasses.replace(bundle, parts={**bundle.parts, **quick})
+
+
+def resolved(bundle: Bundle, settings: Settings) -> Settings:
+    """The settings with the precision "auto" replaced by what is best on this machine.
+
+    That is bfloat16 where the bundle says that it was measured as good ("precisions" of its recipe) and a step, measured once on
+    each machine and kept in ~/.cache/ppgn/speed.json, takes at most `WORTH` of float32's time; else float32.
+    """
+    if settings.precision != "auto":
+        return settings
+    chosen = "float32"
+    if "bfloat16" in bundle.info.get("recipe", {}).get("precisions", []):
+        seconds = seconds_of(bundle)
+        share = seconds["bfloat16"] / seconds["float32"]
+        chosen = "bfloat16" if share <= WORTH else "float32"
+        _log.info("%s: a step in bfloat16 takes %.2f of the time in float32 on this machine: %s", bundle.name, share, chosen)
+    else:
+        _log.info("%s: does not say that bfloat16 is as good: float32", bundle.name)
+    return dataclasses.replace(settings, precision=chosen)
+
+
+def seconds_of(bundle: Bundle) -> dict[str, float]:
+    """Precision -> seconds of a pass of `CHAINS` chains through generator and encoder and back, measured once on a machine."""
+    file, key = _kept_in(), _key(bundle)
+    try:
+        kept = json.loads(file.read_text())
+    except (OSError, ValueError):  # none yet, or one that was not written by ppgn
+        kept = {}
+    if key not in kept:
+        kept[key] = {precision: _seconds(bundle, precision) for precision in DTYPES}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        images.write_atomically(file, lambda place: place.write_text(json.dumps(kept, indent=1)))
+    return kept[key]
+
+
+def _seconds(bundle: Bundle, precision: str) -> float:
+    generator, encoder = (_copy(bundle.parts[name], precision, False) for name in ("generator", "encoder"))
+    code = torch.zeros(CHAINS, *bundle.code_shape, device=next(bundle.generator.parameters()).device)
+    taken = []
+    for _ in range(4):
+        begun, leaf = time.perf_counter(), code.clone().requires_grad_(True)
+        float(torch.autograd.grad(encoder(generator(leaf)).sum(), leaf)[0].sum())  # the number waits for the device
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken[1:])
+
+
+def _kept_in() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ppgn" / "speed.json"
+
+
+def _key(bundle: Bundle) -> str:
+    device = next(bundle.generator.parameters()).device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    weights = "-".join(bundle.info["parts"][part]["sha256"][:12] for part in ("generator", "encoder"))
+    return f"{platform.node()} {device.type} {name} torch {torch.__version__} threads {torch.get_num_threads()} {weights}"
+
+
+def _copy(network: Any, precision: str, compiled: bool) -> Any:
+    if isinstance(network, Hastened):
+        return network
+    made = _known.setdefault(network, {})
+    if (precision, compiled) not in made:
+        made[precision, compiled] = Hastened(network, precision, compiled)
+    return made[precision, compiled]

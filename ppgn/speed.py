@@ -1,0 +1,103 @@
+"""The same networks, faster: BatchNorm folded away, channels last in memory, another precision, compiled."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+FOLDED = "folded_batch_norms"
+"""An attribute of a network whose BatchNorms are in its convolutions: its weights no longer fit its config."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class CompileFailed(UserWarning):
+    """torch.compile did not work here; the network runs as it is."""
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """The network, in evaluation mode, with each BatchNorm that stands behind a convolution in an `nn.Sequential` put into that
+    convolution's weights; changed in place and returned.
+
+    w' = w * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta: the same function but for rounding.
+    Raises ValueError for a network in training mode, whose BatchNorms are no constants.
+    """
+    if network.training:
+        raise ValueError("got a network in training mode to fold, expected evaluation mode: call .eval() first")
+    count = 0
+    for parent in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
+        children = list(parent.named_children())
+        for (first, convolution), (second, norm) in zip(children, children[1:], strict=False):
+            if isinstance(convolution, CONVOLUTIONS) and isinstance(norm, NORMS) and norm.track_running_stats:
+                fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, TRANSPOSED))
+                parent._modules |= {first: fused.requires_grad_(False), second: nn.Identity().eval()}
+                count += 1
+    if count:
+        setattr(network, FOLDED, count)
+    return network
+
+
+def laid_out(network: nn.Module) -> nn.Module:
+    """The network with the weights of its 2-d convolutions, and so its maps, channels last in memory; the same function."""
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+class Hastened:
+    """A copy of a frozen network that computes in another precision, compiled if asked for, and takes and gives what the network
+    itself does: floating-point inputs are converted on their way in, and outputs to float32 on their way out.
+
+    precision: a key of DTYPES. Methods work as calls do. Raises ValueError for an unknown precision.
+    """
+
+    def __init__(self, network: nn.Module, precision: str, compiled: bool = False) -> None:
+        if precision not in DTYPES:
+            raise ValueError(f"unknown precision {precision!r}: choose {', '.join(DTYPES)}")
+        self.dtype = DTYPES[precision]
+        self.network = network if self.dtype == torch.float32 else copy.deepcopy(network).to(self.dtype)
+        self._call = self._converted(_compiled(self.network) if compiled else self.network)
+
+    def __call__(self, *given: Any) -> Any:
+        return self._call(*given)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.network, name)
+        return self._converted(found) if callable(found) and not isinstance(found, nn.Module) else found
+
+    def _converted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            return _cast(function(*(_cast(one, self.dtype) for one in given), **named), torch.float32)
+
+        return call
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    return type(value)(_cast(one, dtype) for one in value) if isinstance(value, list | tuple) else value
+
+
+def _compiled(network: nn.Module) -> Callable[..., Any]:
+    """torch.compile(network), or the network itself, with a CompileFailed warning, where the first call fails."""
+    chosen: list[Callable[..., Any]] = [torch.compile(network)]
+
+    def call(*given: Any) -> Any:
+        try:
+            return chosen[0](*given)
+        except Exception as fault:  # whatever the compiler of this machine raises
+            if chosen[0] is network:
+                raise
+            reason = " ".join(str(fault).split())[:200]
+            why = f"torch.compile failed ({type(fault).__name__}: {reason}); going on without it"
+            warnings.warn(why, CompileFailed, stacklevel=2)
+            chosen[0] = network
+            return network(*given)
+
+    return call

@@ -1,0 +1,197 @@
+"""Folding, layout, precision and compilation change the time and not the function; a step costs what it must, counted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import save_tiny_bundle, tiny_bundle
+from torch import nn
+
+from ppgn import bundle as bundles
+from ppgn import recipes, speed
+from ppgn.recipes import haste, wiring
+
+
+def normed(convolution: nn.Module, channels: int) -> nn.Sequential:
+    norm = nn.BatchNorm2d(channels)
+    with torch.no_grad():
+        for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            assert tensor is not None
+            tensor.uniform_(0.5, 2.0)
+    return nn.Sequential(nn.Sequential(convolution, norm, nn.ReLU()), nn.AvgPool2d(2)).eval()
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        nn.Conv2d(4, 6, 3, groups=2),
+        nn.Conv2d(4, 6, 3, bias=False),
+        nn.ConvTranspose2d(4, 6, 4, 2, 1),
+        nn.ConvTranspose2d(4, 6, 3, bias=False),
+    ],
+)
+def test_a_folded_batch_norm_is_gone_and_its_function_is_not(convolution: nn.Module) -> None:
+    network, image = normed(convolution, 6).double(), torch.randn(2, 4, 8, 8, dtype=torch.float64)
+    before = network(image)
+    folded = speed.laid_out(speed.folded(network))
+    assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d) or module.training]
+    torch.testing.assert_close(folded(image), before)
+
+
+def test_what_is_in_training_mode_or_stands_elsewhere_is_not_folded() -> None:
+    with pytest.raises(ValueError, match="training mode"):
+        speed.folded(nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)))
+    alone = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1)).eval()
+    assert isinstance(speed.folded(alone)[0], nn.BatchNorm2d)  # type: ignore[index]
+    assert not hasattr(alone, speed.FOLDED)
+
+
+def test_a_loaded_bundle_is_folded_and_only_an_unfolded_one_can_be_saved_again(tmp_path: Path) -> None:
+    folder = save_tiny_bundle(tmp_path / "tiny")
+    quick, plain = bundles.load_bundle(folder), bundles.load_bundle(folder, fold=False)
+    code = torch.rand(3, *plain.code_shape)
+    torch.testing.assert_close(quick.generator(code), plain.generator(code))
+    assert plain.generator.upconvolutions[0][1].__class__ is nn.BatchNorm2d
+    assert quick.generator.upconvolutions[0][1].__class__ is nn.Identity
+    info = plain.info
+    told: dict[str, Any] = {key: info[key] for key in ("name", "code", "image", "class_names", "recipe")}
+    bundles.save_bundle(tmp_path / "again", parts=plain.parts, **told)
+    with pytest.raises(bundles.BundleError, match="fold=False"):
+        bundles.save_bundle(tmp_path / "folded", parts=quick.parts, **told)
+
+
+def test_bfloat16_is_near_and_its_results_are_float32_and_the_bundle_keeps_its_own() -> None:
+    bundle = tiny_bundle()
+    quick = speed.Hastened(bundle.generator, "bfloat16")
+    code = torch.rand(3, *bundle.code_shape)
+    made = quick(code)
+    assert made.dtype == torch.float32
+    torch.testing.assert_close(made, bundle.generator(code), atol=0.02, rtol=0.0)
+    assert not torch.equal(made, bundle.generator(code))
+    assert quick.config == bundle.generator.config
+    assert next(bundle.generator.parameters()).dtype == torch.float32
+    encoder = speed.Hastened(bundle.encoder, "bfloat16")
+    assert {one.dtype for one in [*encoder.maps(made), encoder.logits_from_code(encoder(made))]} == {torch.float32}
+    with pytest.raises(ValueError, match="choose float32, bfloat16"):
+        speed.Hastened(bundle.generator, "float16")
+
+
+def test_samples_in_bfloat16_run_in_it_and_say_so() -> None:
+    bundle = tiny_bundle()
+    plain = recipes.sample(bundle, 1, count=2, steps=3)
+    quick = recipes.sample(bundle, 1, count=2, steps=3, precision="bfloat16")
+    assert quick.settings.precision == "bfloat16"
+    assert not torch.equal(quick.images, plain.images)
+    torch.testing.assert_close(quick.images, plain.images, atol=0.05, rtol=0.0)
+    again = recipes.sample(bundle, 1, count=1, steps=3, seed=1, precision="bfloat16")
+    torch.testing.assert_close(again.images[0], quick.images[1], atol=0.02, rtol=0.0)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "seconds", "chosen"),
+    [(True, (1.0, 0.3), "bfloat16"), (True, (1.0, 0.9), "float32"), (False, (1.0, 0.3), "float32")],
+)
+def test_auto_takes_bfloat16_where_it_was_measured_to_be_as_good_and_is_faster_here(
+    allowed: bool, seconds: tuple[float, float], chosen: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle, measured = tiny_bundle(), []
+    bundle.info["recipe"]["precisions"] = ["bfloat16"] if allowed else []
+
+    def told(bundle: object, precision: str) -> float:
+        measured.append(precision)
+        return seconds[precision == "bfloat16"]
+
+    monkeypatch.setattr(haste, "_seconds", told)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for _ in range(2):
+        assert recipes.settings_for(bundle, precision="auto").precision == chosen
+    assert measured == (["float32", "bfloat16"] if allowed else [])
+    if allowed:
+        kept = json.loads((tmp_path / "ppgn" / "speed.json").read_text())
+        assert list(kept.values()) == [dict(zip(("float32", "bfloat16"), seconds, strict=True))]
+
+
+def test_what_auto_measures_is_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = haste.seconds_of(bundle)
+    assert set(found) == {"float32", "bfloat16"}
+    assert all(0 < value < 5 for value in found.values())
+    assert haste.seconds_of(bundle) == found
+
+
+def test_compilation_that_fails_is_said_once_and_the_network_runs_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(network: nn.Module) -> Any:
+        def call(*given: Any) -> Any:
+            raise RuntimeError("no compiler")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    bundle = tiny_bundle()
+    code = torch.rand(2, *bundle.code_shape)
+    quick = speed.Hastened(bundle.generator, "float32", compiled=True)
+    with pytest.warns(speed.CompileFailed, match="no compiler"):
+        made = quick(code)
+    assert torch.equal(made, bundle.generator(code))
+    assert torch.equal(quick(code), made)
+    wrong = torch.rand(2, 5)
+    with pytest.raises(RuntimeError):
+        quick(wrong)
+
+
+class Counted:
+    """Forward passes of networks, by the batch they saw."""
+
+    def __init__(self, *networks: nn.Module) -> None:
+        self.seen: dict[str, list[int]] = {type(network).__name__: [] for network in networks}
+        self.handles = [network.register_forward_pre_hook(self._count) for network in networks]
+
+    def _count(self, network: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        self.seen[type(network).__name__].append(len(given[0]))
+
+
+def hooks_of(network: nn.Module) -> int:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return sum(len(getattr(module, kind)) for module in network.modules() for kind in kinds)
+
+
+def test_a_step_runs_generator_and_encoder_once_and_makes_no_weight_gradient_and_leaves_no_hook() -> None:
+    bundle = tiny_bundle()
+    networks = [bundle.generator, bundle.encoder]
+    before = [hooks_of(network) for network in networks]
+    counted = Counted(*networks)
+    recipes.sample(bundle, 1, count=3, steps=4)
+    assert counted.seen == {"ImageGenerator": [3] * 4, "Fc6Encoder": [3] * 4}
+    for handle in counted.handles:
+        handle.remove()
+    assert [hooks_of(network) for network in networks] == before == [0, 0]
+    for network in networks:
+        assert all(one.grad is None and not one.requires_grad for one in network.parameters())
+
+
+def test_a_weight_that_wants_a_gradient_gets_none_from_a_step() -> None:
+    """The backward pass goes to the code alone, whatever a plugged network's weights ask for."""
+    bundle = tiny_bundle()
+    plugged = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.LazyLinear(1))
+    recipes.sample(bundle, lambda image: plugged(image)[:, 0], count=2, steps=2)
+    assert all(one.grad is None for one in plugged.parameters())
+
+
+def test_a_step_never_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a sampler's step turns a tensor into a number, a truth or a list."""
+    bundle = tiny_bundle()
+    settings = recipes.settings_for(bundle, steps=2, start="normal")
+    objective = wiring.objective_for(bundle, [1, 2], settings)
+    sampler = wiring.sampler_for(bundle, objective, settings)
+    state = sampler.init(torch.rand(2, *bundle.code_shape), (0, 1))
+
+    def waits(self: torch.Tensor, *given: object) -> None:
+        raise AssertionError("a step waits for the device")
+
+    for name in ("__bool__", "item", "tolist", "__float__", "__int__", "numpy", "cpu"):
+        monkeypatch.setattr(torch.Tensor, name, waits)
+    state, _ = sampler.step(state)
+    sampler.step(state)
