@@ -103,7 +103,7 @@ def _sample(one: argparse.ArgumentParser) -> None:
     one.add_argument("--seed", type=int, default=0, help="seed of the first chain of each class; the next ones follow")
     one.add_argument("--out", default="samples.png", help="grid to write (default: samples.png)")
     one.add_argument("--save-images", metavar="DIR", help="also write each picture, and samples.json, into DIR")
-    one.add_argument("--batch", type=int, default=32, help="chains that run at once (default: 32)")
+    one.add_argument("--batch", type=int, help="chains that run at once (default: what memory holds, at most 64)")
     _settings(one)
 
 

@@ -30,7 +30,7 @@ def run(given: argparse.Namespace) -> int:
     if folder is not None:
         images.make_folder(folder)
     for name in ("count", "batch"):
-        if getattr(given, name) < 1:
+        if getattr(given, name) is not None and getattr(given, name) < 1:
             raise ValueError(f"got --{name} {getattr(given, name)}, expected at least 1: ask for one picture or more")
     loaded = bundle.load_bundle(given.bundle, device(given.device))
     asked = asked_for(given, loaded, recipes.settings_for(loaded, kind=kind_of(given), **changes_of(given)))
@@ -52,10 +52,11 @@ def _samples(
     loaded: bundle.Bundle, asked: Asked, targets: Sequence[int], seeds: Sequence[int], given: argparse.Namespace
 ) -> recipes.Samples:
     """A run for each batch of chains, every chain with its own target; joined."""
-    batch, changes = given.batch, changes_of(given)
+    changes = changes_of(given)
+    settings = recipes.settings_for(loaded, kind=kind_of(given), **changes)
+    batch = given.batch or recipes.batch_for(loaded, asked.make(targets[:1]), settings, len(targets))
     firsts, parts = range(0, len(targets), batch), []
-    steps = recipes.settings_for(loaded, kind=kind_of(given), **changes).steps
-    with progress(steps * len(firsts)) as watch:
+    with progress(settings.steps * len(firsts)) as watch:
         for first in firsts:
             own, condition = seeds[first : first + batch], asked.make(targets[first : first + batch])
             parts.append(recipes.sample(loaded, condition, count=len(own), seed=own, batch=batch, watch=watch, **changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ppgn.bundle import Bundle
 from ppgn.types import Condition
@@ -61,3 +61,10 @@ def asked_of(
     if count not in (None, len(condition)):
         raise ValueError(f"got {len(condition)} classes for {count} chains: leave count out, or list one a chain")
     return [target_of(bundle.class_names, one) for one in condition], len(condition)
+
+
+def of_chains(asked: Any, chains: Sequence[int]) -> Any:
+    """What was asked of some chains: targets of a list, `asked.of(chains)` of a condition that has it, else itself."""
+    if callable(asked):
+        return asked.of(chains) if hasattr(asked, "of") else asked
+    return [asked[chain] for chain in chains]

@@ -7,8 +7,9 @@ from typing import Any
 
 from ppgn import chain
 from ppgn.bundle import Bundle
-from ppgn.recipes.classes import Target, asked_of, target_of
+from ppgn.recipes.classes import Target, asked_of, of_chains, target_of
 from ppgn.recipes.collected import Samples, Watch, collect, seeds_of
+from ppgn.recipes.memory import batch_for
 from ppgn.recipes.named import kind_of, settings_for
 from ppgn.recipes.runs import run, start_for
 from ppgn.recipes.tries import tried_again
@@ -22,7 +23,7 @@ def sample(
     *,
     count: int | None = None,
     seed: int | Sequence[int] = 0,
-    batch: int = 32,
+    batch: int | None = None,
     watch: Watch | None = None,
     recipe: str | None = None,
     **changes: Any,
@@ -32,17 +33,20 @@ def sample(
     condition: a class by name or number, one class of each of several groups ("type:Handbags & colour:Red"), one class number
     per chain, or any function image -> log-probability per chain.
     count: 16, or as many as classes are listed. seed: the first chain's, the next ones count up; or one a chain.
-    batch: chains that run at once; it changes memory, not results.
+    batch: chains that run at once, by default as many as memory holds, at most 64 (`memory.batch_for`); it changes no result.
     watch: called as watch(step, evaluation) after each step. recipe: a name in NAMED.
     changes: fields of Settings, e.g. steps=100. Raises ValueError for what does not fit, naming what there is.
     """
     settings = settings_for(bundle, recipe, kind=kind_of(bundle, condition), **changes)
     asked, count = asked_of(bundle, condition, count, default=16)
 
-    def batch_of(chosen: slice, seeds: Sequence[int]) -> Iterator[Evaluation]:
-        return run(bundle, asked[chosen] if isinstance(asked, list) else asked, seeds, settings)
+    own_seeds = seeds_of(seed, count)
 
-    found = collect(batch_of, seeds_of(seed, count), batch, settings, watch)
+    def batch_of(chosen: slice, seeds: Sequence[int]) -> Iterator[Evaluation]:
+        return run(bundle, of_chains(asked, range(*chosen.indices(count))), seeds, settings)
+
+    batch = batch_for(bundle, asked, settings, count) if batch is None else batch
+    found = collect(batch_of, own_seeds, batch, settings, watch)
     return tried_again(bundle, asked, found, batch, watch) if settings.tries > 1 else found
 
 

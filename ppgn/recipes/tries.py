@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ppgn.bundle import Bundle
-from ppgn.recipes.classes import Target
+from ppgn.recipes.classes import Target, of_chains
 from ppgn.recipes.collected import Samples, Watch, collect
 from ppgn.recipes.runs import run
 from ppgn.recipes.settings import Settings
@@ -32,7 +32,7 @@ def tried_again(bundle: Bundle, asked: Asked, found: Samples, batch: int = 32, w
     for number in range(1, settings.tries):
         wanting = (values < settings.accept).nonzero()[:, 0].tolist()
         for chains in _groups(asked, wanting, len(values), batch):
-            wanted = _of(asked, chains)
+            wanted = of_chains(asked, chains)
 
             def batch_of(_: slice, seeds: Sequence[int], wanted: Asked = wanted) -> Iterator[Evaluation]:
                 return run(bundle, wanted, seeds, settings)
@@ -52,17 +52,10 @@ def likelihood(bundle: Bundle, asked: Asked, pictures: Tensor, settings: Setting
     plain, found = dataclasses.replace(settings, temperature=1.0), []
     for first in range(0, len(pictures), batch):
         chains = range(first, min(first + batch, len(pictures)))
-        terms = objective_for(bundle, _of(asked, chains), plain).terms
+        terms = objective_for(bundle, of_chains(asked, chains), plain).terms
         with torch.no_grad():
             found.append(sum(term.weight * term.condition(pictures[first : first + batch]) for term in terms))
     return torch.cat(found).nan_to_num(-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-
-
-def _of(asked: Any, chains: Sequence[int]) -> Any:
-    """What was asked of some chains."""
-    if callable(asked):
-        return asked.of(chains) if hasattr(asked, "of") else asked
-    return [asked[chain] for chain in chains]
 
 
 def _groups(asked: Any, wanting: Sequence[int], count: int, batch: int) -> list[Sequence[int]]:

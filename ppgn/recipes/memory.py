@@ -1,0 +1,69 @@
+"""How many chains fit into memory at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ppgn.bundle import Bundle
+from ppgn.recipes.classes import of_chains
+from ppgn.recipes.runs import start_for
+from ppgn.recipes.settings import Settings
+from ppgn.recipes.wiring import device_of, objective_for
+
+MOST = 64
+"""More chains at once are not faster per chain: 64 fill a processor, and a step's progress should be seen."""
+FEW = 8
+"""So many run at once without a measurement."""
+SHARE = 0.5
+"""Of the free memory."""
+BEYOND_KEPT = 2.0
+"""Peak memory of a step / what its graph keeps: gradients and the libraries' own buffers come on top."""
+
+
+def batch_for(bundle: Bundle, asked: Any, settings: Settings, count: int) -> int:
+    """Chains to run at once of `count`: as many as memory holds, at most `MOST`. It changes memory and time, not results.
+
+    What a chain needs is measured in one evaluation of one chain. A condition with a request of its own for each chain that does
+    not say by `of(chains)` what one is asked for can only be asked of all at once: then all are.
+    """
+    if count <= FEW:
+        return count
+    try:
+        needed = BEYOND_KEPT * kept_bytes(bundle, of_chains(asked, [0]), settings)
+    except ValueError:  # made for `count` chains; if it is another mistake, the run itself will say so
+        return count
+    return max(1, min(count, MOST, int(SHARE * free_bytes(device_of(bundle)) / max(needed, 1.0))))
+
+
+def kept_bytes(bundle: Bundle, asked: Any, settings: Settings) -> int:
+    """Bytes of the tensors that the graph of one chain's evaluation keeps for its way back, weights left out."""
+    weights = {tensor.data_ptr() for network in bundle.parts.values() for tensor in network.parameters()}
+    sizes: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if not tensor.is_leaf and storage.data_ptr() not in weights:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    objective = objective_for(bundle, asked, settings)
+    code = start_for(bundle, [0], dataclasses.replace(settings, draws=1))
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        objective.evaluate(code)
+    return sum(sizes.values())
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device; of the main memory what could be had without swapping."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    told = Path("/proc/meminfo")
+    lines = told.read_text().splitlines() if told.is_file() else []
+    available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return available[0] if available else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
