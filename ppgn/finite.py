@@ -15,58 +15,88 @@ class ChainStopped(UserWarning):
     """A chain met infinity or NaN and is held where it last was finite."""
 
 
+EVERY = 8
+"""Steps between two looks at the flags of an accelerator: each look waits for it."""
+
+
 class StopBroken:
     """Looks at each step of a batch of chains and holds those that are not finite any more.
 
     A stopped chain keeps its last finite code, and its rows of the evaluation stay those of its last finite step (with a
     log-probability of -inf where it had none); `Evaluation.stopped` says why, and a ChainStopped warning is given once.
     Raises ValueError with the same sentence when no chain is left.
+
+    every: steps after which that is said and raised, by default each on a processor and every `EVERY` on an accelerator, where
+    chains are held at once all the same, without waiting for it; a run's last step is always looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every: int | None = None) -> None:
+        self.every = every
         self.stopped: dict[int, str] = {}
         self._last: Evaluation | None = None
+        self._broken: Tensor | None = None  # [chain], on the chains' device
+        self._unread: list[tuple[int, Tensor]] = []  # (step, finite [quantity, chain])
 
-    def __call__(self, before: ChainState, after: ChainState, evaluation: Evaluation) -> tuple[ChainState, Evaluation]:
-        """(after, evaluation) of a step from `before`, with the rows of stopped chains held."""
-        broken = {chain: why for chain, why in _broken(before, after, evaluation).items() if chain not in self.stopped}
-        self.stopped |= broken
-        if len(self.stopped) == len(before.code):
-            raise ValueError(next(iter((broken or self.stopped).values())))
-        for why in broken.values():
-            warnings.warn(f"{why}; this chain stops, the others go on", ChainStopped, stacklevel=2)
-        if self.stopped:
-            after, evaluation = self._held(before, after, evaluation)
+    def __call__(
+        self, before: ChainState, after: ChainState, evaluation: Evaluation, last: bool = False
+    ) -> tuple[ChainState, Evaluation]:
+        """(after, evaluation) of a step from `before`, with the rows of stopped chains held. last: of the run."""
+        quantities = _quantities(before, after, evaluation)
+        finite = torch.stack([value.isfinite().reshape(len(value), -1).all(1) for value in quantities.values()])
+        broken = ~finite.all(0)
+        self._broken = broken if self._broken is None else self._broken | broken
+        self._unread.append((before.step, finite))
+        looks = last or len(self._unread) >= (self.every or (1 if finite.device.type == "cpu" else EVERY))
+        if looks:
+            self._read(before, list(quantities))
+        if self.stopped or not looks:
+            after, evaluation = self._held(before, after, evaluation, self._broken)
         self._last = evaluation
         return after, evaluation
 
-    def _held(self, before: ChainState, after: ChainState, evaluation: Evaluation) -> tuple[ChainState, Evaluation]:
-        rows = list(self.stopped)
+    def _read(self, before: ChainState, names: list[str]) -> None:
+        """Waits for the flags of all steps since the last look, warns of what they say, and raises where no chain is left."""
+        finite = torch.stack([flags for _, flags in self._unread]).cpu()
+        steps, self._unread = [step for step, _ in self._unread], []
+        if bool(finite.all()):
+            return
+        broken: dict[int, str] = {}
+        for step, quantity, chain in (~finite).nonzero().tolist():
+            if chain not in self.stopped and chain not in broken:
+                broken[chain] = _why(names[quantity], chain, before.seeds[chain], steps[step])
+        self.stopped |= dict(sorted(broken.items()))
+        if len(self.stopped) == len(before.code):
+            raise ValueError(next(iter((broken or self.stopped).values())))
+        for why in broken.values():
+            warnings.warn(f"{why}; this chain stops, the others go on", ChainStopped, stacklevel=3)
+
+    def _held(
+        self, before: ChainState, after: ChainState, evaluation: Evaluation, broken: Tensor
+    ) -> tuple[ChainState, Evaluation]:
         last = evaluation if self._last is None else self._last
-        carry = {name: _with_rows(value, before.carry.get(name, value), rows) for name, value in after.carry.items()}
+        carry = {name: _with_rows(value, before.carry.get(name, value), broken) for name, value in after.carry.items()}
         tensors = {
-            name: _with_rows(getattr(evaluation, name), getattr(last, name), rows)
+            name: _with_rows(getattr(evaluation, name), getattr(last, name), broken)
             for name in ("code", "image", "direction", "gradient")
         }
         log_probs = {
-            name: _with_rows(value, last.log_probs.get(name, value), rows, -torch.inf)
+            name: _with_rows(value, last.log_probs.get(name, value), broken, -torch.inf)
             for name, value in evaluation.log_probs.items()
         }
-        log_prob = _with_rows(evaluation.log_prob, last.log_prob, rows, -torch.inf)
-        state = replace(after, code=_with_rows(after.code, before.code, rows), carry=carry)
+        log_prob = _with_rows(evaluation.log_prob, last.log_prob, broken, -torch.inf)
+        state = replace(after, code=_with_rows(after.code, before.code, broken), carry=carry)
         return state, replace(evaluation, **tensors, log_prob=log_prob, log_probs=log_probs, stopped=dict(self.stopped))
 
 
-def _with_rows(values: Tensor, other: Tensor, rows: list[int], lacking: float = 0.0) -> Tensor:
-    """A copy of values whose rows are those of other, with `lacking` in the place of what is not finite there."""
-    values = values.clone()
-    values[rows] = torch.nan_to_num(other[rows], nan=lacking, posinf=lacking, neginf=lacking)
-    return values
+def _with_rows(values: Tensor, other: Tensor, rows: Tensor, lacking: float = 0.0) -> Tensor:
+    """Values with the marked rows of other, and `lacking` in the place of what is not finite there."""
+    other = torch.nan_to_num(other, nan=lacking, posinf=lacking, neginf=lacking)
+    return torch.where(rows.reshape(-1, *[1] * (values.ndim - 1)), other, values)
 
 
-def _broken(before: ChainState, after: ChainState, evaluation: Evaluation) -> dict[int, str]:
-    """Chain -> what is not finite in it. In the order in which a step makes them, so that the first one named is the cause."""
-    quantities = {
+def _quantities(before: ChainState, after: ChainState, evaluation: Evaluation) -> dict[str, Tensor]:
+    """What has to be finite, in the order in which a step makes it, so that the first one named is the cause."""
+    return {
         "code": before.code,
         "image": evaluation.image,
         **{f"log-probability of {name!r}": value for name, value in evaluation.log_probs.items()},
@@ -74,14 +104,10 @@ def _broken(before: ChainState, after: ChainState, evaluation: Evaluation) -> di
         "prior direction": evaluation.direction,
         "updated code": after.code,
     }
-    finite = torch.stack([value.isfinite().reshape(len(value), -1).all(1) for value in quantities.values()])
-    if bool(finite.all()):
-        return {}
-    firsts = {}
-    for index, chain in (~finite).nonzero().tolist():
-        firsts.setdefault(chain, list(quantities)[index])
-    return {
-        chain: f"the {what} of chain {chain} (seed {before.seeds[chain]}) became infinite or NaN at step {before.step}, "
+
+
+def _why(what: str, chain: int, seed: int, step: int) -> str:
+    return (
+        f"the {what} of chain {chain} (seed {seed}) became infinite or NaN at step {step}, "
         f"expected finite numbers: lower the scales, or check that network's input range"
-        for chain, what in sorted(firsts.items())
-    }
+    )
