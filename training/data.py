@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,15 @@ class Pictures(Dataset):
             return self._decode(indices)
         return self.cached[0][indices], self.cached[1][indices]
 
+    def digest(self) -> str:
+        """SHA-256 of the pictures in their order: of all where they are in memory, else of their number and 256 of them."""
+        count = len(self)
+        chosen = range(count) if self.cached is not None else torch.linspace(0, count - 1, min(256, count)).long().tolist()
+        digest = hashlib.sha256(f"{count} {self.size} {self.channels}".encode())
+        for index in chosen:
+            digest.update(self.__getitems__([index])[0].numpy().tobytes())
+        return digest.hexdigest()
+
 
 def augment(pictures: Tensor, flip: bool, shift: int) -> Tensor:
     """Each picture mirrored with probability one half, and moved by up to `shift` pixels with its border reflected."""
@@ -76,7 +86,7 @@ def augment(pictures: Tensor, flip: bool, shift: int) -> Tensor:
 
 
 class ImageData(LightningDataModule):
-    """Batches of (pictures in [0, 1], class indices).
+    """Batches of (pictures in [0, 1], class indices), and the features of the real pictures where a system asks for them.
 
     Args:
         name: which data set; `folder` reads `root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` with a
@@ -130,6 +140,7 @@ class ImageData(LightningDataModule):
         self.class_names: tuple[str, ...] = ()
         self.train_pictures: Pictures | None = None
         self.validation_pictures: Pictures | None = None
+        self.with_features: Dataset | None = None  # training.cached.PicturesWithFeatures where a system asks for it
 
     def setup(self, stage: str | None = None) -> None:
         if self.train_pictures is not None:
@@ -152,7 +163,7 @@ class ImageData(LightningDataModule):
         where = (chosen.name, Path(chosen.root), download, chosen.split_seed, chosen.validation_share)
         return open_source(*where, chosen.table, chosen.labels, chosen.least, chosen.merge)
 
-    def _loader(self, pictures: Pictures | None, shuffle: bool) -> DataLoader:
+    def _loader(self, pictures: Any, shuffle: bool) -> DataLoader:
         settings: Any = self.hparams
         assert pictures is not None, "setup() comes first"
         return DataLoader(
@@ -166,7 +177,7 @@ class ImageData(LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.train_pictures, True)
+        return self._loader(self.with_features or self.train_pictures, True)
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.validation_pictures, False)
@@ -175,12 +186,12 @@ class ImageData(LightningDataModule):
         return self.val_dataloader()
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        pictures, labels = batch
+        pictures, labels, *features = batch
         pictures = pictures.float() / 255
         settings: Any = self.hparams
-        if self.trainer is not None and self.trainer.training:
+        if self.trainer is not None and self.trainer.training and not features:  # with features: mirrored when fetched
             pictures = augment(pictures, settings.flip, settings.shift)
-        return pictures, labels
+        return pictures, labels, *features
 
 
 def _as_fetched(batch: Any) -> Any:

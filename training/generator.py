@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
+from training.cached import PicturesWithFeatures, RealFeatures, Recipe, Storage, keep_features
 from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator
 from training.files import describe, freeze, read_checkpoint, read_network
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, discriminator_loss, distance
+from training.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class GeneratorSystem(LightningModule):
         noise: of the Joint variant; all zero gives the noiseless one.
         optimisation: rates, pause rule, clipping, moving average.
         augment: brightness, saturation, translation and cut-out in front of the discriminator.
+        cache_features: compute maps and codes of the real pictures once and keep them in this type, in `features.safetensors`
+            in the run folder. Under bf16-mixed "bfloat16" holds them exactly. Not with noise on picture or pool5, nor with
+            `data.shift`: they then differ at every step.
     """
 
     def __init__(
@@ -66,12 +72,14 @@ class GeneratorSystem(LightningModule):
         noise: Noise = Noise(),
         optimisation: Optimisation = Optimisation(),
         augment: bool = True,
+        cache_features: Storage | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.encoder_path, self.augment = encoder, augment
         self.network, self.adversary = network, discriminator
         self.losses, self.noise, self.optimisation = losses, noise, optimisation
+        self.cache_features: Storage | None = cache_features
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.encoder: Any = None  # an Fc6Encoder once the data are known
         self.last_ratio = 1.0
@@ -80,6 +88,8 @@ class GeneratorSystem(LightningModule):
         if self.encoder is not None:
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.cache_features:
+            self._check_cacheable(data.hparams.shift)
         self.encoder = read_network(self.encoder_path, "encoder")
         self.class_names = read_checkpoint(self.encoder_path)["class_names"]
         size, channels = data.hparams.image_size, data.hparams.channels
@@ -107,6 +117,31 @@ class GeneratorSystem(LightningModule):
         with torch.no_grad():
             return float(self.encoder(data.train_pictures.__getitems__(sample)[0].float() / 255).std())
 
+    def _check_cacheable(self, shift: int) -> None:
+        settings = {"model.noise.image": self.noise.image, "model.noise.pool5": self.noise.pool5, "data.shift": shift}
+        moving = [f"{name} {value:g}" for name, value in settings.items() if value]
+        if moving:
+            raise ValueError(
+                f"model.cache_features needs the same maps of a picture at every step, expected no noise and no shift, "
+                f"got {', '.join(moving)}: set it to 0 or leave model.cache_features out"
+            )
+
+    def on_fit_start(self) -> None:
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data.with_features = self._with_features(data, self.cache_features) if self.cache_features else None
+
+    def _with_features(self, data: Any, storage: Storage) -> PicturesWithFeatures:
+        """The training pictures with their features; one process of a machine computes these, the others wait."""
+        trainer, pictures, flip = self.trainer, data.train_pictures, data.hparams.flip
+        path = Path(trainer.default_root_dir) / "features.safetensors"
+        if trainer.local_rank == 0:
+            recipe = Recipe(self.encoder, pictures, flip, storage, str(trainer.precision))
+            keep_features(path, recipe, trainer.precision_plugin.forward_context)
+        trainer.strategy.barrier("features")
+        return PicturesWithFeatures(pictures, RealFeatures(path), flip)
+
     def train(self, mode: bool = True) -> GeneratorSystem:
         super().train(mode)
         if self.encoder is not None:
@@ -115,15 +150,21 @@ class GeneratorSystem(LightningModule):
         return self
 
     @torch.no_grad()
-    def encode(self, pictures: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The maps and the code of real pictures, with the Joint variant's noise on picture, pool5 and code."""
+    def encode(self, pictures: Tensor, features: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
+        """The maps and the code of real pictures, with the Joint variant's noise on picture, pool5 and code; `features` are
+        the kept ones, in the type that the encoder would give here."""
+        if features is not None:
+            kind = pictures.device.type
+            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else pictures.dtype
+            *maps, code = [feature.to(dtype) for feature in features]
+            return maps, _noisy(code, self.noise.code)
         maps = self.encoder.maps(_noisy(pictures, self.noise.image))
         code = self.encoder.code_from_pool5(_noisy(maps[-1], self.noise.pool5))
         return maps, _noisy(code, self.noise.code)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def training_step(self, batch: tuple[Any, ...], batch_idx: int) -> None:
         pictures = batch[0].contiguous(memory_format=torch.channels_last)
-        real_maps, code = self.encode(pictures)
+        real_maps, code = self.encode(pictures, *batch[2:])
         made = self.generator(code).contiguous(memory_format=torch.channels_last)
         made_maps = self.encoder.maps(made)
         seen_real, seen_made = augment_alike(pictures, made) if self.augment else (pictures, made)
@@ -220,10 +261,10 @@ class GeneratorSystem(LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self.optimisation
-        decay = settings.discriminator_weight_decay
-        ours = torch.optim.Adam(self.generator.parameters(), settings.learning_rate, settings.betas)
-        theirs = torch.optim.Adam(self.discriminator.parameters(), settings.learning_rate, settings.betas, weight_decay=decay)
-        return ours, theirs
+        fused = self.device.type in ("cpu", "cuda") and not settings.gradient_clip  # Lightning does not clip a fused one's
+        adam = partial(torch.optim.Adam, lr=settings.learning_rate, betas=settings.betas, fused=fused)
+        theirs = adam(self.discriminator.parameters(), weight_decay=settings.discriminator_weight_decay)
+        return adam(self.generator.parameters()), theirs
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         parts = {"generator": describe(self.average.module), "encoder": describe(self.encoder)}

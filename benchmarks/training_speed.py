@@ -1,0 +1,236 @@
+"""Images per second of the generator's training: under Lightning, with kept features, and as a bare loop; and what loading costs.
+
+python benchmarks/training_speed.py --root imagenette64 --encoder runs/imagenette64/encoder/checkpoints/last.ckpt [--json FILE]
+
+Each way runs in a process of its own with the settings of training/configs/imagenette64_generator.yaml and makes `--updates`
+updates when it is its turn; the turns alternate. The bare loop is the same networks, losses, optimisers, moving average,
+augmentation and precision in one function, on batches that lie in memory; "memory kept" adds training/memory.py to it. Loading
+is all that passes between two training steps under Lightning. Processor seconds are less disturbed by other work on the machine
+than wall seconds, and leave out what waits for the disk. The cached features take 0.6 MB of disk a picture, in `--run`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import logging
+import multiprocessing
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback
+from timing import REPEATS, alternating, machine, table
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ppgn.networks import ImageGenerator
+from training.commands import TrainingCLI
+from training.data import ImageData, augment
+from training.discriminator import augment_alike, build_discriminator
+from training.files import read_network
+from training.generator import GeneratorSystem
+from training.losses import adversarial_loss, discriminator_loss, distance
+from training.memory import keep_freed_memory
+
+CONFIG = Path(__file__).parents[1] / "training" / "configs" / "imagenette64_generator.yaml"
+BARE, KEPT, LIGHTNING, CACHED = WAYS = ("bare loop", "bare loop, memory kept", "Lightning", "Lightning, cached features")
+PRELOADED = 8
+"""Batches of the bare loop."""
+UPDATES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Pictures, encoder, run folder of the cached way, and updates a turn."""
+
+    root: Path
+    encoder: Path
+    run: Path
+    updates: int
+
+
+def adversaries(system: GeneratorSystem, encoder: Any, pictures: Tensor) -> tuple[Any, Any]:
+    """New generator and discriminator for such pictures."""
+    maps = encoder.maps(pictures)
+    code = encoder.code_from_pool5(maps[-1])
+    scale, size, channels = float(code.std()), code.shape[1], pictures.shape[1]
+    network = dataclasses.replace(system.network, code_size=size, channels=channels, code_scale=scale)
+    adversary = dataclasses.replace(system.adversary, code_scale=scale)
+    return ImageGenerator(network), build_discriminator(adversary, channels, [m.shape[1] for m in maps], size)
+
+
+def bare_step(system: GeneratorSystem, batches: list[Tensor]) -> Callable[[], None]:
+    """One update of discriminator and generator, written down without Lightning; `system` gives the settings only."""
+    last, betas = torch.channels_last, system.optimisation.betas
+    rate, weights = system.optimisation.learning_rate, system.losses
+    encoder = read_network(system.encoder_path, "encoder").to(memory_format=last)
+    generator, discriminator = (network.to(memory_format=last) for network in adversaries(system, encoder, batches[0]))
+    average = AveragedModel(generator, use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(system.optimisation.ema))
+    ours = torch.optim.Adam(generator.parameters(), rate, betas)
+    theirs = torch.optim.Adam(discriminator.parameters(), rate, betas)
+    supply = itertools.cycle(batches)
+
+    def step() -> None:
+        pictures = next(supply)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                real_maps = encoder.maps(pictures)
+                code = encoder.code_from_pool5(real_maps[-1])
+            made = generator(code)
+            made_maps = encoder.maps(made)
+            seen_real, seen_made = augment_alike(pictures, made)
+            on_real = discriminator(seen_real, real_maps, code)
+            on_made = discriminator(seen_made.detach(), [m.detach() for m in made_maps], code)
+            against = discriminator_loss(weights.adversarial_loss, on_real, on_made)
+        theirs.zero_grad()
+        against.backward()
+        theirs.step()
+        discriminator.requires_grad_(False)
+        with torch.autocast("cpu", torch.bfloat16):
+            judged = discriminator(seen_made, made_maps, code)
+            pairs = zip(made_maps, real_maps, strict=True)
+            loss = weights.image * distance(weights.image_distance, made, pictures)
+            loss = loss + weights.feature * sum(distance(weights.feature_distance, a, b) for a, b in pairs)
+            loss = loss + weights.adversarial * adversarial_loss(weights.adversarial_loss, judged)
+        discriminator.requires_grad_(True)
+        ours.zero_grad()
+        loss.backward()
+        ours.step()
+        average.update_parameters(generator)
+
+    return step
+
+
+def command_line(settings: Settings, *more: str) -> TrainingCLI:
+    """What scripts/train_generator.py builds for the config, on the processor, without validation."""
+    given = ["--config", str(CONFIG), "--data.name", "folder", "--data.root", str(settings.root)]
+    given += ["--model.encoder", str(settings.encoder), "--trainer.default_root_dir", str(settings.run)]
+    given += ["--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "0", "--trainer.max_epochs", "-1"]
+    given += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false", "--checkpoint_minutes", "1e9"]
+    return TrainingCLI(GeneratorSystem, ImageData, args=[*given, *more], run=False, save_config_callback=None)
+
+
+class Turns(Callback):
+    """Holds Lightning's loop after every `updates` batches until the next turn; sends the turn's processor seconds and the wall
+    seconds between its training steps."""
+
+    def __init__(self, turns: Connection, updates: int) -> None:
+        self.turns, self.updates, self.done = turns, updates, 0
+
+    def _await(self) -> None:
+        self.turns.recv()
+        self.loading, self.ended, self.processor = 0.0, time.perf_counter(), time.process_time()
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self._await()
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.loading += time.perf_counter() - self.ended
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.done, self.ended = self.done + 1, time.perf_counter()
+        if self.done % self.updates == 0:
+            self.turns.send((time.process_time() - self.processor, self.loading))
+            self._await()
+
+
+def work(way: str, settings: Settings, turns: Connection) -> None:
+    """A way's process: ready, then `updates` updates for each message, until it is ended."""
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    cli = command_line(settings, *(["--model.cache_features", "bfloat16"] if way == CACHED else []))
+    if way in (LIGHTNING, CACHED):
+        cli.trainer.callbacks.append(Turns(turns, settings.updates))  # type: ignore[attr-defined]
+        cli.trainer.fit(cli.model, cli.datamodule)
+    if way == KEPT:
+        keep_freed_memory()
+    step = bare_step(cli.model, preloaded(cli.datamodule))
+    while True:
+        turns.recv()
+        begun = time.process_time()
+        for _ in range(settings.updates):
+            step()
+        turns.send((time.process_time() - begun, 0.0))
+
+
+def preloaded(data: Any) -> list[Tensor]:
+    data.setup()
+    batches = itertools.islice(data.train_dataloader(), PRELOADED)
+    mirrored = [augment(pictures.float() / 255, True, 0) for pictures, _ in batches]
+    return [pictures.contiguous(memory_format=torch.channels_last) for pictures in mirrored]
+
+
+def measure(root: Path, encoder: Path, repeats: int = REPEATS, updates: int = UPDATES, run: Path | None = None) -> dict[str, Any]:
+    """Way -> images per second, ratios to the bare loops, milliseconds of an update and of loading; with machine and settings.
+    Raises EOFError where a way's process fails; it has then said why."""
+    told: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as room:
+        settings = Settings(root, encoder, run or Path(room), updates)
+        pipes = {way: spawn.Pipe() for way in WAYS}
+        workers = [spawn.Process(target=work, args=(way, settings, pipes[way][1]), daemon=True) for way in WAYS]
+
+        def turn(way: str) -> None:
+            pipes[way][0].send(None)
+            told[way].append(pipes[way][0].recv())
+
+        try:
+            for worker in workers:
+                worker.start()
+            for _, theirs in pipes.values():
+                theirs.close()  # a worker that fails then ends the wait for it
+            taken = alternating({way: (lambda way=way: turn(way)) for way in WAYS}, repeats)
+        finally:
+            for worker in workers:
+                worker.kill()
+    batch = command_line(settings).datamodule.hparams.batch_size
+    per_update = {way: [statistics.median(column) / updates for column in zip(*told[way][1:], strict=True)] for way in WAYS}
+    ways = {
+        way: {
+            "images_per_second": batch * updates / taken[way],
+            "of_bare": taken[BARE] / taken[way],
+            "of_bare_processor": per_update[BARE][0] / per_update[way][0],
+            "of_kept_processor": per_update[KEPT][0] / per_update[way][0],
+            "update_milliseconds": 1000 * taken[way] / updates,
+            "processor_milliseconds": 1000 * per_update[way][0],
+            "loading_milliseconds": 1000 * per_update[way][1] if way in (LIGHTNING, CACHED) else None,
+        }
+        for way in WAYS
+    }
+    return {"machine": machine(), "config": CONFIG.name, "batch": batch, "updates": updates, "repeats": repeats, "ways": ways}
+
+
+def report(measured: dict[str, Any]) -> str:
+    """The table of `measure`'s result."""
+    columns = ["way", "images / s", "of the bare loop", "by processor time", "by it, memory kept"]
+    columns += ["ms an update", "processor ms", "ms of loading"]
+    return table(columns, [[way, *row.values()] for way, row in measured["ways"].items()])
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--root", type=Path, required=True, help="imagenette64: train/<class>/<picture>, val/<class>/<picture>")
+    options.add_argument("--encoder", type=Path, required=True, help="last.ckpt of training/configs/imagenette64_encoder.yaml")
+    options.add_argument("--run", type=Path, help="folder for the features, to find them again; default: a temporary one")
+    options.add_argument("--updates", type=int, default=UPDATES, help="of one turn")
+    options.add_argument("--repeats", type=int, default=REPEATS, help="turns of each way")
+    options.add_argument("--json", type=Path, help="where to write all of it")
+    given = options.parse_args()
+    measured = measure(given.root, given.encoder, given.repeats, given.updates, given.run)
+    print(report(measured))
+    if given.json:
+        given.json.write_text(json.dumps(measured, indent=1))
+
+
+if __name__ == "__main__":
+    main()
