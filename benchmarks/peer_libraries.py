@@ -1,0 +1,181 @@
+"""How this package and the libraries of benchmarks/peers.py excite one unit of a network, each as its README shows."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ppgn import chain, priors, starts
+from ppgn.conditions import Unit
+from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig
+from ppgn.objective import Objective, Term
+from ppgn.probe import Seen
+from ppgn.samplers import Langevin
+from ppgn.speed import laid_out
+
+LAYER, CHANNEL = "layer3.1.conv2", 17
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What torchvision's networks were trained on."""
+OURS = ("ppgn", "ppgn, channels last")
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass
+class Job:
+    """`steps` steps for `pictures` pictures `[picture, 3, size, size]`, and when the network was run on what shapes."""
+
+    network: nn.Module
+    pictures: int
+    size: int
+    steps: int
+    bare: bool
+    times: list[float] = field(default_factory=list)
+    processor_times: list[float] = field(default_factory=list)
+    shapes: list[Sequence[int]] = field(default_factory=list)
+
+    @property
+    def layer(self) -> nn.Module:
+        return self.network.get_submodule(LAYER)
+
+    def note(self, shape: Sequence[int]) -> None:
+        """A pass of the network over `[picture, channel, height, width]` begins."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
+        self.processor_times.append(time.process_time())
+        self.shapes.append(shape)
+
+
+def ours(job: Job) -> None:
+    """Eq. 11 on pixels in [0, 1] with noise, as ppgn_x but without its prior."""
+    generator = IdentityGenerator(IdentityGeneratorConfig(3, job.size))
+    condition = Unit(Seen(job.network, job.size, MEAN, STD), f"{LAYER}:{CHANNEL}")
+    sampler = Langevin(Objective(generator, priors.NoPrior(), [Term("unit", condition)]), 0.0, 1.0, 0.02, (0.0, 1.0))
+    seeds = range(job.pictures)
+    start = starts.random_code(seeds, (3, job.size, job.size), mean=0.5, std=0.25, low=0.0, device=device())
+    deque(chain.run(sampler, sampler.init(start, seeds), job.steps), maxlen=0)
+
+
+def ours_laid_out(job: Job) -> None:
+    laid_out(job.network)
+    ours(job)
+
+
+def lucent(job: Job) -> None:
+    render, param = (importlib.import_module(f"lucent.optvis.{name}") for name in ("render", "param"))
+    render.render_vis(
+        job.network,
+        f"{LAYER.replace('.', '_')}:{CHANNEL}",
+        lambda: param.image(job.size, batch=job.pictures),
+        transforms=[] if job.bare else None,
+        thresholds=(job.steps,),
+        show_image=False,
+        progress=False,
+    )
+
+
+def torch_dreams(job: Job) -> None:
+    library = importlib.import_module("torch_dreams")
+    batched = importlib.import_module("torch_dreams.batched_image_param").BatchedAutoImageParam
+    objective = importlib.import_module("torch_dreams.batched_objective").BatchedObjective
+    dreamer = library.Dreamer(job.network, quiet=True, device=str(device()))
+    if job.bare:
+        dreamer.set_custom_transforms(nn.Identity())
+    size: dict[str, int] = {"width": job.size, "height": job.size}
+    several = batched(job.pictures, **size, device=str(device())) if job.pictures > 1 else None
+    asked = objective([_minus_unit] * job.pictures) if job.pictures > 1 else _minus_unit
+    dreamer.render([job.layer], image_parameter=several, **size, iters=job.steps, custom_func=asked)
+
+
+def _minus_unit(layer_outputs: list[Tensor]) -> Tensor:
+    return -layer_outputs[0][:, CHANNEL].mean()
+
+
+def horama(job: Job) -> None:
+    """One picture; `fourier` of its README, because `maco` downloads a spectrum."""
+    found: list[Tensor] = []
+    handle = job.layer.register_forward_hook(lambda *given: found.append(given[2]))  # module, inputs, output
+
+    def unit(images: Tensor) -> Tensor:
+        job.network(images)
+        return found.pop()[:, CHANNEL].mean()
+
+    crops: dict[str, int] = {"crops_per_iteration": 2} if job.bare else {}  # with 1 it raises: it squeezes the axis away
+    fourier, whole = importlib.import_module("horama").fourier, {"image_size": job.size, "model_input_size": job.size}
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+        fourier(unit, total_steps=job.steps, **whole, device=str(device()), **crops)
+    handle.remove()
+
+
+def xplique(job: Job) -> None:
+    """It takes networks of Keras only: the same architecture there, whose passes are over pictures of the input's size."""
+    tensorflow = importlib.import_module("tensorflow")
+    library = importlib.import_module("xplique.features_visualizations")
+
+    class Noting(tensorflow.keras.optimizers.Adam):
+        def apply_gradients(self, *given: Any, **named: Any) -> Any:
+            job.note((job.pictures, 3, job.size, job.size))
+            return super().apply_gradients(*given, **named)
+
+    network = keras_resnet18(tensorflow.keras, job.size)
+    network.trainable = next(job.network.parameters()).requires_grad
+    asked = library.Objective.channel(network, LAYER.replace(".", "_"), [CHANNEL] * job.pictures)
+    changes: dict[str, Any] = {"transformations": None} if job.bare else {}
+    library.optimize(asked, Noting(0.05), job.steps, custom_shape=(job.size, job.size), **changes)
+
+
+def keras_resnet18(keras: Any, size: int) -> Any:
+    """torchvision's resnet18 layer by layer, with random weights; convolutions have its names, with _ for a dot."""
+    layers = keras.layers
+
+    def convolved(value: Any, name: str, width: int, kernel: int, stride: int) -> Any:
+        value = layers.ZeroPadding2D(kernel // 2)(value)
+        return layers.Conv2D(width, kernel, stride, use_bias=False, name=name)(value)
+
+    def normalised(value: Any) -> Any:
+        return layers.BatchNormalization(epsilon=1e-5)(value)
+
+    image = keras.Input((size, size, 3))
+    value = layers.ReLU()(normalised(convolved(image, "conv1", 64, 7, 2)))
+    value = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(value))  # zeros do not matter after a ReLU
+    for stage, width in enumerate((64, 128, 256, 512), 1):
+        for block in (0, 1):
+            stride, name = (2 if stage > 1 and block == 0 else 1), f"layer{stage}_{block}"
+            inner = layers.ReLU()(normalised(convolved(value, f"{name}_conv1", width, 3, stride)))
+            inner = normalised(convolved(inner, f"{name}_conv2", width, 3, 1))
+            past = normalised(convolved(value, f"{name}_downsample_0", width, 1, stride)) if stride > 1 else value
+            value = layers.ReLU()(layers.Add()([inner, past]))
+    return keras.Model(image, layers.Dense(1000)(layers.GlobalAveragePooling2D()(value)))
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library: its module, how it runs a Job, the augmentations of its README's call and of its bare one; serial: pictures
+    come one after the other."""
+
+    module: str
+    run: Callable[[Job], None]
+    augmentations: tuple[str, str]
+    serial: bool = False
+
+
+LIBRARIES = {
+    OURS[0]: Library("ppgn", ours, ("none", "none")),
+    OURS[1]: Library("ppgn", ours_laid_out, ("none", "none")),
+    "torch-lucent": Library("lucent.optvis.render", lucent, ("pad, 2 jitters, scale 0.9 to 1.1, rotation", "none")),
+    "torch-dreams": Library("torch_dreams", torch_dreams, ("rotation, resize 0.5 to 1.2 a side", "none")),
+    "horama": Library("horama", horama, ("6 crops of a fifth to a third, noise", "2 crops, noise"), serial=True),
+    "xplique": Library("xplique.features_visualizations", xplique, ("pad, 7 jitters, scale, blur, flip", "none")),
+}

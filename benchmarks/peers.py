@@ -1,0 +1,223 @@
+"""What a step of pixel-space work costs here and in the libraries that do such work.
+
+    python benchmarks/peers.py [--json FILE] [--repeats 5] [--steps 16]
+
+One unit of torchvision's resnet18 (random weights, seed 0) at 224 px, 1 and 8 pictures at once. Ours is the loop of this
+package on pixels (IdentityGenerator, no prior, Unit); "channels last" is the same network after ppgn.speed.laid_out. A peer
+runs "as shipped" (as its README shows, at this picture size: weights as torchvision gives them, its own augmentations),
+"frozen" (`network.requires_grad_(False)` first) and "frozen, bare" (also without the augmentations that it lets one leave out).
+Seconds are taken from the first pass of the network in a call to the first of its last step, so imports and set-up do not
+count; medians over rounds in alternating order, one thread. Peers on the package index that are not installed are named; their
+pins are old, so install them beside another torch with --no-deps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timing
+import torch
+from peer_libraries import LIBRARIES, OURS, Job, device
+from torchvision import models
+
+SIZE = 224
+PICTURES = (1, 8)
+MANNERS = ("as shipped", "frozen", "frozen, bare")
+WITHOUT = {"captum": "no equivalent on the package index: captum.optim is on its branch optim-wip only"}
+MEMORY_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Way:
+    """A library in one of MANNERS, for so many pictures at once."""
+
+    library: str
+    manner: str
+    pictures: int
+
+    @property
+    def at_once(self) -> int:
+        return 1 if LIBRARIES[self.library].serial else self.pictures
+
+    def run(self, size: int, steps: int) -> Job:
+        """`steps` steps of a new network of the same weights."""
+        torch.manual_seed(0)
+        network = models.resnet18(weights=None).eval().to(device()).requires_grad_(self.manner == MANNERS[0])
+        job = Job(network, self.at_once, size, steps, self.manner == MANNERS[2])
+        network.register_forward_pre_hook(lambda module, inputs: job.note(inputs[0].shape))
+        LIBRARIES[self.library].run(job)
+        return job
+
+
+def missing() -> dict[str, str]:
+    """Library -> why it is not measured; those that are there are imported."""
+    told = dict(WITHOUT)
+    for name, library in LIBRARIES.items():
+        try:
+            load(name)
+        except ImportError as error:
+            first = (
+                f"does not import ({error})" if importlib.util.find_spec(library.module.partition(".")[0]) else "not installed"
+            )
+            told[name] = f"{first}: pip install {name}"
+    return told
+
+
+def load(name: str) -> None:
+    """Imports a library; one that brings TensorFlow gets as many threads as torch has."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    importlib.import_module(LIBRARIES[name].module)
+    if name == "xplique":
+        threading = importlib.import_module("tensorflow").config.threading
+        threading.set_intra_op_parallelism_threads(torch.get_num_threads())
+        threading.set_inter_op_parallelism_threads(torch.get_num_threads())
+
+
+@dataclass(frozen=True)
+class Call:
+    """Of one call of a way: seconds a step, those of them that the process was running (all its threads), pictures a step that
+    the network is given, and pixels a step over size^2."""
+
+    seconds: float
+    processor_seconds: float
+    passes: float
+    pixels: float
+
+    @property
+    def seconds_a_pixel(self) -> float:
+        return self.seconds / self.pixels
+
+
+def called(way: Way, size: int, steps: int) -> Call:
+    """Runs `steps` steps and one more, whose beginning ends the last of them."""
+    job = way.run(size, steps + 1)
+    runs, left = divmod(len(job.times), steps + 1)
+    if left or not runs:
+        raise RuntimeError(f"{way} ran the network {len(job.times)} times in {steps + 1} steps, expected a multiple")
+    shapes, several = job.shapes[: runs * steps], way.pictures // way.at_once
+    given = sum(shape[0] for shape in shapes)
+    pixels = sum(shape[0] * shape[2] * shape[3] for shape in shapes) / size**2
+    seconds, processor = (times[runs * steps] - times[0] for times in (job.times, job.processor_times))
+    return Call(*(several * value / steps for value in (seconds, processor, given, pixels)))
+
+
+def ways_of(libraries: Sequence[str], pictures: int) -> list[Way]:
+    """Each library in each manner; ours freezes the network itself and has no other."""
+    return [Way(name, manner, pictures) for name in libraries for manner in (MANNERS[1:2] if name in OURS else MANNERS)]
+
+
+def measure(repeats: int = timing.REPEATS, steps: int = 16, size: int = SIZE, pictures: Sequence[int] = PICTURES) -> dict:
+    """{"rows": one a way and number of pictures, "missing": library -> why, "machine": ...}.
+
+    steps: of a call with one picture; with several half as many. torch's threads are left as they are.
+    """
+    absent = missing()
+    present = [name for name in LIBRARIES if name not in absent]
+    random.seed(0)
+    np.random.seed(0)  # torch's seed is set for each network
+    rows = []
+    for count in pictures:
+        found: dict[Way, list[Call]] = {way: [] for way in ways_of(present, count)}
+        taken = max(2, steps if count == 1 else steps // 2)
+        calls = {str(way): _noted(calls, way, size, taken) for way, calls in found.items()}
+        timing.alternating(calls, repeats)
+        rows += _rows({way: calls[1:] for way, calls in found.items()}, size)
+    return {"rows": rows, "missing": absent, "machine": timing.machine()}
+
+
+def _noted(calls: list[Call], way: Way, size: int, steps: int) -> Callable[[], None]:
+    return lambda: calls.append(called(way, size, steps))
+
+
+def _rows(found: dict[Way, list[Call]], size: int) -> list[dict[str, Any]]:
+    own = next(way for way in found if way.library == OURS[0])
+    measures = ("seconds", "processor_seconds", "seconds_a_pixel")
+    step, processor, pixel = (
+        {way: statistics.median(getattr(call, one) for call in calls) for way, calls in found.items()} for one in measures
+    )
+    return [
+        {
+            "way": way.library if way.library in OURS else f"{way.library}, {way.manner}",
+            "pictures": way.pictures,
+            "seconds": step[way],
+            "seconds_a_picture": step[way] / way.pictures,
+            "of_ours": step[way] / step[own],
+            "of_ours_processor": processor[way] / processor[own],
+            "passes": statistics.mean(call.passes for call in calls) / way.pictures,
+            "pixels": statistics.mean(call.pixels for call in calls) / way.pictures,
+            "of_ours_a_pixel": pixel[way] / pixel[own],
+            **memory_of(way, size),
+            "augmentations": LIBRARIES[way.library].augmentations[way.manner == MANNERS[2]],
+        }
+        for way, calls in found.items()
+    ]
+
+
+def memory_of(way: Way, size: int) -> dict[str, float | None]:
+    """The most that a process of its own held, and how much of it came after imports, MiB; None where /proc does not tell."""
+    asked = ["--memory-of", way.library, way.manner, str(way.pictures), str(size)]
+    done = subprocess.run([sys.executable, __file__, *asked], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"the process that measures the memory of {way} ended with {done.returncode}: {done.stderr[-500:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _print_memory(library: str, manner: str, pictures: str, size: str) -> None:
+    load(library)
+    before = _mebibytes("VmRSS")
+    Way(library, manner, int(pictures)).run(int(size), MEMORY_STEPS)
+    peak = _mebibytes("VmHWM")
+    print(json.dumps({"peak_mib": peak, "steps_mib": peak - before if peak and before else None}))
+
+
+def _mebibytes(name: str) -> float | None:
+    """Of this process, by /proc: ru_maxrss would count what the parent held when it began this one."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), None)
+
+
+def report(told: dict[str, Any]) -> str:
+    """The table, and below it who is not in it."""
+    names = {
+        "way": "way", "pictures": "pictures", "seconds": "seconds a step", "seconds_a_picture": "a picture", "of_ours": "of ours",
+        "of_ours_processor": "of ours, processor time",
+        "passes": "passes a step and picture", "pixels": "pixels they see (ours 1)", "of_ours_a_pixel": "of ours, a pixel seen",
+        "peak_mib": "peak MiB", "steps_mib": "of it after imports", "augmentations": "augmentations",
+    }  # fmt: skip
+    rows = [[row[key] for key in names] for row in told["rows"]]
+    absent = [f"{name}: {why}" for name, why in told["missing"].items()]
+    return "\n\n".join([timing.table(list(names.values()), rows), *absent])
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--json", type=Path, help="write everything measured to this file")
+    options.add_argument("--repeats", type=int, default=timing.REPEATS, help="rounds that count, at least 5 for a claim")
+    options.add_argument("--steps", type=int, default=16, help="steps of a call with one picture")
+    options.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    if given.memory_of:
+        return _print_memory(*given.memory_of)
+    told = measure(given.repeats, given.steps)
+    if given.json:
+        given.json.write_text(json.dumps(told, indent=1) + "\n")
+    print(report(told))
+
+
+if __name__ == "__main__":
+    main()
