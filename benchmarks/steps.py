@@ -24,12 +24,14 @@ CHAINS = (1, 8, 64)
 
 
 def ours(world: World, chains: int, steps: int, automatic: bool = False) -> Callable[[], None]:
-    make = world.automatic if automatic and world.automatic else world.sampler
-    sampler, code = make(chains), world.code(chains)
+    make, at_once = (world.automatic, world.at_once) if automatic and world.automatic else (world.sampler, chains)
+    parts = [range(first, min(first + at_once, chains)) for first in range(0, chains, at_once)]
+    samplers, code = [make(len(own)) for own in parts], world.code(chains)
 
     def call() -> None:
-        for _ in chain.run(sampler, sampler.init(code, range(chains)), steps):
-            pass
+        for sampler, own in zip(samplers, parts, strict=True):
+            for _ in chain.run(sampler, sampler.init(code[own.start : own.stop], own), steps):
+                pass
 
     return call
 

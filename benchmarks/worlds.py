@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,18 +17,20 @@ from ppgn.conditions import ClassLogProb
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
 from ppgn.objective import Objective, Term
 from ppgn.priors import Reconstruction
-from ppgn.probe import EncoderPass
+from ppgn.probe import EncoderPass, Seen
+from ppgn.recipes import memory
 from ppgn.recipes.wiring import objective_for, sampler_for
 from ppgn.samplers import Langevin
 from ppgn.types import Condition, Sampler
 
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALES = {"prior_scale": 0.15, "condition_scale": 1.0, "noise_scale": 0.01}
 
 
 @dataclass(frozen=True)
 class World:
     """classifier: image -> logits, or None where the condition is the head of the encoder. automatic: number of chains -> the
-    sampler on what ppgn chooses by itself; None where that is nothing else."""
+    sampler on what ppgn chooses by itself, and at_once: of how many chains; None where that is nothing else."""
 
     name: str
     generator: nn.Module
@@ -35,6 +38,7 @@ class World:
     classifier: Callable[[Tensor], Tensor] | None
     code_shape: tuple[int, ...]
     automatic: Callable[[int], Sampler] | None = None
+    at_once: int = 0
 
     def logits(self, image: Tensor) -> Tensor:
         """Of the condition alone, in a pass of its own."""
@@ -63,7 +67,7 @@ def of_bundle() -> World:
         settings = recipes.settings_for(loaded, precision="auto", prior_scale=0.15, noise_scale=0.01)
         return sampler_for(loaded, objective_for(loaded, targets(chains), settings), settings)
 
-    return World("imagenette64, own classifier", plain.generator, plain.encoder, None, plain.code_shape, automatic)
+    return World("imagenette64, own classifier", plain.generator, plain.encoder, None, plain.code_shape, automatic, memory.MOST)
 
 
 def with_resnet() -> World:
@@ -74,15 +78,19 @@ def with_resnet() -> World:
     torch.manual_seed(0)
     network = resnet18(weights=None).eval().requires_grad_(False)
 
+    own = copy.deepcopy(network)
+
     def seen(image: Tensor) -> Tensor:
-        return network(images.normalise(images.resize(image, 224), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+        return network(images.normalise(images.resize(image, 224), MEAN, STD))
 
     def automatic(chains: int) -> Sampler:
         settings = recipes.settings_for(loaded, kind="plugged", precision="auto", noise_scale=0.01)
-        condition = ClassLogProb(seen, targets(chains))
+        condition = ClassLogProb(Seen(own, 224, MEAN, STD), targets(chains))
         return sampler_for(loaded, objective_for(loaded, condition, settings), settings)
 
-    return World("imagenette64, resnet18 at 224 px", plain.generator, plain.encoder, seen, plain.code_shape, automatic)
+    return World(
+        "imagenette64, resnet18 at 224 px", plain.generator, plain.encoder, seen, plain.code_shape, automatic, memory.MOST
+    )
 
 
 def published() -> World:

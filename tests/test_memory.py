@@ -41,7 +41,7 @@ def test_the_batch_is_what_half_of_the_free_memory_holds(monkeypatch: pytest.Mon
         monkeypatch.setattr(memory, "free_bytes", lambda device: int(chains * needed / memory.SHARE) + 1)
         return recipes.batch_for(bundle, [0] * count, settings, count)
 
-    assert [found(12, 100), found(12, 10), found(0.1, 100), found(1e6, 100), found(0.1, 8)] == [12, 10, 1, 64, 8]
+    assert [found(12, 100), found(12, 10), found(0.1, 100), found(1e6, 100), found(0.1, 8)] == [12, 10, 1, memory.MOST, 8]
 
 
 def test_free_memory_is_a_plausible_number_of_bytes() -> None:

@@ -36,6 +36,8 @@ def shares_trunk(bundle: Bundle, condition: Any) -> bool:
     if not is_own_caption(condition, bundle):
         return False
     own, encoder = bundle.parts["captioner"], bundle.encoder
+    if not all(hasattr(one.config, name) for one in (own, encoder) for name in TRUNK):  # a captioner from elsewhere
+        return False
     if any(getattr(own.config, name) != getattr(encoder.config, name) for name in TRUNK):
         return False
     theirs = encoder.trunk.state_dict()

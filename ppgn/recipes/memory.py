@@ -16,8 +16,9 @@ from ppgn.recipes.runs import start_for
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import device_of, objective_for
 
-MOST = 64
-"""More chains at once are not faster per chain: 64 fill a processor, and a step's progress should be seen."""
+MOST, MOST_ELSEWHERE = 16, 64
+"""More chains at once are not faster per chain: on a processor 16 are fastest (docs/speed.md). 64 for an accelerator is a guess:
+none was at hand."""
 FEW = 8
 """So many run at once without a measurement."""
 SHARE = 0.5
@@ -38,7 +39,9 @@ def batch_for(bundle: Bundle, asked: Any, settings: Settings, count: int) -> int
         needed = BEYOND_KEPT * kept_bytes(bundle, of_chains(asked, [0]), settings)
     except ValueError:  # made for `count` chains; if it is another mistake, the run itself will say so
         return count
-    return max(1, min(count, MOST, int(SHARE * free_bytes(device_of(bundle)) / max(needed, 1.0))))
+    device = device_of(bundle)
+    most = MOST if device.type == "cpu" else MOST_ELSEWHERE
+    return max(1, min(count, most, int(SHARE * free_bytes(device) / max(needed, 1.0))))
 
 
 def kept_bytes(bundle: Bundle, asked: Any, settings: Settings) -> int:

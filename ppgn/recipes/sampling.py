@@ -33,7 +33,7 @@ def sample(
     condition: a class by name or number, one class of each of several groups ("type:Handbags & colour:Red"), one class number
     per chain, or any function image -> log-probability per chain.
     count: 16, or as many as classes are listed. seed: the first chain's, the next ones count up; or one a chain.
-    batch: chains that run at once, by default as many as memory holds, at most 64 (`memory.batch_for`); it changes no result.
+    batch: chains that run at once, by default 16 (64 on an accelerator), or fewer where memory is short (`memory.batch_for`).
     watch: called as watch(step, evaluation) after each step. recipe: a name in NAMED.
     changes: fields of Settings, e.g. steps=100. Raises ValueError for what does not fit, naming what there is.
     """
