@@ -55,7 +55,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **{f"condition scale {scale:g}": {"condition_scale": scale} for scale in (10.0, 25.0, 100.0, 200.0)},
     **{f"noise {scale:g}": {"noise_scale": scale} for scale in (0.1, 0.3, 1.0)},
     **{f"temperature {value:g}": {"temperature": value} for value in (1.0, 2.0, 5.0)},
-    "precision bfloat16": {"precision": "bfloat16"},
     "annealed": {"sampler": "annealed", "prior": "noise_level", "step_size": 0.2, "corrections": 2, "condition_scale": 10.0},
     "adaptive": {"sampler": "adaptive", "step_size": 0.2, "step_size_end": 0.2},
 }

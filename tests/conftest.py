@@ -1,5 +1,6 @@
 """The toy world of the samplers' tests, and a bundle that samples in milliseconds: random weights, 8x8 grey pictures."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from ppgn.networks import (
     ImageGeneratorConfig,
 )
 from ppgn.toy import LinearWorld
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What ppgn keeps of this machine stays out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def make_world() -> LinearWorld:

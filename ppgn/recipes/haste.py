@@ -27,6 +27,7 @@ CHAINS = 8
 WORTH = 0.8
 """A lower precision is taken where a step takes at most this share of float32's time."""
 _known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, bool], Hastened]] = weakref.WeakKeyDictionary()
+_said: set[str] = set()
 _log = logging.getLogger("ppgn")
 
 
@@ -52,14 +53,16 @@ def resolved(bundle: Bundle, settings: Settings) -> Settings:
     """
     if settings.precision != "auto":
         return settings
-    chosen = "float32"
+    chosen, why = "float32", "its bundle does not say that bfloat16 is as good"
     if "bfloat16" in bundle.info.get("recipe", {}).get("precisions", []):
         seconds = seconds_of(bundle)
         share = seconds["bfloat16"] / seconds["float32"]
         chosen = "bfloat16" if share <= WORTH else "float32"
-        _log.info("%s: a step in bfloat16 takes %.2f of the time in float32 on this machine: %s", bundle.name, share, chosen)
-    else:
-        _log.info("%s: does not say that bfloat16 is as good: float32", bundle.name)
+        why = f"a step in bfloat16 takes {share:.2f} of the time in float32 on this machine"
+    said = f"{bundle.name} runs in {chosen}: {why}"
+    if said not in _said:
+        _said.add(said)
+        _log.info(said)
     return dataclasses.replace(settings, precision=chosen)
 
 
@@ -67,13 +70,16 @@ def seconds_of(bundle: Bundle) -> dict[str, float]:
     """Precision -> seconds of a pass of `CHAINS` chains through generator and encoder and back, measured once on a machine."""
     file, key = _kept_in(), _key(bundle)
     try:
-        kept = json.loads(file.read_text())
-    except (OSError, ValueError):  # none yet, or one that was not written by ppgn
+        kept = dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):  # none yet, or one that was not written by ppgn
         kept = {}
     if key not in kept:
         kept[key] = {precision: _seconds(bundle, precision) for precision in DTYPES}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        images.write_atomically(file, lambda place: place.write_text(json.dumps(kept, indent=1)))
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            images.write_atomically(file, lambda place: place.write_text(json.dumps(kept, indent=1)))
+        except (OSError, ValueError) as fault:
+            _log.info(f"the speed of this machine is measured again next time: {file} cannot be written ({fault})")
     return kept[key]
 
 
