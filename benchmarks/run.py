@@ -1,4 +1,4 @@
-"""All timings in one run: the cost of a step, peers, scaling, time to quality, start-up, training; printed and stored as JSON.
+"""All timings in one run: the cost of a step, peers, scaling, quality, OpenCV, start-up, training; printed, stored as JSON.
 
     python benchmarks/run.py --out timings.json
     python benchmarks/run.py --only steps scaling startup
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import caffe_opencv
 import peers
 import scaling
 import startup
@@ -38,6 +39,7 @@ def tables(given: argparse.Namespace) -> dict[str, tuple[Callable[[], Any], Call
         "peers": (lambda: peers.measure(given.repeats), peers.report),
         "scaling": (lambda: scaling.measure(given.repeats), scaling.report),
         "quality": (lambda: time_to_quality.measure(given.judge, given.labels), time_to_quality.report),
+        "caffe": (lambda: caffe_opencv.measure(given.repeats), caffe_opencv.report),
         "startup": (lambda: startup.measure(given.repeats), startup.report),
         "training": (lambda: training_speed.measure(given.pictures, given.encoder, given.repeats), training_speed.report),
     }

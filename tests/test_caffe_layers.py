@@ -584,3 +584,11 @@ def test_every_chain_is_the_same_alone_and_in_a_batch() -> None:
     net = network(*small()["layers"], data=(1, 2, 5, 5))
     data = picture(3, 2, 5, 5)
     torch.testing.assert_close(net(data), torch.cat([net(one) for one in data.split(1)]), rtol=1e-12, atol=0)
+
+
+def test_a_logarithm_is_that_of_shift_plus_scale_times_x_to_its_base() -> None:
+    data = picture(1, 2, 3, 3).abs() + 0.5
+    assert torch.equal(run("Log", data), data.log())
+    torch.testing.assert_close(run("Log", data, "log_param", base=2.0, scale=3.0, shift=1.0), (1 + 3 * data).log2())
+    with pytest.raises(ValueError, match="base 1"):
+        run("Log", data, "log_param", base=1.0)

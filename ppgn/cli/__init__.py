@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(name)s: %(message)s")
     logging.getLogger("ppgn").setLevel(logging.INFO if getattr(given, "verbose", False) else logging.WARNING)
     try:
-        return importlib.import_module(f"ppgn.cli.{given.command}").run(given)
+        return importlib.import_module(f"ppgn.cli.{given.command.replace('-', '_')}").run(given)
     except ValueError as fault:
         print(f"ppgn: error: {fault}", file=sys.stderr)
         return 2

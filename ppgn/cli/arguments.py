@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from ppgn.cli.import_arguments import add_imports
+
 EXAMPLES = """examples:
   ppgn sample imagenette64 --class church --out church.png
   ppgn sample imagenette64 --class "golf ball" parachute --count 8 --steps 200 --seed 0 --out two.png
@@ -69,7 +71,7 @@ SETTINGS = {
 }
 WORDS = ("sampler", "prior", "start", "gradient", "precision")  # settings that are no number
 RECIPES = "ppgn_x, dgn_am, ppgn_h, joint_ppgn_h, noiseless_joint_ppgn_h; with _released, the released code to the constant"
-NETWORKS = "torchvision:NAME, timm:NAME, my_module:function or bundle:classifier"
+NETWORKS = "torchvision:NAME, timm:NAME, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -92,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     layers.add_argument("network", help=f"{NETWORKS[: NETWORKS.index(' or ')]}, or the name or folder of a bundle")
     layers.add_argument("--size", type=size, metavar="H[,W]", help="size of the input (default: the library's)")
     commands.add_parser("bundles", help="list the bundles that are there")
+    add_imports(commands, formatter, numbers)
     return top
 
 
@@ -103,7 +106,7 @@ def _sample(one: argparse.ArgumentParser) -> None:
     one.add_argument("--seed", type=int, default=0, help="seed of the first chain of each class; the next ones follow")
     one.add_argument("--out", default="samples.png", help="grid to write (default: samples.png)")
     one.add_argument("--save-images", metavar="DIR", help="also write each picture, and samples.json, into DIR")
-    one.add_argument("--batch", type=int, help="chains that run at once (default: what memory holds, at most 64)")
+    one.add_argument("--batch", type=int, help="chains that run at once (default: 16, or 64 on an accelerator, or what fits)")
     _settings(one)
 
 
@@ -263,7 +266,7 @@ def _example(one: argparse.ArgumentParser) -> None:
     one.add_argument("number", type=int, choices=range(1, 8), metavar="N", help="1 to 7")
     one.add_argument("--bundle", default="imagenette64", help="name of a bundle or its folder (default: imagenette64)")
     one.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS", default=[], help="of the bundle")
-    one.add_argument("--unit", metavar="LAYER:UNIT", help="a hidden unit")
+    one.add_argument("--unit", metavar="LAYER:UNIT", help="a hidden unit, or a class by its number alone")
     one.add_argument("--network", metavar="NAME", help=f"that of the unit: {NETWORKS}")
     one.add_argument("--weights", metavar="FILE", help="of the network")
     one.add_argument("--caption", metavar="TEXT", help="a sentence")

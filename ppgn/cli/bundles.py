@@ -6,6 +6,9 @@ import argparse
 
 from ppgn.bundle import list_bundles
 
+LISTED = 50
+"""Classes by name."""
+
 
 def run(given: argparse.Namespace) -> int:
     """Name, size, classes and folder of every bundle that can be loaded by name."""
@@ -15,6 +18,7 @@ def run(given: argparse.Namespace) -> int:
             continue
         info = entry["info"]
         size, classes = info["image"]["size"], info["class_names"]
-        print(f"{entry['name']:20} {size}x{size} px, {len(classes)} classes: {', '.join(classes)}")
+        listed = ", ".join(classes[:LISTED]) + (", ..." if len(classes) > LISTED else "")
+        print(f"{entry['name']:20} {size}x{size} px, {len(classes)} classes: {listed}")
         print(f"{'':20} {entry['folder']}")
     return 0

@@ -24,12 +24,14 @@ WANTED = {  # what each needs, what it may have, beside seeds and steps
     6: (("classes", "picture"), ()),
     7: (("classes", "picture"), ("box",)),
 }
+OF_CLASSES = [number for number, (needed, _) in WANTED.items() if "classes" in needed]
 SHOWN = 100
 """Pictures on a sheet, evenly spaced over those kept; a folder or a video gets them all."""
 
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, runs the example, writes what the released script saves."""
+    _take_class_numbers(given)
     _check(given)
     moving = Path(given.out).suffix.lower() in video.FASTEST
     video.check_video(given.out) if moving else images.check_writable(given.out)
@@ -48,6 +50,13 @@ def run(given: argparse.Namespace) -> int:
     video.save_video(kept, given.out) if moving else images.save_image(images.grid(chosen), given.out)
     print(f"wrote {given.out}: {len(kept)} pictures of example {given.number}")
     return 0
+
+
+def _take_class_numbers(given: argparse.Namespace) -> None:
+    """A bare number as --unit is a unit of the last layer, a class, as in the released scripts: 13, or 13,14 for several."""
+    numbers = (given.unit or "").split(",")
+    if given.number in OF_CLASSES and all(number.isdecimal() for number in numbers):
+        given.classes, given.unit = [*given.classes, *numbers], None
 
 
 def _check(given: argparse.Namespace) -> None:

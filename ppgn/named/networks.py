@@ -30,6 +30,7 @@ def network(
 
         torchvision:resnet18   with `weights`, by default the library's own where its cache has them
         timm:NAME              with a file as `weights`
+        caffe:PROTOTXT,CAFFEMODEL  definition and weights; pictures of 256 pixels, of which 224 or 227 in the middle are seen
         my_module:function     what the function returns, a module or Seen; the working directory is looked into first
         bundle:classifier      encoder and head of `bundle`; its layers are the encoder's
 
@@ -59,6 +60,10 @@ def _weights_file(name: str, weights: str | Path | None) -> Path | None:
         return _torchvision_file(rest, weights)
     if source == "timm" and weights is None:
         raise ValueError(f"{name} would have random weights, expected trained ones: pass --weights FILE (weights=)")
+    if source == "caffe" and (weights is not None or "," not in rest):
+        raise ValueError(
+            f"{name} needs its weights behind a comma, caffe:NET.prototxt,NET.caffemodel: write it so, without --weights"
+        )
     if source == "bundle" and weights is not None:
         raise ValueError(f"{name} has the weights of its bundle, got {weights} too: leave --weights out")
     return None if weights is None else Path(weights)

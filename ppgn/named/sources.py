@@ -1,4 +1,4 @@
-"""Where networks come from: torchvision, timm, a user's module, a bundle; and what each knows of its input."""
+"""Where networks come from: torchvision, timm, Caffe's files, a user's module, a bundle; and what each knows of its input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ppgn.named.attributes import attribute, told
 from ppgn.probe import Seen
 from ppgn.types import Image
 
-FORMS = "torchvision:NAME, timm:NAME, my_module:function or bundle:classifier"
+FORMS = "torchvision:NAME, timm:NAME, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
 BUILD = {  # these two were trained on another range than the library's metadata say, and convert it themselves when told to
     name: {"transform_input": True, "init_weights": False} for name in ("inception_v3", "googlenet")
 }
@@ -53,6 +53,8 @@ def build(name: str, bundle: Bundle | None = None) -> Built:
         return _torchvision(rest)
     if source == "timm":
         return _timm(rest)
+    if source == "caffe":
+        return _caffe(rest)
     return _of_bundle(rest, bundle) if source == "bundle" else _own(name)
 
 
@@ -94,6 +96,13 @@ def _timm(name: str) -> Built:
     module = timm.create_model(name, pretrained=False)
     known: Any = module.pretrained_cfg
     return Built(module, tuple(known["input_size"][1:]), tuple(known["mean"]), tuple(known["std"]))
+
+
+def _caffe(files: str) -> Built:
+    from ppgn.named.caffe_networks import MEAN, caffe_network  # deferred: few need it
+
+    module, size = caffe_network(files)
+    return Built(module, size, tuple(value / 255 for value in MEAN), 1 / 255, bgr=True)
 
 
 def _of_bundle(part: str, bundle: Bundle | None) -> Built:

@@ -1,4 +1,4 @@
-"""The architectures we train, each an `nn.Module` described by one dataclass.
+"""The architectures we train and those we import, each an `nn.Module` described by one dataclass.
 
 Every network carries `architecture` (its name in `build`) and `config` (a dataclass that JSON can hold), which is all a
 bundle needs to rebuild it. Pixels are RGB (or any channel count) in [0, 1]; normalisation happens inside the networks.
@@ -12,6 +12,16 @@ from typing import Any
 
 from torch import nn
 
+from ppgn.networks.caffe import (
+    CaffeCaptioner,
+    CaffeCaptionerConfig,
+    CaffeEncoder,
+    CaffeEncoderConfig,
+    CaffeGenerator,
+    CaffeGeneratorConfig,
+    CaffeNetwork,
+    CaffeNetworkConfig,
+)
 from ppgn.networks.captioner import Captioner, CaptionerConfig
 from ppgn.networks.codes import CodeDenoiser, CodeDenoiserConfig, RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.networks.encoder import Fc6Encoder, Fc6EncoderConfig
@@ -27,6 +37,10 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
     NoiseLevelDenoiser.architecture: (NoiseLevelDenoiser, NoiseLevelDenoiserConfig),
     PixelDenoiser.architecture: (PixelDenoiser, PixelDenoiserConfig),
     Captioner.architecture: (Captioner, CaptionerConfig),
+    CaffeNetwork.architecture: (CaffeNetwork, CaffeNetworkConfig),
+    CaffeGenerator.architecture: (CaffeGenerator, CaffeGeneratorConfig),
+    CaffeEncoder.architecture: (CaffeEncoder, CaffeEncoderConfig),
+    CaffeCaptioner.architecture: (CaffeCaptioner, CaffeCaptionerConfig),
     IdentityGenerator.architecture: (IdentityGenerator, IdentityGeneratorConfig),
 }
 

@@ -48,7 +48,7 @@ class CaffeGenerator(nn.Module):
                 f"{len(config.mean)} channels, [1, {len(config.mean)}, size, size]: is this a generator's definition?"
             )
         self.image_size = shape[2]
-        self.code_shape = tuple(self.network.inputs[_only_input(self.network)][1:])
+        self.code_shape = tuple(self.network.inputs[only_input(self.network)][1:])
 
     def forward(self, code: Tensor) -> Tensor:
         """Image `[chain, channel, size, size]` of codes `[chain, *code]`, of as many numbers as the input has."""
@@ -87,7 +87,7 @@ class CaffeEncoder(nn.Module):
         self.trunk = CaffeNetwork(CaffeNetworkConfig(config.definition, config.code))
         self.code_shape = self.trunk.shapes[config.code][1:]
         self.head = None if config.scores == config.code else _head(config, self.trunk)
-        shape = self.trunk.inputs[_only_input(self.trunk)]
+        shape = self.trunk.inputs[only_input(self.trunk)]
         if len(shape) != 4 or shape[1] != len(config.mean) or max(shape[2:]) > config.image_size:
             raise ValueError(
                 f"the encoder's input is {list(shape)}, expected [1, {len(config.mean)}, height, width] of at most "
@@ -145,7 +145,8 @@ def _head(config: CaffeEncoderConfig, trunk: CaffeNetwork) -> CaffeNetwork:
         ) from fault
 
 
-def _only_input(network: CaffeNetwork) -> str:
+def only_input(network: CaffeNetwork) -> str:
+    """The name of a network's one input; ValueError where it needs several."""
     if len(network.wanted) != 1:
         raise ValueError(
             f"the blob {network.output!r} needs the inputs {', '.join(network.wanted) or 'none'}, expected one: give a network's "

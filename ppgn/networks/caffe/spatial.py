@@ -147,6 +147,7 @@ class Lrn(nn.Module):
     def forward(self, bottom: Tensor) -> Tensor:
         picture(bottom.shape)
         if self.region == "ACROSS_CHANNELS":
-            return functional.local_response_norm(bottom, self.size, self.alpha, self.beta, self.k)
+            wide = bottom.float() if bottom.dtype in (torch.bfloat16, torch.float16) else bottom  # no other on processors
+            return functional.local_response_norm(wide, self.size, self.alpha, self.beta, self.k).to(bottom.dtype)
         mean = functional.avg_pool2d(bottom.square(), self.size, 1, self.size // 2)
         return bottom * (1 + self.alpha * mean) ** -self.beta

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from math import prod
+from math import log, prod
 from typing import cast
 
 import torch
@@ -90,6 +90,20 @@ class Power(nn.Module):
 
     def forward(self, bottom: Tensor) -> Tensor:
         return (bottom * self.scale + self.shift) ** self.power
+
+
+class Log(nn.Module):
+    """log(shift + scale * x), to `base`; e where that is -1, as by default."""
+
+    def __init__(self, settings: Settings, shapes: Sequence[Shape]) -> None:
+        super().__init__()
+        base, self.scale, self.shift = (settings.get(key, value) for key, value in (("base", -1), ("scale", 1), ("shift", 0)))
+        if base != -1 and (base <= 0 or base == 1):
+            raise ValueError(f"it has the base {base}, expected -1 for e, or a positive one that is not 1: correct log_param")
+        self.unit = 1.0 if base == -1 else 1 / log(base)
+
+    def forward(self, bottom: Tensor) -> Tensor:
+        return (self.shift + self.scale * bottom).log() * self.unit
 
 
 class Softmax(nn.Module):
