@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import tiny_bundle
+from conftest import Letters, tiny_bundle
 from torch import nn
 
 from ppgn import recipes
@@ -65,19 +65,6 @@ def test_a_condition_with_a_request_for_each_chain_runs_them_all_at_once_and_a_c
 
     recipes.sample(bundle, ClassLogProb(logits, [0, 1, 2] * 4), count=12, steps=1)
     assert seen[-1] == 12
-
-    class Letters:
-        def words_of(self, text: str) -> list[int]:
-            return [len(text)]
-
-        def image_vector(self, image: Image) -> torch.Tensor:
-            return image.mean((1, 2, 3))
-
-        def word_inputs(self, words: torch.Tensor) -> None:
-            return None
-
-        def word_log_probs(self, image_vector: torch.Tensor, words: torch.Tensor, **manner: object) -> torch.Tensor:
-            return -((image_vector[:, None] - words / 10) ** 2)
 
     caption = Caption(Letters(), ["a" * (1 + chain % 9) for chain in range(12)])
     whole, parts = (recipes.sample(bundle, caption, count=12, steps=2, batch=batch) for batch in (12, 5))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import tiny_bundle
+from conftest import Letters, tiny_bundle
 
 from ppgn import recipes, seeds
 from ppgn.conditions import Caption
@@ -67,21 +67,6 @@ def test_any_function_of_an_image_is_tried_again_in_the_batches_in_which_its_cha
 
 
 def test_a_caption_for_each_chain_is_tried_again_with_its_own() -> None:
-    class Letters:
-        """Likes pictures as bright as its word is long."""
-
-        def words_of(self, text: str) -> list[int]:
-            return [len(text)]
-
-        def image_vector(self, image: Image) -> torch.Tensor:
-            return image.mean((1, 2, 3))
-
-        def word_inputs(self, words: torch.Tensor) -> None:
-            return None
-
-        def word_log_probs(self, image_vector: torch.Tensor, words: torch.Tensor, **manner: object) -> torch.Tensor:
-            return -((image_vector[:, None] - words / 10) ** 2)
-
     caption = Caption(Letters(), ["a", "bbbbbbbbb", "ccccc"], temperature=2.0)
     image = torch.linspace(0, 1, 3).reshape(3, 1, 1, 1).expand(3, 3, 8, 8)
     some = caption.of([2, 0])
