@@ -50,6 +50,23 @@ def laid_out(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
+def inside(network: nn.Module, precision: str) -> nn.Module:
+    """A copy of a network of codes whose layers with weights compute in that precision, while what is added up between them, and
+    its buffers, stay as they are. Raises ValueError for an unknown precision."""
+    quick = copy.deepcopy(network)
+    for module in quick.modules():
+        if isinstance(module, nn.Linear | nn.LayerNorm):
+            module.to(dtype_of(precision))
+    return quick
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The type of a key of DTYPES; ValueError for another."""
+    if precision not in DTYPES:
+        raise ValueError(f"unknown precision {precision!r}: choose {', '.join(DTYPES)}")
+    return DTYPES[precision]
+
+
 class Hastened:
     """A copy of a frozen network that computes in another precision, compiled if asked for, and takes and gives what the network
     itself does: floating-point inputs are converted on their way in, and outputs to float32 on their way out.
@@ -58,9 +75,7 @@ class Hastened:
     """
 
     def __init__(self, network: nn.Module, precision: str, compiled: bool = False) -> None:
-        if precision not in DTYPES:
-            raise ValueError(f"unknown precision {precision!r}: choose {', '.join(DTYPES)}")
-        self.dtype = DTYPES[precision]
+        self.dtype = dtype_of(precision)
         self.network = network if self.dtype == torch.float32 else copy.deepcopy(network).to(self.dtype)
         self._call = self._converted(_compiled(self.network) if compiled else self.network)
 

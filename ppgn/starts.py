@@ -45,8 +45,20 @@ def drawn_code(
     draw: int = 0,
 ) -> Code:
     """network(N(0, 1)), codes `[len(seeds), *shape]` from a model of real codes; a function of chain's seed and `draw` alone."""
+    return drawn_codes(seeds, shape, network, range(draw, draw + 1), device)[0]
+
+
+def drawn_codes(
+    seeds: Sequence[int],
+    shape: Sequence[int],
+    network: Callable[[Tensor], Tensor],
+    draws: Sequence[int],
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """`drawn_code` of several draws in one pass of the network: `[len(draws), len(seeds), *shape]`."""
+    noise = [normal(seeds, draw, shape, stream=START, dtype=torch.float32, device=device) for draw in draws]
     with torch.no_grad():
-        return network(normal(seeds, draw, shape, stream=START, dtype=torch.float32, device=device))
+        return network(torch.cat(noise)).unflatten(0, (len(draws), len(seeds)))
 
 
 def likely_code(seeds: Sequence[int], draws: int, draw: Callable[[int], Code], log_prob: Callable[[Code], LogProb]) -> Code:

@@ -47,14 +47,16 @@ class NoiseLevelDenoiser(nn.Module):
         nn.init.zeros_(self.last.weight)
 
     def residual(self, standard: Tensor, level: Tensor) -> Tensor:
-        """F of noisy standardised codes `[chain, code]` at levels `[chain]`, in the preconditioned scale of its target."""
+        """F of noisy standardised codes `[chain, code]` at levels `[chain]`, in the preconditioned scale of its target; inside in
+        the precision of its weights."""
+        dtype = self.first.weight.dtype
         frequencies = 2.0 ** torch.linspace(-2, 4, 32, device=level.device)
         angles = (level.log() / 4)[:, None] * frequencies * math.pi
-        embedded = self.embed(torch.cat([angles.sin(), angles.cos()], 1))
-        hidden = self.first(standard / (level[:, None] ** 2 + 1).sqrt())
+        embedded = self.embed(torch.cat([angles.sin(), angles.cos()], 1).to(dtype))
+        hidden = self.first((standard / (level[:, None] ** 2 + 1).sqrt()).to(dtype))
         for block in self.blocks:
             hidden = block(hidden, embedded)
-        return self.last(hidden)
+        return self.last(hidden).to(standard.dtype)
 
     def denoise(self, standard: Tensor, level: Tensor | float) -> Tensor:
         """D of standardised codes `[chain, code]` at one level, or one a chain."""

@@ -20,13 +20,13 @@ from ppgn import images
 from ppgn.bundle import Bundle
 from ppgn.recipes.captions import is_own_caption
 from ppgn.recipes.settings import Settings
-from ppgn.speed import DTYPES, Hastened
+from ppgn.speed import DTYPES, Hastened, inside
 
 IN_EVERY_STEP = ("generator", "joint_generator", "encoder", "classifier")
 CHAINS = 8
 WORTH = 0.8
 """A lower precision is taken where a step takes at most this share of float32's time."""
-_known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, bool], Hastened]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, bool], Any]] = weakref.WeakKeyDictionary()
 _said: set[str] = set()
 _log = logging.getLogger("ppgn")
 
@@ -42,6 +42,8 @@ def hastened(bundle: Bundle, settings: Settings, condition: Any = None) -> Bundl
     kept = ("encoder", "classifier") if is_own_caption(condition, bundle) else ()
     names = [name for name in IN_EVERY_STEP if name in bundle.parts and name not in kept]
     quick = {name: _copy(bundle.parts[name], settings.precision, settings.compile) for name in names}
+    if "noise_level" in bundle.parts:
+        quick["noise_level"] = _inside(bundle.parts["noise_level"], settings.precision)
     return dataclasses.replace(bundle, parts={**bundle.parts, **quick})
 
 
@@ -103,6 +105,13 @@ def _key(bundle: Bundle) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     weights = "-".join(bundle.info["parts"][part]["sha256"][:12] for part in ("generator", "encoder"))
     return f"{platform.node()} {device.type} {name} torch {torch.__version__} threads {torch.get_num_threads()} {weights}"
+
+
+def _inside(network: nn.Module, precision: str) -> nn.Module:
+    made = _known.setdefault(network, {})
+    if (precision, False) not in made:
+        made[precision, False] = network if precision == "float32" else inside(network, precision)
+    return made[precision, False]
 
 
 def _copy(network: Any, precision: str, compiled: bool) -> Any:

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Sequence
 from ppgn import chain, starts
 from ppgn.bundle import Bundle
 from ppgn.recipes.classes import Target
+from ppgn.recipes.haste import hastened
 from ppgn.recipes.settings import Settings
 from ppgn.recipes.wiring import Hole, device_of, objective_for, part, sampler_for
 from ppgn.types import Code, Condition, Evaluation, LogProb
 
 MODELS_OF_CODES = {"codes": "start", "noise_level": "noise_level"}
 """A start -> the part of the bundle that draws such codes."""
+AT_ONCE = 1024
+"""Starting codes that a model of codes draws in one pass: it is a small network, which a few codes do not fill."""
 
 
 def run(
@@ -45,11 +48,18 @@ def start_for(
     """Codes `[len(seeds), *code]` as the settings' start says; of several draws one is chosen by the condition, at temperature 1
     (`starts.likely_code`): there it is the class that counts, not how to go on asking for it."""
 
-    def draw(number: int) -> Code:
-        return _drawn(bundle, seeds, settings, number)
-
+    bundle = hastened(bundle, settings, condition)
     if condition is None or settings.draws == 1:
-        return draw(0)
+        return _drawn(bundle, seeds, settings, range(1))[0]
+    known: dict[int, Code] = {}
+
+    def draw(number: int) -> Code:
+        if number not in known:
+            known.clear()
+            together = range(number, min(number + max(1, AT_ONCE // len(seeds)), settings.draws))
+            known.update(zip(together, _drawn(bundle, seeds, settings, together), strict=True))
+        return known[number]
+
     choosing = objective_for(bundle, condition, dataclasses.replace(settings, temperature=1.0), hole)
 
     def weight(code: Code) -> LogProb:
@@ -58,13 +68,14 @@ def start_for(
     return starts.likely_code(seeds, settings.draws, draw, weight)
 
 
-def _drawn(bundle: Bundle, seeds: Sequence[int], settings: Settings, number: int) -> Code:
+def _drawn(bundle: Bundle, seeds: Sequence[int], settings: Settings, numbers: Sequence[int]) -> Sequence[Code]:
+    """The codes `[len(seeds), *code]` of several draws; those of a network in one pass."""
     device = device_of(bundle)
     if settings.start in MODELS_OF_CODES:
         network = part(bundle, MODELS_OF_CODES[settings.start], "no model of its codes to start from")
         model = network.before_relu if settings.prior == "noise_level" else network
-        return starts.drawn_code(seeds, bundle.code_shape, model, device, number)
+        return starts.drawn_codes(seeds, bundle.code_shape, model, numbers, device).unbind(0)
     shape = (bundle.channels, bundle.image_size, bundle.image_size) if settings.generator == "pixels" else bundle.code_shape
     low = settings.code_low if settings.start == "normal" else None
     mean, std = settings.start_mean, settings.start_std
-    return starts.random_code(seeds, shape, mean=mean, std=std, low=low, device=device, draw=number)
+    return [starts.random_code(seeds, shape, mean=mean, std=std, low=low, device=device, draw=number) for number in numbers]
