@@ -227,6 +227,8 @@ def main() -> None:
 
         found[name] = kept(given.out / f"{slug(name)}_{given.count}.json", {**about, "folder": folder}, of_baseline)
         print(row(name, found[name]), flush=True)
+    if odd := [entry for entry in given.set if "=" not in entry]:
+        options.error(f"got --set {odd[0]}, expected KEY=VALUE: write precision=float32, say")
     for_all = {key: value_of(text) for key, text in (entry.split("=", 1) for entry in given.set)}
     for name in tqdm(given.only or VARIANTS, "variants"):
         changes = {**VARIANTS[name], **for_all}

@@ -2,7 +2,7 @@
 
     python benchmarks/scaling.py
 
-imagenette64 with its own classifier as it is loaded. Seconds of a step for 1 to 512 chains (in batches of `BATCH` above it), and
+imagenette64 with its own classifier as it is loaded. Seconds of a step for 1 to 512 chains, as many at once as ppgn chooses, and
 the exponent of a power law through those from 8 on; the peak memory of a process after 50 and after 1,000 steps beside that of
 the floor of steps.py; chain-steps a second of two processes with one thread each, begun at once, against those of one.
 """

@@ -53,7 +53,7 @@ def measure(judge: Path, labels: Path, repeats: int = 3) -> list[dict[str, Any]]
     seeds = [seed for _ in bundle.class_names for seed in range(10)]
     step = alternating({"released": released(of_bundle(), 1, 4)}, repeats)["released"] / 4
     ways: dict[str, dict[str, Any]] = {
-        "default": {},
+        "default, float32": {"precision": "float32"},
         "default, bfloat16": {"precision": "bfloat16"},
         "released": {"recipe": "noiseless_joint_ppgn_h_released"},
     }

@@ -21,6 +21,7 @@ from ppgn.probe import EncoderPass, Seen
 from ppgn.recipes import memory
 from ppgn.recipes.wiring import objective_for, sampler_for
 from ppgn.samplers import Langevin
+from ppgn.speed import laid_out
 from ppgn.types import Condition, Sampler
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -78,7 +79,7 @@ def with_resnet() -> World:
     torch.manual_seed(0)
     network = resnet18(weights=None).eval().requires_grad_(False)
 
-    own = copy.deepcopy(network)
+    own = laid_out(copy.deepcopy(network))  # as `--network torchvision:resnet18` is
 
     def seen(image: Tensor) -> Tensor:
         return network(images.normalise(images.resize(image, 224), MEAN, STD))

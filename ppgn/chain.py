@@ -129,9 +129,9 @@ def linear(start: float, end: float, steps: int, begin: int = 0) -> Callable[[in
 def _steps(
     sampler: Sampler, state: ChainState, steps: int, callbacks: tuple[Callback, ...], stop_broken: StopBroken
 ) -> Iterator[Step]:
-    for left in reversed(range(steps)):
+    for _ in range(steps):
         before = state
-        state, evaluation = stop_broken(before, *sampler.step(before), last=left == 0)
+        state, evaluation = stop_broken(before, *sampler.step(before))
         for callback in callbacks:
             state = _after_callback(callback(state, evaluation), state)
         yield state, evaluation

@@ -15,8 +15,8 @@ class ChainStopped(UserWarning):
     """A chain met infinity or NaN and is held where it last was finite."""
 
 
-EVERY = 8
-"""Steps between two looks at the flags of an accelerator: each look waits for it."""
+class AllStoppedError(ValueError):
+    """No chain of a batch is left."""
 
 
 class StopBroken:
@@ -24,49 +24,34 @@ class StopBroken:
 
     A stopped chain keeps its last finite code, and its rows of the evaluation stay those of its last finite step (with a
     log-probability of -inf where it had none); `Evaluation.stopped` says why, and a ChainStopped warning is given once.
-    Raises ValueError with the same sentence when no chain is left.
-
-    every: steps after which that is said and raised, by default each on a processor and every `EVERY` on an accelerator, where
-    chains are held at once all the same, without waiting for it; a run's last step is always looked at.
+    Raises AllStoppedError, a ValueError, with the same sentence when no chain is left.
     """
 
-    def __init__(self, every: int | None = None) -> None:
-        self.every = every
+    def __init__(self) -> None:
         self.stopped: dict[int, str] = {}
         self._last: Evaluation | None = None
-        self._broken: Tensor | None = None  # [chain], on the chains' device
-        self._unread: list[tuple[int, Tensor]] = []  # (step, finite [quantity, chain])
 
-    def __call__(
-        self, before: ChainState, after: ChainState, evaluation: Evaluation, last: bool = False
-    ) -> tuple[ChainState, Evaluation]:
-        """(after, evaluation) of a step from `before`, with the rows of stopped chains held. last: of the run."""
+    def __call__(self, before: ChainState, after: ChainState, evaluation: Evaluation) -> tuple[ChainState, Evaluation]:
+        """(after, evaluation) of a step from `before`, with the rows of stopped chains held."""
         quantities = _quantities(before, after, evaluation)
-        finite = torch.stack([_finite(value.reshape(len(value), -1)) for value in quantities.values()])
-        broken = ~finite.all(0)
-        self._broken = broken if self._broken is None else self._broken | broken
-        self._unread.append((before.step, finite))
-        looks = last or len(self._unread) >= (self.every or (1 if finite.device.type == "cpu" else EVERY))
-        if looks:
-            self._read(before, list(quantities))
-        if self.stopped or not looks:
-            after, evaluation = self._held(before, after, evaluation, self._broken)
+        finite = torch.stack([_finite(value.reshape(len(value), -1)) for value in quantities.values()]).cpu()
+        if not bool(finite.all()):
+            self._note(finite, list(quantities), before)
+        if self.stopped:
+            rows = torch.tensor([chain in self.stopped for chain in range(len(before.code))], device=before.code.device)
+            after, evaluation = self._held(before, after, evaluation, rows)
         self._last = evaluation
         return after, evaluation
 
-    def _read(self, before: ChainState, names: list[str]) -> None:
-        """Waits for the flags of all steps since the last look, warns of what they say, and raises where no chain is left."""
-        finite = torch.stack([flags for _, flags in self._unread]).cpu()
-        steps, self._unread = [step for step, _ in self._unread], []
-        if bool(finite.all()):
-            return
+    def _note(self, finite: Tensor, names: list[str], before: ChainState) -> None:
+        """Warns of the chains that broke in this step, finite `[quantity, chain]`, and raises where no chain is left."""
         broken: dict[int, str] = {}
-        for step, quantity, chain in (~finite).nonzero().tolist():
-            if chain not in self.stopped and chain not in broken:
-                broken[chain] = _why(names[quantity], chain, before.seeds[chain], steps[step])
+        for quantity, chain in (~finite).nonzero().tolist():
+            if chain not in self.stopped:
+                broken.setdefault(chain, _why(names[quantity], chain, before))
         self.stopped |= dict(sorted(broken.items()))
         if len(self.stopped) == len(before.code):
-            raise ValueError(next(iter((broken or self.stopped).values())))
+            raise AllStoppedError(next(iter((broken or self.stopped).values())))
         for why in broken.values():
             warnings.warn(f"{why}; this chain stops, the others go on", ChainStopped, stacklevel=3)
 
@@ -111,8 +96,8 @@ def _quantities(before: ChainState, after: ChainState, evaluation: Evaluation) -
     }
 
 
-def _why(what: str, chain: int, seed: int, step: int) -> str:
+def _why(what: str, chain: int, before: ChainState) -> str:
     return (
-        f"the {what} of chain {chain} (seed {seed}) became infinite or NaN at step {step}, "
+        f"the {what} of chain {chain} (seed {before.seeds[chain]}) became infinite or NaN at step {before.step}, "
         f"expected finite numbers: lower the scales, or check that network's input range"
     )

@@ -59,7 +59,8 @@ def _per_channel(values: float | Sequence[float], like: Tensor) -> Tensor:
 
 
 def _listed(values: float | Sequence[float]) -> tuple[float, ...]:
-    return (float(values),) if isinstance(values, float | int) else tuple(float(value) for value in values)
+    numbers = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    return tuple(np.atleast_1d(np.asarray(numbers, dtype=np.float64)).tolist())
 
 
 def to_pil(image: Tensor) -> Pillow.Image:

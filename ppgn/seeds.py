@@ -17,8 +17,8 @@ NOISE = 0
 """The stream of the noise that a sampler adds at each step."""
 START = 1
 """The stream of starting codes, so that a start is independent of the noise of step 0."""
-AGAIN = 6
-"""The stream of the seeds of chains that begin anew; 2 to 5 are those of resets, a hole's place and a choice of starts."""
+AGAIN = 7
+"""The stream of the seeds of chains that begin anew; 2 to 6 are those of resets, holes, choices of starts, levels."""
 
 
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

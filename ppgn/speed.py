@@ -34,9 +34,11 @@ def folded(network: nn.Module) -> nn.Module:
         raise ValueError("got a network in training mode to fold, expected evaluation mode: call .eval() first")
     count = 0
     for parent in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        children = list(parent.named_children())
+        children: list[tuple[str, Any]] = list(
+            parent._modules.items()
+        )  # named_children leaves out a module that stands there twice
         for (first, convolution), (second, norm) in zip(children, children[1:], strict=False):
-            if isinstance(convolution, CONVOLUTIONS) and isinstance(norm, NORMS) and norm.track_running_stats:
+            if _folds(convolution, norm):
                 fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, TRANSPOSED))
                 parent._modules |= {first: fused.requires_grad_(False), second: nn.Identity().eval()}
                 count += 1
@@ -45,9 +47,17 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
+def _folds(convolution: Any, norm: Any) -> bool:
+    return type(convolution) in CONVOLUTIONS and type(norm) in NORMS and norm.track_running_stats
+
+
 def laid_out(network: nn.Module) -> nn.Module:
-    """The network with the weights of its 2-d convolutions, and so its maps, channels last in memory; the same function."""
-    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    """The network with the weights of its 2-d convolutions, and so its maps, channels last in memory: the same function, but not
+    for a network that takes `view` of a map. Changed in place and returned."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network
 
 
 def inside(network: nn.Module, precision: str) -> nn.Module:
@@ -76,13 +86,15 @@ class Hastened:
 
     def __init__(self, network: nn.Module, precision: str, compiled: bool = False) -> None:
         self.dtype = dtype_of(precision)
-        self.network = network if self.dtype == torch.float32 else copy.deepcopy(network).to(self.dtype)
+        self.network = network if self.dtype == torch.float32 else _without_hooks(copy.deepcopy(network)).to(self.dtype)
         self._call = self._converted(_compiled(self.network) if compiled else self.network)
 
     def __call__(self, *given: Any) -> Any:
         return self._call(*given)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "network":
+            raise AttributeError(name)
         found = getattr(self.network, name)
         return self._converted(found) if callable(found) and not isinstance(found, nn.Module) else found
 
@@ -99,20 +111,32 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     return type(value)(_cast(one, dtype) for one in value) if isinstance(value, list | tuple) else value
 
 
+def _without_hooks(network: nn.Module) -> nn.Module:
+    """A copy counts nothing of what its original was asked to count."""
+    for module in network.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            hooks.clear()
+    return network
+
+
 def _compiled(network: nn.Module) -> Callable[..., Any]:
-    """torch.compile(network), or the network itself, with a CompileFailed warning, where the first call fails."""
+    """torch.compile(network), or the network itself, with a CompileFailed warning, where its first call fails."""
     chosen: list[Callable[..., Any]] = [torch.compile(network)]
+    worked = False
 
     def call(*given: Any) -> Any:
+        nonlocal worked
         try:
-            return chosen[0](*given)
+            made = chosen[0](*given)
         except Exception as fault:  # whatever the compiler of this machine raises
-            if chosen[0] is network:
+            if worked or chosen[0] is network or isinstance(fault, torch.OutOfMemoryError):
                 raise
             reason = " ".join(str(fault).split())[:200]
             why = f"torch.compile failed ({type(fault).__name__}: {reason}); going on without it"
             warnings.warn(why, CompileFailed, stacklevel=2)
             chosen[0] = network
-            return network(*given)
+            made = network(*given)
+        worked = True
+        return made
 
     return call

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ppgn import sample
 from ppgn.chain import above, best, run, run_in_turn
-from ppgn.finite import ChainStopped, StopBroken
+from ppgn.finite import ChainStopped
 from ppgn.objective import Objective, Term
 from ppgn.priors import NoPrior
 from ppgn.samplers import Langevin, ReleasedLangevin
@@ -104,40 +104,3 @@ def test_samples_name_the_chains_that_stopped_across_batches():
     with pytest.warns(ChainStopped):
         samples = sample(tiny_bundle(), breaks_in_the_second_batch, count=4, batch=2, sampler="released")
     assert list(samples.stopped) == [3] and samples.images.isfinite().all()
-
-
-def test_looking_at_the_flags_seldom_holds_the_same_chains_and_says_the_same_in_the_end(sampler):
-    """As on an accelerator, where each look waits for it."""
-    found = []
-    for every in (1, 4):
-        stop, state, said = StopBroken(every), sampler.init(make_code(), SEEDS), []
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            for step in range(7):
-                before = state
-                state, evaluation = stop(before, *sampler.step(before), last=step == 6)
-                state = breaks(1, 3)(state, evaluation) or state
-                said.append(dict(evaluation.stopped))
-        found.append((state, evaluation, said, [str(one.message) for one in warned]))
-    (state, evaluation, said, warned), (seldom_state, seldom, seldom_said, seldom_warned) = found
-    assert torch.equal(state.code, seldom_state.code) and torch.equal(evaluation.image, seldom.image)
-    assert torch.equal(evaluation.log_prob, seldom.log_prob)
-    assert warned == seldom_warned and len(warned) == 1
-    assert [bool(one) for one in said] == [False] * 3 + [True] * 4
-    assert seldom_said[-1] == said[-1] and not any(seldom_said[:3])
-
-
-def test_between_two_looks_nothing_waits_for_the_device(monkeypatch):
-    sampler = Langevin(make_world().objective(), 0.1, 0.05, 0.0)
-    stop, state = StopBroken(3), sampler.init(make_code(), SEEDS)
-
-    def waits(self, *given):
-        raise AssertionError("it waited for the device")
-
-    with monkeypatch.context() as patched:
-        for name in ("__bool__", "item", "tolist", "cpu", "nonzero"):
-            patched.setattr(torch.Tensor, name, waits)
-        for _ in range(2):
-            state, _ = stop(state, *sampler.step(state))
-        with pytest.raises(AssertionError, match="it waited"):
-            stop(state, *sampler.step(state))

@@ -69,3 +69,13 @@ def test_a_condition_with_a_request_for_each_chain_runs_them_all_at_once_and_a_c
     caption = Caption(Letters(), ["a" * (1 + chain % 9) for chain in range(12)])
     whole, parts = (recipes.sample(bundle, caption, count=12, steps=2, batch=batch) for batch in (12, 5))
     torch.testing.assert_close(parts.images, whole.images)
+
+
+def test_a_condition_that_raises_anything_for_one_chain_runs_them_all_at_once() -> None:
+    bundle, targets = tiny_bundle(), torch.tensor([0, 1, 2] * 4)
+
+    def wanted(image: Image) -> LogProb:
+        logits = bundle.encoder.logits_from_code(bundle.encoder(image))
+        return logits.log_softmax(1)[torch.arange(12), targets]
+
+    assert len(recipes.sample(bundle, wanted, count=12, steps=1).images) == 12

@@ -11,6 +11,9 @@ from torch import nn
 
 from ppgn import bundle as bundles
 from ppgn import recipes, speed
+from ppgn.conditions import ClassLogProb
+from ppgn.metrics import Passes
+from ppgn.probe import Seen
 from ppgn.recipes import haste, wiring
 
 
@@ -195,3 +198,80 @@ def test_a_step_never_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(torch.Tensor, name, waits)
     state, _ = sampler.step(state)
     sampler.step(state)
+
+
+def test_a_network_that_takes_views_of_its_maps_can_be_plugged_in() -> None:
+    class Views(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4 * 9, 2)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            maps = nn.functional.max_pool2d(self.convolution(image), 2)
+            return self.head(maps.view(len(maps), -1))
+
+    seen = Seen(Views(), 8, 0.0, 1.0)
+    recipes.sample(tiny_bundle(), ClassLogProb(seen, 1), count=2, steps=2)
+    assert speed.laid_out(nn.Sequential(nn.Conv3d(1, 1, 1)))  # maps of three dimensions have no such layout
+
+
+def test_an_activation_that_stands_twice_in_a_network_is_not_folded_across() -> None:
+    activation = nn.ReLU()
+    norm = normed(nn.Conv2d(3, 3, 1), 3)[0][1]  # type: ignore[index]
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), activation, nn.Conv2d(3, 3, 1), activation, norm).eval()
+    image = torch.randn(2, 3, 4, 4)
+    before = network(image)
+    torch.testing.assert_close(speed.folded(network)(image), before)
+
+
+def test_weights_that_change_are_seen_in_bfloat16_too() -> None:
+    bundle = tiny_bundle()
+    before = recipes.sample(bundle, 1, count=1, steps=2, precision="bfloat16").images
+    bundle.generator.to_pixels.bias.add_(1.0)
+    after = recipes.sample(bundle, 1, count=1, steps=2, precision="bfloat16").images
+    assert float((after - before).abs().min()) > 0.01
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_samples_are_made_under_any_mode_and_outside_it_again(mode: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bundle = tiny_bundle()
+    bundle.info["recipe"]["precisions"] = ["bfloat16"]
+    with mode():
+        inside = [recipes.sample(bundle, 1, count=1, steps=2, precision=one).images for one in ("auto", "bfloat16")]
+    outside = recipes.sample(bundle, 1, count=1, steps=2, precision="bfloat16").images
+    assert torch.equal(inside[1], outside)
+
+
+def test_a_spoilt_cache_and_a_missing_home_are_no_matter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    haste.seconds_of(bundle)
+    file = tmp_path / "ppgn" / "speed.json"
+    for spoilt in ("null", "[]", json.dumps(dict.fromkeys(json.loads(file.read_text()))), "{"):
+        file.write_text(spoilt)
+        assert haste.seconds_of(bundle)["float32"] > 0
+    monkeypatch.setattr(haste, "_kept_in", lambda: None)
+    assert haste.seconds_of(bundle)["float32"] > 0
+
+
+@pytest.mark.parametrize("recipe", recipes.NAMED)
+def test_a_named_method_is_float32_and_tries_once_whatever_the_bundle_does(recipe: str) -> None:
+    bundle = tiny_bundle()
+    stored = bundle.info["recipe"]
+    stored["settings"].update(tries=3, precision="bfloat16")
+    stored["caption"] = {"tries": 2}
+    for kind in ("class", "caption", "plugged"):
+        settings = recipes.settings_for(bundle, recipe, kind=kind)
+        assert (settings.tries, settings.precision) == (1, "float32")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_passes_are_counted_where_they_are_made_and_no_hook_stays(precision: str) -> None:
+    bundle = tiny_bundle()
+    settings = recipes.settings_for(bundle, steps=4, precision=precision)
+    for _ in range(2):
+        with Passes(recipes.running(bundle, settings)) as passes:
+            recipes.sample(bundle, 1, count=3, steps=4, precision=precision)
+        assert (passes.counts["generator"], passes.counts["encoder"]) == (12, 12)
+    assert sum(hooks_of(network) for network in recipes.running(bundle, settings).values()) == 0

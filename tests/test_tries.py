@@ -1,5 +1,7 @@
 """Chains that did not end with what was asked for begin anew."""
 
+import math
+
 import pytest
 import torch
 from conftest import Letters, tiny_bundle
@@ -85,3 +87,15 @@ def test_a_caption_for_each_chain_is_tried_again_with_its_own() -> None:
 def test_settings_say_what_is_wrong_with_tries(wrong: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         recipes.Settings(**wrong)
+
+
+def test_a_further_run_that_breaks_costs_nothing() -> None:
+    bundle, calls = tiny_bundle(), []
+
+    def breaks_later(image: Image) -> LogProb:
+        calls.append(len(image))
+        return image.mean((1, 2, 3)) * (math.nan if len(calls) > 3 else 1.0)
+
+    once = recipes.sample(bundle, lambda image: image.mean((1, 2, 3)), count=2, **CHANGES)
+    found = recipes.sample(bundle, breaks_later, count=2, tries=3, accept=9.0, **CHANGES)
+    assert torch.equal(found.codes, once.codes)

@@ -69,9 +69,10 @@ def _made(given: argparse.Namespace, task: Task) -> Made:
     targets = [index for index in task.classes for _ in range(count)]
     seeds = [given.seed + number for _ in task.classes for number in range(count)]
     changes = changes_of(given)
-    steps = recipes.settings_for(task.bundle, **changes).steps * -(-len(targets) // given.batch)
+    settings = recipes.settings_for(task.bundle, **changes)
+    steps = settings.steps * -(-len(targets) // given.batch)
     begun = time.perf_counter()
-    with stops_without_warning(), progress(steps) as watch, metrics.Passes(task.bundle.parts) as passes:
+    with stops_without_warning(), progress(steps) as watch, metrics.Passes(recipes.running(task.bundle, settings)) as passes:
         asked = [task.first + index for index in targets]
         samples = recipes.sample(task.bundle, asked, seed=seeds, batch=given.batch, watch=watch, **changes)
     seconds = time.perf_counter() - begun

@@ -103,7 +103,7 @@ class ClassesOfGroups:
             raise ValueError(f"got the classes {list(targets)}, expected at least one for each chain, each in {dict(groups)}")
 
     def __call__(self, image: Image) -> LogProb:
-        values = [condition(image) * image.new_tensor(asked) for condition, asked in self.parts]
+        values = [condition(image) * constant(tuple(asked), image.dtype, image.device) for condition, asked in self.parts]
         return torch.stack(values).sum(0)
 
 

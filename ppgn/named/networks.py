@@ -11,7 +11,10 @@ from ppgn.bundle import Bundle
 from ppgn.named.sources import build
 from ppgn.named.weights import load_weights
 from ppgn.probe import Seen
+from ppgn.speed import laid_out
 
+LIBRARIES = ("torchvision", "timm")
+"""Whose networks run with their maps channels last in memory, and faster for it; somebody's own may take `view` of a map."""
 HOW = {"size": "--size HEIGHT (size=)", "mean": "--mean R,G,B (mean=)", "std": "--std R,G,B (std=)"}
 
 
@@ -51,7 +54,8 @@ def network(
             f"{name} does not say the {' and '.join(missing)} of its input, expected what it was trained on: "
             f"give {', '.join(HOW[option] for option in missing)}"
         )
-    return Seen(built.module, size, mean, std, bgr or built.bgr)
+    module = laid_out(built.module) if name.partition(":")[0] in LIBRARIES else built.module
+    return Seen(module, size, mean, std, bgr or built.bgr)
 
 
 def _weights_file(name: str, weights: str | Path | None) -> Path | None:

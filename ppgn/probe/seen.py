@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ppgn.images import normalise, resize
-from ppgn.speed import laid_out
 from ppgn.types import Image
 
 
 class Seen:
     """network((resize(image, size) - mean) / std), differentiable with respect to the image.
 
-    The network is put into eval mode, its weights are frozen and laid out for speed (`ppgn.speed.laid_out`), in place: BatchNorm
-    in train mode would normalise the condition away. mean and std per channel are in units of [0, 1] pixels and in the network's
-    own channel order; bgr turns RGB round first (Caffe). Layers keep the names they have in `network`. Raises ValueError when
-    called after the network went back into train mode, and as `ppgn.images.resize` and `normalise` do.
+    The network is put into eval mode and its weights are frozen, in place: BatchNorm in train mode would normalise the
+    condition away. mean and std per channel are in units of [0, 1] pixels and in the network's own channel order; bgr
+    turns RGB round first (Caffe). Layers keep the names they have in `network`. Raises ValueError when called after the
+    network went back into train mode, and as `ppgn.images.resize` and `normalise` do.
     """
 
     def __init__(
@@ -28,7 +27,7 @@ class Seen:
         std: float | Sequence[float],
         bgr: bool = False,
     ) -> None:
-        self.network = laid_out(network.eval().requires_grad_(False))
+        self.network = network.eval().requires_grad_(False)
         self.size = size
         self.mean = mean
         self.std = std

@@ -9,6 +9,7 @@ from ppgn.recipes.captions import captioner_of as captioner_of
 from ppgn.recipes.classes import class_index as class_index
 from ppgn.recipes.collected import Samples as Samples
 from ppgn.recipes.collected import Watch as Watch
+from ppgn.recipes.haste import running as running
 from ppgn.recipes.memory import batch_for as batch_for
 from ppgn.recipes.named import NAMED as NAMED
 from ppgn.recipes.named import kind_of as kind_of

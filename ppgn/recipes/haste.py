@@ -10,6 +10,7 @@ import platform
 import statistics
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ IN_EVERY_STEP = ("generator", "joint_generator", "encoder", "classifier")
 CHAINS = 8
 WORTH = 0.8
 """A lower precision is taken where a step takes at most this share of float32's time."""
-_known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, bool], Any]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], tuple[Any, Any]]] = weakref.WeakKeyDictionary()
 _said: set[str] = set()
 _log = logging.getLogger("ppgn")
 
@@ -42,9 +43,15 @@ def hastened(bundle: Bundle, settings: Settings, condition: Any = None) -> Bundl
     kept = ("encoder", "classifier") if is_own_caption(condition, bundle) else ()
     names = [name for name in IN_EVERY_STEP if name in bundle.parts and name not in kept]
     quick = {name: _copy(bundle.parts[name], settings.precision, settings.compile) for name in names}
-    if "noise_level" in bundle.parts:
-        quick["noise_level"] = _inside(bundle.parts["noise_level"], settings.precision)
+    if "noise_level" in bundle.parts and settings.precision != "float32":
+        quick["noise_level"] = _kept(bundle.parts["noise_level"], (settings.precision, "inside"), inside, settings.precision)
     return dataclasses.replace(bundle, parts={**bundle.parts, **quick})
+
+
+def running(bundle: Bundle, settings: Settings) -> dict[str, nn.Module]:
+    """The networks that chains of these settings run through, by part: the quicker copies where there are any."""
+    parts = hastened(bundle, settings).parts
+    return {name: part.network if isinstance(part, Hastened) else part for name, part in parts.items()}
 
 
 def resolved(bundle: Bundle, settings: Settings) -> Settings:
@@ -71,33 +78,46 @@ def resolved(bundle: Bundle, settings: Settings) -> Settings:
 def seconds_of(bundle: Bundle) -> dict[str, float]:
     """Precision -> seconds of a pass of `CHAINS` chains through generator and encoder and back, measured once on a machine."""
     file, key = _kept_in(), _key(bundle)
+    kept = _read(file)
+    found = kept.get(key)
+    if isinstance(found, dict) and all(isinstance(found.get(name), float) and found[name] > 0 for name in DTYPES):
+        return found
+    kept[key] = {precision: _seconds(bundle, precision) for precision in DTYPES}
     try:
-        kept = dict(json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError):  # none yet, or one that was not written by ppgn
-        kept = {}
-    if key not in kept:
-        kept[key] = {precision: _seconds(bundle, precision) for precision in DTYPES}
-        try:
+        if file:
             file.parent.mkdir(parents=True, exist_ok=True)
             images.write_atomically(file, lambda place: place.write_text(json.dumps(kept, indent=1)))
-        except (OSError, ValueError) as fault:
-            _log.info(f"the speed of this machine is measured again next time: {file} cannot be written ({fault})")
+    except (OSError, ValueError) as fault:
+        _log.info(f"the speed of this machine is measured again next time: {file} cannot be written ({fault})")
     return kept[key]
 
 
 def _seconds(bundle: Bundle, precision: str) -> float:
     generator, encoder = (_copy(bundle.parts[name], precision, False) for name in ("generator", "encoder"))
-    code = torch.zeros(CHAINS, *bundle.code_shape, device=next(bundle.generator.parameters()).device)
+    with torch.inference_mode(False):
+        code = torch.zeros(CHAINS, *bundle.code_shape, device=next(bundle.generator.parameters()).device)
     taken = []
     for _ in range(4):
-        begun, leaf = time.perf_counter(), code.clone().requires_grad_(True)
-        float(torch.autograd.grad(encoder(generator(leaf)).sum(), leaf)[0].sum())  # the number waits for the device
-        taken.append(time.perf_counter() - begun)
+        with torch.inference_mode(False), torch.enable_grad():
+            begun, leaf = time.perf_counter(), code.clone().requires_grad_(True)
+            float(torch.autograd.grad(encoder(generator(leaf)).sum(), leaf)[0].sum())  # the number waits for the device
+            taken.append(time.perf_counter() - begun)
     return statistics.median(taken[1:])
 
 
-def _kept_in() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ppgn" / "speed.json"
+def _kept_in() -> Path | None:
+    """None for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ppgn" / "speed.json"
+    except RuntimeError:
+        return None
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text())) if file else {}
+    except (OSError, ValueError, TypeError):  # none yet, or one that was not written by ppgn
+        return {}
 
 
 def _key(bundle: Bundle) -> str:
@@ -107,17 +127,21 @@ def _key(bundle: Bundle) -> str:
     return f"{platform.node()} {device.type} {name} torch {torch.__version__} threads {torch.get_num_threads()} {weights}"
 
 
-def _inside(network: nn.Module, precision: str) -> nn.Module:
-    made = _known.setdefault(network, {})
-    if (precision, False) not in made:
-        made[precision, False] = network if precision == "float32" else inside(network, precision)
-    return made[precision, False]
-
-
 def _copy(network: Any, precision: str, compiled: bool) -> Any:
-    if isinstance(network, Hastened):
+    if isinstance(network, Hastened) or (precision == "float32" and not compiled):
         return network
+    return _kept(network, (precision, compiled), Hastened, precision, compiled)
+
+
+def _kept(network: nn.Module, how: tuple[Any, ...], make: Callable[..., Any], *given: Any) -> Any:
+    """make(network, *given), made once for a network and once more whenever its weights have changed or moved."""
+    weights = tuple((one.data_ptr(), one.device, _version(one)) for one in (*network.parameters(), *network.buffers()))
     made = _known.setdefault(network, {})
-    if (precision, compiled) not in made:
-        made[precision, compiled] = Hastened(network, precision, compiled)
-    return made[precision, compiled]
+    if made.get(how, (None, None))[0] != weights:
+        with torch.inference_mode(False), torch.no_grad():
+            made[how] = (weights, make(network, *given))
+    return made[how][1]
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return -1 if tensor.is_inference() else tensor._version

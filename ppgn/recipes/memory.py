@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ MOST, MOST_ELSEWHERE = 16, 64
 none was at hand."""
 FEW = 8
 """So many run at once without a measurement."""
+UNKNOWN = 4 * 2**30
+"""Bytes taken to be free where the system does not say."""
 SHARE = 0.5
 """Of the free memory."""
 BEYOND_KEPT = 2.0
@@ -28,7 +29,8 @@ BEYOND_KEPT = 2.0
 
 
 def batch_for(bundle: Bundle, asked: Any, settings: Settings, count: int) -> int:
-    """Chains to run at once of `count`: as many as memory holds, at most `MOST`. It changes memory and time, not results.
+    """Chains to run at once of `count`: as many as memory holds, at most `MOST`. It changes memory and time, and
+    results by rounding only.
 
     What a chain needs is measured in one evaluation of one chain. A condition with a request of its own for each chain that does
     not say by `of(chains)` what one is asked for can only be asked of all at once: then all are.
@@ -37,7 +39,7 @@ def batch_for(bundle: Bundle, asked: Any, settings: Settings, count: int) -> int
         return count
     try:
         needed = BEYOND_KEPT * kept_bytes(bundle, of_chains(asked, [0]), settings)
-    except ValueError:  # made for `count` chains; if it is another mistake, the run itself will say so
+    except Exception:  # made for `count` chains, whatever it then raises; if it is another mistake, the run itself will say so
         return count
     device = device_of(bundle)
     most = MOST if device.type == "cpu" else MOST_ELSEWHERE
@@ -65,8 +67,9 @@ def kept_bytes(bundle: Bundle, asked: Any, settings: Settings) -> int:
 def free_bytes(device: torch.device) -> int:
     """Memory that is free on a device; of the main memory what could be had without swapping."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reserved
     told = Path("/proc/meminfo")
     lines = told.read_text().splitlines() if told.is_file() else []
     available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return available[0] if available else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    return available[0] if available else UNKNOWN

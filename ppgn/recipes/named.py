@@ -70,6 +70,8 @@ _PIXELS: dict[str, Any] = {
     "steps": 100,
 }
 
+PLAIN = {"tries": 1, "precision": "float32"}
+"""What is the same in all of them, whatever a bundle does for the sake of its own samples."""
 NAMED: dict[str, dict[str, Any]] = {
     "ppgn_x": {**_EQ_11, **_PIXELS},
     "dgn_am": _DGN_AM,
@@ -110,4 +112,5 @@ def settings_for(bundle: Bundle, recipe: str | None = None, *, kind: str = "clas
     if recipe is not None and recipe not in NAMED:
         raise ValueError(f"unknown recipe {recipe!r}: choose {', '.join(NAMED)}")
     given = {key: value for key, value in changes.items() if value is not None}
-    return resolved(bundle, Settings(**{**own, **(NAMED[recipe] if recipe is not None else {}), **given}))
+    named = {**PLAIN, **NAMED[recipe]} if recipe is not None else {}
+    return resolved(bundle, Settings(**{**own, **named, **given}))

@@ -13,7 +13,7 @@ from torch import Tensor
 from ppgn import starts
 from ppgn.bundle import Bundle
 from ppgn.conditions.pixels import check_known, composite, fitted
-from ppgn.recipes.classes import asked_of
+from ppgn.recipes.classes import asked_of, of_chains
 from ppgn.recipes.collected import Samples, Watch, collect, seeds_of
 from ppgn.recipes.named import kind_of, settings_for
 from ppgn.recipes.runs import run
@@ -92,7 +92,7 @@ def from_picture(
     start = picture_code(bundle, picture, settings)
 
     def batch_of(chosen: slice, seeds: Sequence[int]) -> Iterator[Evaluation]:
-        wanted = asked[chosen] if isinstance(asked, list) else asked
+        wanted = of_chains(asked, range(*chosen.indices(count)))
         return run(bundle, wanted, seeds, settings, repeated(start, seeds))
 
     return collect(batch_of, seeds_of(seed, count), batch, settings, watch)
@@ -141,7 +141,7 @@ def in_paint(
     hole, start = hole_and_start(bundle, picture, known, settings, context_scale, fill)
 
     def batch_of(chosen: slice, seeds: Sequence[int]) -> Iterator[Evaluation]:
-        wanted = asked[chosen] if isinstance(asked, list) else asked
+        wanted = of_chains(asked, range(*chosen.indices(count)))
         code = _noised(bundle, start[chosen] if len(start) > 1 else repeated(start, seeds), seeds, start_noise, settings)
         return run(bundle, wanted, seeds, settings, code, _hole_of(hole, chosen))
 

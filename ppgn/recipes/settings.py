@@ -93,6 +93,10 @@ class Settings:
             raise ValueError(f"got {self.draws} draws, expected at least 1: 1 begins with the first code drawn")
         if self.tries < 1:
             raise ValueError(f"got {self.tries} tries, expected at least 1: 1 keeps every chain")
+        if self.tries > 1 and self.gradient == "logit":
+            raise ValueError(
+                f"got {self.tries} tries with gradient 'logit', expected 1: a logit is no log-probability to accept by"
+            )
         if math.isnan(self.accept):
             raise ValueError("got accept nan, expected a log-probability in nats: -0.7 is a probability of one half")
         if not 0 <= self.draw_power < math.inf:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ppgn.bundle import Bundle
+from ppgn.finite import AllStoppedError
 from ppgn.recipes.classes import Target, of_chains
 from ppgn.recipes.collected import Samples, Watch, collect
 from ppgn.recipes.runs import run
@@ -37,7 +38,10 @@ def tried_again(bundle: Bundle, asked: Asked, found: Samples, batch: int = 32, w
             def batch_of(_: slice, seeds: Sequence[int], wanted: Asked = wanted) -> Iterator[Evaluation]:
                 return run(bundle, wanted, seeds, settings)
 
-            runs = collect(batch_of, again([found.seeds[chain] for chain in chains], number), len(chains), settings, watch)
+            try:
+                runs = collect(batch_of, again([found.seeds[chain] for chain in chains], number), len(chains), settings, watch)
+            except AllStoppedError:  # the runs that there are stay
+                continue
             new = likelihood(bundle, wanted, runs.images, settings, batch)
             better = [place for place, chain in enumerate(chains) if chain in wanting and new[place] > values[chain]]
             taken = [chains[place] for place in better]
