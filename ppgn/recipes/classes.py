@@ -65,6 +65,6 @@ def asked_of(
 
 def of_chains(asked: Any, chains: Sequence[int]) -> Any:
     """What was asked of some chains: targets of a list, `asked.of(chains)` of a condition that has it, else itself."""
-    if callable(asked):
+    if asked is None or callable(asked):
         return asked.of(chains) if hasattr(asked, "of") else asked
     return [asked[chain] for chain in chains]
