@@ -94,14 +94,13 @@ def measure(repeats: int = 5, names: tuple[str, ...] = tuple(WORLDS), counts: tu
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    columns = ["networks", "chains", "ours, ms", "ours / floor", "automatic / floor", "released / ours, a chain"]
-    told = [
-        [
-            row["networks"], row["chains"], row["ours"], row["ours"] / row["floor"],
-            row["automatic"] / row["floor"] if "automatic" in row else None, row["released"] * row["chains"] / row["ours"],
-        ]
-        for row in rows
-    ]  # fmt: skip
+    columns = ["networks", "chains", "ours, ms", "ours / floor", "automatic / floor"]
+    columns += [f"released / {way}, a chain" for way in ("ours", "automatic")]
+    told = []
+    for row in rows:
+        automatic, alone = row.get("automatic"), row["released"] * row["chains"]
+        told.append([row["networks"], row["chains"], row["ours"], row["ours"] / row["floor"]])
+        told[-1] += [automatic and automatic / row["floor"], alone / row["ours"], automatic and alone / automatic]
     return table(columns, told)
 
 
