@@ -121,14 +121,17 @@ def _chain(one: argparse.ArgumentParser) -> None:
     one.add_argument("--fps", type=float, default=10.0, help="frames a second (default: 10)")
     one.add_argument("--no-labels", action="store_true", help="pictures only")
     one.add_argument("--out", default="chain.gif", help=".gif, .mp4, or .png or .jpg for a sheet (default: chain.gif)")
-    _settings(one)
+    _settings(one, anew=False)
 
 
-def _settings(one: argparse.ArgumentParser) -> None:
+def _settings(one: argparse.ArgumentParser, anew: bool = True) -> None:
+    """anew: whether chains that fail begin anew in this command."""
     one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     one.add_argument("--recipe", metavar="NAME", help=f"a method of the papers: {RECIPES}")
     one.add_argument("--settings", metavar="FILE", help="settings.json of `ppgn tune`; other options go before it")
     for name, meaning in SETTINGS.items():
+        if name in ("tries", "accept") and not anew:
+            continue
         kind = str if name in WORDS else int if name in ("draws", "tries") else float
         one.add_argument(f"--{name}", type=kind, help=f"{meaning} (default: the recipe's, or the bundle's)")
     one.add_argument("--compile", action="store_true", default=None, help="torch.compile: takes minutes, pays in long runs")
@@ -259,7 +262,7 @@ def _tune(one: argparse.ArgumentParser) -> None:
                      "meet it the most varied, near to real ones, is best (default: -0.01 for probabilities)")  # fmt: skip
     one.add_argument("--out", default="tuned", metavar="FOLDER",
                      help="for settings.json, tune.png, and trials.json, from which it goes on (default: tuned)")  # fmt: skip
-    _settings(one)
+    _settings(one, anew=False)
 
 
 def _example(one: argparse.ArgumentParser) -> None:

@@ -68,7 +68,9 @@ def _samples(
 def changes_of(given: argparse.Namespace) -> dict[str, Any]:
     """What `recipes.sample` takes of the options: the recipe and the settings, None where not given; of --settings all that no
     option changes."""
-    own = {name: getattr(given, name) for name in ("recipe", "steps", "compile", *(key.replace("-", "_") for key in SETTINGS))}
+    own = {
+        name: getattr(given, name, None) for name in ("recipe", "steps", "compile", *(key.replace("-", "_") for key in SETTINGS))
+    }
     if given.settings is None:
         return own
     if given.recipe is not None:

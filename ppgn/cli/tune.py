@@ -67,7 +67,7 @@ def _tuning(
     """The search; what an option sets stays as it is, what --settings says is where the search begins."""
     limits = {name: getattr(given, name) for name in ("most_gap", "least_diversity") if getattr(given, name) is not None}
     names = [option.replace("-", "_") for option in SETTINGS]
-    keep = [name for name in names if getattr(given, name) is not None]
+    keep = [name for name in names if getattr(given, name, None) is not None]
     seeds = [given.seed + chain for _ in asked.names for chain in range(given.count)]
     limits["enough"] = ENOUGH if given.enough is None and asked.probability else given.enough
     condition = asked.make(targets)
