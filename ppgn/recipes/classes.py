@@ -64,7 +64,9 @@ def asked_of(
 
 
 def of_chains(asked: Any, chains: Sequence[int]) -> Any:
-    """What was asked of some chains: targets of a list, `asked.of(chains)` of a condition that has it, else itself."""
-    if asked is None or callable(asked):
+    """What was asked of some chains: targets of a list, `asked.of(chains)` of a condition that has it, else itself; or None."""
+    if asked is None:
+        return None
+    if callable(asked):
         return asked.of(chains) if hasattr(asked, "of") else asked
     return [asked[chain] for chain in chains]
