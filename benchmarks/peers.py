@@ -177,17 +177,10 @@ def memory_of(way: Way, size: int) -> dict[str, float | None]:
 
 def _print_memory(library: str, manner: str, pictures: str, size: str) -> None:
     load(library)
-    before = _mebibytes("VmRSS")
+    before = timing.mebibytes("VmRSS")
     Way(library, manner, int(pictures)).run(int(size), MEMORY_STEPS)
-    peak = _mebibytes("VmHWM")
+    peak = timing.mebibytes("VmHWM")
     print(json.dumps({"peak_mib": peak, "steps_mib": peak - before if peak and before else None}))
-
-
-def _mebibytes(name: str) -> float | None:
-    """Of this process, by /proc: ru_maxrss would count what the parent held when it began this one."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 
 def report(told: dict[str, Any]) -> str:

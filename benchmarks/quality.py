@@ -43,7 +43,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **{name + RELEASED: {"recipe": name + RELEASED} for name in FIVE[2:]},
     **{f"steps {steps}": {"steps": steps} for steps in (1, 5, 10, 15, 50, 100)},
     "start codes, 1 draw": OLD,
-    **{f"start codes, 1 draw, {steps} steps": {**OLD, "steps": steps} for steps in (35, 50, 200)},
+    **{f"start codes, 1 draw, {steps} steps": {**OLD, "steps": steps} for steps in (35, 200)},
     "start codes, 40 draws": {**NEW, "start": "codes"},
     "start noise level, 1 draw": {**NEW, "draws": 1},
     "start noise level, 10 draws": {**NEW, "draws": 10},

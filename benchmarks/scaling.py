@@ -14,12 +14,11 @@ import math
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from steps import floor, ours
-from timing import alternating, table
+from timing import alternating, mebibytes, table
 from worlds import of_bundle, targets
 
 import ppgn
@@ -53,7 +52,7 @@ def exponent(rows: list[dict[str, float]], least: int = 8) -> float:
 
 
 def with_steps(chains: int = MEMORY_CHAINS) -> dict[str, float]:
-    """Peak megabytes of processes."""
+    """Peak mebibytes of processes; nan where the system does not say."""
     told = {}
     for way, steps in (("ours", 50), ("ours", 1000), ("floor", 50)):
         call = [sys.executable, __file__, "--peak", way, str(chains), str(steps)]
@@ -63,8 +62,7 @@ def with_steps(chains: int = MEMORY_CHAINS) -> dict[str, float]:
 
 def peak(way: str, chains: int, steps: int) -> float:
     {"ours": ours, "floor": floor}[way](of_bundle(), chains, steps)()
-    lines = Path("/proc/self/status").read_text().splitlines()  # getrusage would tell the peak of the process before exec, too
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return mebibytes("VmHWM") or math.nan
 
 
 def with_processes(repeats: int, chains: int = 8, steps: int = 12) -> dict[str, float]:
@@ -104,7 +102,7 @@ def measure(repeats: int = 5) -> dict[str, Any]:
 
 def report(found: dict[str, Any]) -> str:
     rows = [[row["chains"], row["seconds"], row["seconds"] / row["chains"] * 1000] for row in found["chains"]]
-    memory = ", ".join(f"{name} {value:.0f} MB" for name, value in found["memory"].items())
+    memory = ", ".join(f"{name} {value:.0f} MiB" for name, value in found["memory"].items())
     return "\n".join(
         [
             table(["chains", "s a step", "ms a chain"], rows),

@@ -33,7 +33,7 @@ BATCH = 50
 
 def course(bundle: ppgn.Bundle, seeds: list[int], classes: list[int], changes: dict[str, Any]) -> dict[int, tuple[float, Tensor]]:
     """Steps -> (seconds until then over all chains, their pictures)."""
-    settings = recipes.settings_for(bundle, changes.get("recipe"), **{k: v for k, v in changes.items() if k != "recipe"})
+    settings = recipes.settings_for(bundle, **changes)
     pictures: dict[int, list[Tensor]] = {}
     seconds: dict[int, float] = {}
     for first in tqdm(range(0, len(seeds), BATCH), str(changes), leave=False):

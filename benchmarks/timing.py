@@ -68,6 +68,14 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
+def mebibytes(name: str) -> float | None:
+    """Of this process, VmRSS now or VmHWM at its highest, by /proc: ru_maxrss would count what the parent held when it began
+    this one. None where there is no /proc."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), None)
+
+
 def table(columns: list[str], rows: list[list[Any]]) -> str:
     """A Markdown table; numbers with three significant digits."""
 

@@ -73,6 +73,11 @@ class Bundle:
     def channels(self) -> int:
         return self.info["image"]["channels"]
 
+    @property
+    def device(self) -> torch.device:
+        """Where its networks are."""
+        return next(self.generator.parameters()).device
+
     def to(self, device: torch.device | str) -> Bundle:
         """Moves every network; returns this bundle."""
         for network in self.parts.values():
@@ -132,7 +137,7 @@ def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[
     save_file(tensors, room / file)
     (room / file).chmod(0o644)  # safetensors writes files that only their owner can read
     config = dataclasses.asdict(network.config)
-    return {"architecture": network.architecture, "config": config, "file": file, "sha256": _sha256(room / file)}
+    return {"architecture": network.architecture, "config": config, "file": file, "sha256": sha256(room / file)}
 
 
 def _replace_folder(new: Path, folder: Path) -> None:
@@ -236,7 +241,7 @@ def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
         raise BundleError(f"part {part} of {folder} names a file outside the bundle, {entry['file']!r}: do not trust it")
     if not file.is_file():
         raise BundleError(f"{file} is missing: download or export the bundle again")
-    found = _sha256(file)
+    found = sha256(file)
     if found != entry["sha256"]:
         raise BundleError(
             f"{file} is not what bundle.json describes (SHA-256 {found[:12]}..., expected {str(entry['sha256'])[:12]}...): "
@@ -260,6 +265,7 @@ def _full(value: torch.Tensor) -> torch.Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
+def sha256(file: str | Path) -> str:
+    """Of a file's bytes, in hexadecimal digits."""
+    with Path(file).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

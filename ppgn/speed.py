@@ -34,9 +34,8 @@ def folded(network: nn.Module) -> nn.Module:
         raise ValueError("got a network in training mode to fold, expected evaluation mode: call .eval() first")
     count = 0
     for parent in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        children: list[tuple[str, Any]] = list(
-            parent._modules.items()
-        )  # named_children leaves out a module that stands there twice
+        # named_children leaves out a module that stands there twice
+        children: list[tuple[str, Any]] = list(parent._modules.items())
         for (first, convolution), (second, norm) in zip(children, children[1:], strict=False):
             if _folds(convolution, norm):
                 fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, TRANSPOSED))

@@ -96,7 +96,7 @@ def test_a_changed_byte_is_found_by_its_hash_before_any_tensor_is_read(folder: P
 def test_truncated_weights_with_a_matching_hash_are_refused(folder: Path) -> None:
     file = folder / "denoiser.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    edit_part(folder, "denoiser", sha256=shelf._sha256(file))
+    edit_part(folder, "denoiser", sha256=shelf.sha256(file))
     with pytest.raises(BundleError, match=r"denoiser\.safetensors does not fit its description"):
         load_bundle(folder)
 

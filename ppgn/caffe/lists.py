@@ -1,8 +1,7 @@
-"""What comes beside released networks: statistics of their units, names of their classes, hashes of their files."""
+"""What comes beside released networks: statistics of their units, names of their classes."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,9 +72,3 @@ def text_of(file: str | Path) -> str:
         raise ValueError(
             f"{file} cannot be read ({getattr(fault, 'strerror', None) or 'it is no text'}): give a text file"
         ) from fault
-
-
-def sha256(file: str | Path) -> str:
-    """Of a file's bytes, in hexadecimal digits."""
-    with Path(file).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ppgn.bundle import save_bundle
+from ppgn.bundle import save_bundle, sha256
 from ppgn.caffe.caffemodel import read_weights
-from ppgn.caffe.lists import class_names, code_of, sha256, text_of
+from ppgn.caffe.lists import class_names, code_of, text_of
 from ppgn.caffe.prototxt import read_definition
 from ppgn.networks import (
     CaffeCaptioner,

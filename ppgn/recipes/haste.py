@@ -95,7 +95,7 @@ def seconds_of(bundle: Bundle) -> dict[str, float]:
 def _seconds(bundle: Bundle, precision: str) -> float:
     generator, encoder = (_copy(bundle.parts[name], precision, False) for name in ("generator", "encoder"))
     with torch.inference_mode(False):
-        code = torch.zeros(CHAINS, *bundle.code_shape, device=next(bundle.generator.parameters()).device)
+        code = torch.zeros(CHAINS, *bundle.code_shape, device=bundle.device)
     taken = []
     for _ in range(4):
         with torch.inference_mode(False), torch.enable_grad():
@@ -121,7 +121,7 @@ def _read(file: Path | None) -> dict[str, Any]:
 
 
 def _key(bundle: Bundle) -> str:
-    device = next(bundle.generator.parameters()).device
+    device = bundle.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     weights = "-".join(bundle.info["parts"][part]["sha256"][:12] for part in ("generator", "encoder"))
     return f"{platform.node()} {device.type} {name} torch {torch.__version__} threads {torch.get_num_threads()} {weights}"

@@ -47,25 +47,18 @@ def start_for(
 ) -> Code:
     """Codes `[len(seeds), *code]` as the settings' start says; of several draws one is chosen by the condition, at temperature 1
     (`starts.likely_code`): there it is the class that counts, not how to go on asking for it."""
-
-    bundle = hastened(bundle, settings, condition)
+    quick = hastened(bundle, settings, condition)
     if condition is None or settings.draws == 1:
-        return _drawn(bundle, seeds, settings, range(1))[0]
-    known: dict[int, Code] = {}
-
-    def draw(number: int) -> Code:
-        if number not in known:
-            known.clear()
-            together = range(number, min(number + max(1, AT_ONCE // len(seeds)), settings.draws))
-            known.update(zip(together, _drawn(bundle, seeds, settings, together), strict=True))
-        return known[number]
-
+        return _drawn(quick, seeds, settings, range(1))[0]
+    each = max(1, AT_ONCE // len(seeds))
+    parts = (range(first, min(first + each, settings.draws)) for first in range(0, settings.draws, each))
+    codes = (code for part in parts for code in _drawn(quick, seeds, settings, part))
     choosing = objective_for(bundle, condition, dataclasses.replace(settings, temperature=1.0), hole)
 
     def weight(code: Code) -> LogProb:
         return settings.draw_power * choosing.log_prob(code)
 
-    return starts.likely_code(seeds, settings.draws, draw, weight)
+    return starts.likely_code(seeds, settings.draws, lambda number: next(codes), weight)  # which asks in order
 
 
 def _drawn(bundle: Bundle, seeds: Sequence[int], settings: Settings, numbers: Sequence[int]) -> Sequence[Code]:

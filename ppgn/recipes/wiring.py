@@ -135,7 +135,7 @@ def _annealed(bundle: Bundle, objective: Objective, settings: Settings) -> Annea
 
 def device_of(bundle: Bundle) -> torch.device:
     """Where the bundle's networks are."""
-    return next(bundle.generator.parameters()).device
+    return bundle.device
 
 
 def part(bundle: Bundle, name: str, lack: str | None = None) -> Any:
