@@ -76,7 +76,11 @@ def with_processes(repeats: int, chains: int = 8, steps: int = 12) -> dict[str, 
                 assert worker.stdout is not None and worker.stdout.readline() == "ready\n"
             begun = time.perf_counter()
             for worker in workers:
-                worker.communicate("go\n")
+                assert worker.stdin is not None
+                worker.stdin.write("go\n")
+                worker.stdin.close()
+            for worker in workers:
+                worker.wait()
             rates[count].append(count * chains * steps / (time.perf_counter() - begun))
     return {"one process": sorted(rates[1])[repeats // 2], "two processes": sorted(rates[2])[repeats // 2]}
 
