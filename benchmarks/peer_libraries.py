@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ppgn import chain, priors, starts
 from ppgn.conditions import Unit
+from ppgn.folding import folded
 from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig
 from ppgn.objective import Objective, Term
 from ppgn.probe import Seen
@@ -25,7 +26,7 @@ from ppgn.speed import laid_out
 LAYER, CHANNEL = "layer3.1.conv2", 17
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What torchvision's networks were trained on."""
-OURS = ("ppgn", "ppgn, channels last")
+OURS = ("ppgn", "ppgn, folded", "ppgn, folded, bfloat16")
 
 
 def device() -> torch.device:
@@ -68,9 +69,16 @@ def ours(job: Job) -> None:
     deque(chain.run(sampler, sampler.init(start, seeds), job.steps), maxlen=0)
 
 
-def ours_laid_out(job: Job) -> None:
-    laid_out(job.network)
+def ours_folded(job: Job) -> None:
+    """The network as `ppgn sample --network torchvision:resnet18 --network-precision float32` runs it."""
+    laid_out(folded(job.network, traced=True, layers=(LAYER,)))
     ours(job)
+
+
+def ours_quick(job: Job) -> None:
+    """The network as `ppgn sample --network torchvision:resnet18` runs it where bfloat16 is faster."""
+    job.network.to(torch.bfloat16)
+    ours_folded(job)
 
 
 def lucent(job: Job) -> None:
@@ -173,7 +181,8 @@ class Library:
 
 LIBRARIES = {
     OURS[0]: Library("ppgn", ours, ("none", "none")),
-    OURS[1]: Library("ppgn", ours_laid_out, ("none", "none")),
+    OURS[1]: Library("ppgn", ours_folded, ("none", "none")),
+    OURS[2]: Library("ppgn", ours_quick, ("none", "none")),
     "torch-lucent": Library("lucent.optvis.render", lucent, ("pad, 2 jitters, scale 0.9 to 1.1, rotation", "none")),
     "torch-dreams": Library("torch_dreams", torch_dreams, ("rotation, resize 0.5 to 1.2 a side", "none")),
     "horama": Library("horama", horama, ("6 crops of a fifth to a third, noise", "2 crops, noise"), serial=True),

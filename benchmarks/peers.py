@@ -3,7 +3,9 @@
     python benchmarks/peers.py [--json FILE] [--repeats 5] [--steps 16]
 
 One unit of torchvision's resnet18 (random weights, seed 0) at 224 px, 1 and 8 pictures at once. Ours is the loop of this
-package on pixels (IdentityGenerator, no prior, Unit); "channels last" is the same network after ppgn.speed.laid_out. A peer
+package on pixels (IdentityGenerator, no prior, Unit) with a network plugged in by hand; "folded" is the network as
+`ppgn sample --network torchvision:resnet18` has it (BatchNorms in the convolutions, channels last), in float32 and in bfloat16,
+which that chooses by itself where it is at least a fifth faster (`named.quick`). A peer
 runs "as shipped" (as its README shows, at this picture size: weights as torchvision gives them, its own augmentations),
 "frozen" (`network.requires_grad_(False)` first) and "frozen, bare" (also without the augmentations that it lets one leave out).
 Seconds are taken from the first pass of the network in a call to the first of its last step, so imports and set-up do not

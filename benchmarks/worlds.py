@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 import ppgn
 from ppgn import bundle as bundles
-from ppgn import images, recipes
+from ppgn import images, named, recipes
 from ppgn.conditions import ClassLogProb
+from ppgn.folding import folded
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
 from ppgn.objective import Objective, Term
 from ppgn.priors import Reconstruction
@@ -72,21 +73,22 @@ def of_bundle() -> World:
 
 
 def with_resnet() -> World:
-    """imagenette64 with torchvision's resnet18 at 224 pixels, random weights."""
+    """imagenette64 with torchvision's resnet18 at 224 pixels, random weights; automatic: as `ppgn sample --network` runs them."""
     from torchvision.models import resnet18
 
     plain, loaded = bundles.load_bundle("imagenette64", fold=False), ppgn.load("imagenette64")
     torch.manual_seed(0)
     network = resnet18(weights=None).eval().requires_grad_(False)
 
-    own = laid_out(copy.deepcopy(network))  # as `--network torchvision:resnet18` is
+    own = Seen(laid_out(folded(copy.deepcopy(network), traced=True)), 224, MEAN, STD)
+    quick = named.quick(own, named.two_images(loaded), name="torchvision:resnet18")
 
     def seen(image: Tensor) -> Tensor:
         return network(images.normalise(images.resize(image, 224), MEAN, STD))
 
     def automatic(chains: int) -> Sampler:
-        settings = recipes.settings_for(loaded, kind="plugged", precision="auto", noise_scale=0.01)
-        condition = ClassLogProb(Seen(own, 224, MEAN, STD), targets(chains))
+        settings = recipes.settings_for(loaded, kind="plugged", noise_scale=0.01)
+        condition = ClassLogProb(quick, targets(chains))
         return sampler_for(loaded, objective_for(loaded, condition, settings), settings)
 
     return World(

@@ -21,6 +21,7 @@ from torch import nn
 
 from ppgn import networks, speed
 from ppgn.conditions.classes import class_groups
+from ppgn.folding import FOLDED, folded
 
 FORMAT, VERSION = "ppgn-bundle", 1
 REQUIRED = {"name": str, "parts": dict, "code": dict, "image": dict, "class_names": list, "recipe": dict}
@@ -125,7 +126,7 @@ def save_bundle(
 
 
 def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[str, Any]:
-    if hasattr(network, speed.FOLDED):
+    if hasattr(network, FOLDED):
         raise BundleError(f"the {part} has its BatchNorms folded: load its bundle with fold=False to save it again")
     tensors = {}
     for key, value in network.state_dict().items():
@@ -229,7 +230,7 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
     info = read_info(folder)
     parts = {part: _load_part(folder, part, entry) for part, entry in info["parts"].items()}
     if fold:
-        parts = {part: speed.laid_out(speed.folded(network)) for part, network in parts.items()}
+        parts = {part: speed.laid_out(folded(network)) for part, network in parts.items()}
     return Bundle(info["name"], folder, info, parts).to(device)
 
 

@@ -1,4 +1,4 @@
-"""The same networks, faster: BatchNorm folded away, channels last in memory, another precision, compiled."""
+"""The same networks, faster: channels last in memory, another precision, compiled."""
 
 from __future__ import annotations
 
@@ -9,45 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-FOLDED = "folded_batch_norms"
-"""An attribute of a network whose BatchNorms are in its convolutions: its weights no longer fit its config."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class CompileFailed(UserWarning):
     """torch.compile did not work here; the network runs as it is."""
-
-
-def folded(network: nn.Module) -> nn.Module:
-    """The network, in evaluation mode, with each BatchNorm that stands behind a convolution in an `nn.Sequential` put into that
-    convolution's weights; changed in place and returned.
-
-    w' = w * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta: the same function but for rounding.
-    Raises ValueError for a network in training mode, whose BatchNorms are no constants.
-    """
-    if network.training:
-        raise ValueError("got a network in training mode to fold, expected evaluation mode: call .eval() first")
-    count = 0
-    for parent in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        # named_children leaves out a module that stands there twice
-        children: list[tuple[str, Any]] = list(parent._modules.items())
-        for (first, convolution), (second, norm) in zip(children, children[1:], strict=False):
-            if _folds(convolution, norm):
-                fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, TRANSPOSED))
-                parent._modules |= {first: fused.requires_grad_(False), second: nn.Identity().eval()}
-                count += 1
-    if count:
-        setattr(network, FOLDED, count)
-    return network
-
-
-def _folds(convolution: Any, norm: Any) -> bool:
-    return type(convolution) in CONVOLUTIONS and type(norm) in NORMS and norm.track_running_stats
 
 
 def laid_out(network: nn.Module) -> nn.Module:

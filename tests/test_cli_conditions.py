@@ -61,7 +61,8 @@ def test_a_unit_of_the_bundles_encoder_is_sampled_as_from_python(folder: Path) -
     assert [row["log_probability"] for row in found["samples"]] == pytest.approx(expected.log_prob.tolist(), rel=1e-5)
     assert [row["unit"] for row in found["samples"]] == ["fc7:3", "fc7:3"]
     assert found["condition"] == {
-        "kind": "unit", "network": "bundle:classifier", "weights": None, "unit": "fc7:3", "measure": "log_softmax"
+        "kind": "unit", "network": "bundle:classifier", "weights": None, "network_precision": "float32", "unit": "fc7:3",
+        "measure": "log_softmax",
     }  # fmt: skip
     assert all(Image.open(folder / "each" / row["file"]).size == (8, 8) for row in found["samples"])
 
@@ -112,6 +113,20 @@ def test_a_torchvision_class_by_name_and_a_unit_of_it(folder: Path) -> None:
     assert found["condition"]["weights"] == "resnet18.pth"
 
 
+def test_a_network_runs_in_the_precision_asked_for_and_in_float32_for_a_method_of_the_papers(folder: Path) -> None:
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        found[precision] = told(folder, "--network", "mine:seen", "--class", "6", "--network-precision", precision)
+        assert found[precision]["condition"]["network_precision"] == precision
+        assert found[precision]["settings"]["precision"] == "float32"
+    plain, quick = (found[precision]["samples"][0]["log_probability"] for precision in ("float32", "bfloat16"))
+    assert plain != quick == pytest.approx(plain, abs=0.02)
+    named = told(folder, "--network", "mine:seen", "--class", "6", "--recipe", "dgn_am")
+    assert named["condition"]["network_precision"] == "float32"
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["sample", "tiny", "--network", "mine:seen", "--class", "6", "--network-precision", "float16"])
+
+
 def test_a_function_in_the_working_directory_is_climbed(folder: Path) -> None:
     few, many = (told(folder, "--condition", "mine:bright", "--prior", "none", "--steps", steps) for steps in ("1", "20"))
     assert many["samples"][0]["log_probability"] > few["samples"][0]["log_probability"]
@@ -155,6 +170,7 @@ def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.Captur
         (["sample", "tiny", "--unit", "fc7:10"], "expected 0 to 9"),
         (["sample", "tiny", "--unit", "fc7"], "layer:unit"),
         (["sample", "tiny", "--unit", "trunk.block0.0:1@8,0"], "inside its map"),
+        (["sample", "tiny", "--class", "0", "--network-precision", "bfloat16"], "got --network-precision without --network"),
         (["sample", "tiny", "--network", "mine:seen", "--class", "7"], "out of range: mine:seen has 7 classes, numbered from 0"),
         (["sample", "tiny", "--network", "mine:build", "--class", "0"], "--size HEIGHT"),
         (["sample", "tiny", "--network", "torchvision:resnet18", "--class", "0"], "pass --weights FILE"),

@@ -26,7 +26,7 @@ def _without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ours_runs_the_network_once_a_step_and_the_page_names_the_peers_that_are_missing() -> None:
     told = peers.measure(repeats=1, steps=2, size=32, pictures=(2,))
     rows = [(row["way"], row["pictures"], row["passes"], row["pixels"]) for row in told["rows"]]
-    assert rows == [("ppgn", 2, 1.0, 1.0), ("ppgn, channels last", 2, 1.0, 1.0)]
+    assert rows == [(name, 2, 1.0, 1.0) for name in ("ppgn", "ppgn, folded", "ppgn, folded, bfloat16")]
     assert told["rows"][0]["of_ours"] == 1.0 and told["rows"][0]["seconds"] > 0
     page = peers.report(told)
     assert "| ppgn | 2 |" in page

@@ -10,45 +10,11 @@ from conftest import save_tiny_bundle, tiny_bundle
 from torch import nn
 
 from ppgn import bundle as bundles
-from ppgn import recipes, speed
+from ppgn import measured, recipes, speed
 from ppgn.conditions import ClassLogProb
 from ppgn.metrics import Passes
 from ppgn.probe import Seen
 from ppgn.recipes import haste, wiring
-
-
-def normed(convolution: nn.Module, channels: int) -> nn.Sequential:
-    norm = nn.BatchNorm2d(channels)
-    with torch.no_grad():
-        for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
-            assert tensor is not None
-            tensor.uniform_(0.5, 2.0)
-    return nn.Sequential(nn.Sequential(convolution, norm, nn.ReLU()), nn.AvgPool2d(2)).eval()
-
-
-@pytest.mark.parametrize(
-    "convolution",
-    [
-        nn.Conv2d(4, 6, 3, groups=2),
-        nn.Conv2d(4, 6, 3, bias=False),
-        nn.ConvTranspose2d(4, 6, 4, 2, 1),
-        nn.ConvTranspose2d(4, 6, 3, bias=False),
-    ],
-)
-def test_a_folded_batch_norm_is_gone_and_its_function_is_not(convolution: nn.Module) -> None:
-    network, image = normed(convolution, 6).double(), torch.randn(2, 4, 8, 8, dtype=torch.float64)
-    before = network(image)
-    folded = speed.laid_out(speed.folded(network))
-    assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d) or module.training]
-    torch.testing.assert_close(folded(image), before)
-
-
-def test_what_is_in_training_mode_or_stands_elsewhere_is_not_folded() -> None:
-    with pytest.raises(ValueError, match="training mode"):
-        speed.folded(nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)))
-    alone = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1)).eval()
-    assert isinstance(speed.folded(alone)[0], nn.BatchNorm2d)  # type: ignore[index]
-    assert not hasattr(alone, speed.FOLDED)
 
 
 def test_a_loaded_bundle_is_folded_and_only_an_unfolded_one_can_be_saved_again(tmp_path: Path) -> None:
@@ -215,15 +181,6 @@ def test_a_network_that_takes_views_of_its_maps_can_be_plugged_in() -> None:
     assert speed.laid_out(nn.Sequential(nn.Conv3d(1, 1, 1)))  # maps of three dimensions have no such layout
 
 
-def test_an_activation_that_stands_twice_in_a_network_is_not_folded_across() -> None:
-    activation = nn.ReLU()
-    norm = normed(nn.Conv2d(3, 3, 1), 3)[0][1]  # type: ignore[index]
-    network = nn.Sequential(nn.Conv2d(3, 3, 1), activation, nn.Conv2d(3, 3, 1), activation, norm).eval()
-    image = torch.randn(2, 3, 4, 4)
-    before = network(image)
-    torch.testing.assert_close(speed.folded(network)(image), before)
-
-
 def test_weights_that_change_are_seen_in_bfloat16_too() -> None:
     bundle = tiny_bundle()
     before = recipes.sample(bundle, 1, count=1, steps=2, precision="bfloat16").images
@@ -251,7 +208,7 @@ def test_a_spoilt_cache_and_a_missing_home_are_no_matter(monkeypatch: pytest.Mon
     for spoilt in ("null", "[]", json.dumps(dict.fromkeys(json.loads(file.read_text()))), "{"):
         file.write_text(spoilt)
         assert haste.seconds_of(bundle)["float32"] > 0
-    monkeypatch.setattr(haste, "_kept_in", lambda: None)
+    monkeypatch.setattr(measured, "_kept_in", lambda: None)
     assert haste.seconds_of(bundle)["float32"] > 0
 
 

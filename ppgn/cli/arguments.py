@@ -162,6 +162,9 @@ def _condition(one: argparse.ArgumentParser) -> None:
     plugged.add_argument("--mean", type=numbers, metavar="R,G,B", help="of its input, for pixels in [0, 1] (default: library's)")
     plugged.add_argument("--std", type=numbers, metavar="R,G,B", help="of its input (default: the library's)")
     plugged.add_argument("--bgr", action="store_true", help="its channels are blue, green, red (Caffe)")
+    plugged.add_argument("--network-precision", choices=("auto", "float32", "bfloat16"),
+                         help="of its weights and maps (default: auto, bfloat16 where it is faster on this machine and "
+                         "gradients agree, see -v; float32 with --recipe)")  # fmt: skip
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from ppgn.conditions import Unit, UnitAddress
 from ppgn.conditions.classes import at_target
 from ppgn.conditions.units import vector_at
 from ppgn.probe import Layer, Seen
+from ppgn.probe.seen import dtype_of
 from ppgn.recipes import Settings, class_index
 from ppgn.recipes.classes import Target, target_of
 from ppgn.recipes.wiring import CLASS_CONDITIONS
@@ -25,6 +26,7 @@ from ppgn.types import Condition, Image
 
 OPTIONS = {"classes": "--class", "unit": "--unit", "caption": "--caption", "text": "--text", "condition": "--condition"}
 NETWORK_OPTIONS = ("weights", "size", "mean", "std", "bgr")
+OWN = "bundle:classifier"
 
 
 def asked_for(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> Asked:
@@ -95,20 +97,31 @@ def _check_kinds(given: argparse.Namespace, bundle: Bundle) -> None:
         raise ValueError("got --network and --condition, expected one of them: build the network inside the function")
     if given.network is not None and (given.caption or given.text):
         raise ValueError("got --network with words, expected --captioner or --similarity: name the model that reads them there")
-    loose = [f"--{name}" for name in NETWORK_OPTIONS if getattr(given, name) not in (None, False)]
+    options = (*NETWORK_OPTIONS, "network_precision")
+    loose = [f"--{name.replace('_', '-')}" for name in options if getattr(given, name) not in (None, False)]
     if loose and given.network is None:
         raise ValueError(f"got {', '.join(loose)} without --network, expected the network they describe: add --network NAME")
 
 
-def _seen(given: argparse.Namespace, bundle: Bundle) -> Seen:
-    name = given.network or "bundle:classifier"
-    seen = named.network(name, **{option: getattr(given, option) for option in NETWORK_OPTIONS}, bundle=bundle)
-    seen.network.to(next(bundle.generator.parameters()).device)
-    return seen
+def _seen(given: argparse.Namespace, bundle: Bundle, layers: Sequence[str]) -> Seen:
+    """The network, of which these layers, or with none its output, will be looked at."""
+    if given.network in (None, OWN):
+        return named.network(OWN, bundle=bundle, **{option: getattr(given, option) for option in NETWORK_OPTIONS})
+    options = {option: getattr(given, option) for option in NETWORK_OPTIONS}
+    seen = named.network(given.network, **options, bundle=bundle, layers=layers)
+    seen.network.to(bundle.device)
+    images = _colours(named.two_images(bundle), seen, bundle)
+    precision = given.network_precision or ("auto" if given.recipe is None else "float32")
+    return named.quick(seen, images, precision, name=given.network, layers=layers)
+
+
+def _precision_of(seen: Seen) -> str:
+    return str(dtype_of(seen.network)).removeprefix("torch.")
 
 
 def _units(given: argparse.Namespace, bundle: Bundle) -> Asked:
-    seen, address = _seen(given, bundle), UnitAddress.parse(given.unit)
+    address = UnitAddress.parse(given.unit)
+    seen = _seen(given, bundle, (address.layer,))
     measure = given.measure or "activation"
     value = _tried(_coloured(Layer(seen, address.layer), seen, bundle), given, bundle)
     vector = vector_at(value, address.position, None, address.layer)
@@ -122,12 +135,18 @@ def _units(given: argparse.Namespace, bundle: Bundle) -> Asked:
         return _coloured(Unit(seen, chosen, measure=measure), seen, bundle)
 
     names = {unit: f"{address.layer}:{unit}{where}" for unit in units}
-    about = {"network": given.network or "bundle:classifier", "weights": given.weights, "unit": given.unit, "measure": measure}
+    about = {
+        "network": given.network or OWN,
+        "weights": given.weights,
+        "network_precision": _precision_of(seen),
+        "unit": given.unit,
+        "measure": measure,
+    }
     return Asked("unit", names, make, about, probability=measure != "activation")
 
 
 def _network_classes(given: argparse.Namespace, bundle: Bundle, settings: Settings) -> Asked:
-    seen = _seen(given, bundle)
+    seen = _seen(given, bundle, ())
     logits = _coloured(seen, seen, bundle)
     scores = _tried(logits, given, bundle)
     if scores.ndim != 2:
@@ -141,21 +160,25 @@ def _network_classes(given: argparse.Namespace, bundle: Bundle, settings: Settin
     def make(targets: Sequence[int]) -> Condition:
         return CLASS_CONDITIONS[settings.gradient](lambda image: logits(image) / settings.temperature, tuple(targets))
 
-    about = {"network": given.network, "weights": given.weights}
+    about = {"network": given.network, "weights": given.weights, "network_precision": _precision_of(seen)}
     return Asked("class", {index: known[index] for index in wanted}, make, about, settings.gradient != "logit")
 
 
 def _coloured(function: Callable[[Image], Tensor], seen: Seen, bundle: Bundle) -> Callable[[Image], Tensor]:
     """The function, shown grey images three times where its network wants colours."""
+    return lambda image: function(_colours(image, seen, bundle))
+
+
+def _colours(image: Image, seen: Seen, bundle: Bundle) -> Image:
     wanted = named.input_channels(seen.network, bundle.channels)
     if wanted == bundle.channels:
-        return function
+        return image
     if bundle.channels != 1:
         raise ValueError(
             f"the network takes {wanted} channels, {bundle.name} makes images of {bundle.channels}, expected as many: "
             f"use another network, or convert them in a --condition"
         )
-    return lambda image: function(image.expand(-1, wanted, -1, -1))
+    return image.expand(-1, wanted, -1, -1)
 
 
 def _tried(function: Callable[[Image], Tensor], given: argparse.Namespace, bundle: Bundle) -> Tensor:

@@ -5,6 +5,7 @@ from ppgn.named.captioners import captioner as captioner
 from ppgn.named.conditions import condition as condition
 from ppgn.named.conditions import two_images as two_images
 from ppgn.named.networks import network as network
+from ppgn.named.precisions import quick as quick
 from ppgn.named.sources import Built as Built
 from ppgn.named.sources import build as build
 from ppgn.named.sources import class_names as class_names

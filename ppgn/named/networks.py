@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ppgn.bundle import Bundle
+from ppgn.folding import folded
 from ppgn.named.sources import build
 from ppgn.named.weights import load_weights
 from ppgn.probe import Seen
@@ -28,6 +29,7 @@ def network(
     trust: bool = False,
     *,
     bundle: Bundle | None = None,
+    layers: Sequence[str] | None = None,
 ) -> Seen:
     """The network of that name, ready for images in [0, 1]; nothing is downloaded.
 
@@ -39,7 +41,9 @@ def network(
 
     weights: a state dict, .safetensors or .pth, or the library's name of weights in its cache (IMAGENET1K_V1). size, mean,
     std, bgr: as Seen, by default what the library's metadata say. trust: read a .pth that holds more than tensors, which can
-    run code. Raises ValueError for an unknown name, weights that are not there or do not fit, and an input nobody states.
+    run code. layers: those that will be looked at, () for the output alone: BatchNorms are then folded into the convolutions of
+    the libraries' networks, but for these (`folding.folded`). Raises ValueError for an unknown name, weights that are not there
+    or do not fit, and an input nobody states.
     """
     built = build(name, bundle)
     file = _weights_file(name, weights)
@@ -54,8 +58,10 @@ def network(
             f"{name} does not say the {' and '.join(missing)} of its input, expected what it was trained on: "
             f"give {', '.join(HOW[option] for option in missing)}"
         )
-    module = laid_out(built.module) if name.partition(":")[0] in LIBRARIES else built.module
-    return Seen(module, size, mean, std, bgr or built.bgr)
+    seen = Seen(built.module, size, mean, std, bgr or built.bgr)
+    if name.partition(":")[0] in LIBRARIES:
+        laid_out(built.module if layers is None else folded(built.module, traced=True, layers=layers))
+    return seen
 
 
 def _weights_file(name: str, weights: str | Path | None) -> Path | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ppgn.probe.recorder import Complete, Recorder, Side
-from ppgn.probe.seen import Seen, check_eval
+from ppgn.probe.seen import Seen, as_image, check_eval
 from ppgn.types import Image
 
 
@@ -75,7 +75,7 @@ class Probe:
             for handle in handles:
                 handle.remove()
         recorder.check()
-        return {layer: recorder.values[layer] for layer in self.layers}
+        return {layer: as_image(recorder.values[layer], image) for layer in self.layers}
 
 
 class Layer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ppgn.images import normalise, resize
@@ -15,7 +17,8 @@ class Seen:
 
     The network is put into eval mode and its weights are frozen, in place: BatchNorm in train mode would normalise the
     condition away. mean and std per channel are in units of [0, 1] pixels and in the network's own channel order; bgr
-    turns RGB round first (Caffe). Layers keep the names they have in `network`. Raises ValueError when called after the
+    turns RGB round first (Caffe). Layers keep the names they have in `network`. A network whose weights are of another type
+    (bfloat16) is given that type, and what it returns has the image's again. Raises ValueError when called after the
     network went back into train mode, and as `ppgn.images.resize` and `normalise` do.
     """
 
@@ -35,11 +38,21 @@ class Seen:
 
     def prepare(self, image: Image) -> Tensor:
         """Image `[chain, channel, height, width]` in [0, 1] -> what the network is given."""
-        return normalise(resize(image, self.size), self.mean, self.std, self.bgr)
+        return normalise(resize(image, self.size), self.mean, self.std, self.bgr).to(dtype_of(self.network, image.dtype))
 
     def __call__(self, image: Image) -> Tensor:
         check_eval(self.network)
-        return self.network(self.prepare(image))
+        return as_image(self.network(self.prepare(image)), image)
+
+
+def dtype_of(network: nn.Module, otherwise: torch.dtype = torch.float32) -> torch.dtype:
+    """The floating-point type of its weights; `otherwise` where it has none."""
+    return next((one.dtype for one in network.parameters() if one.is_floating_point()), otherwise)
+
+
+def as_image(value: Any, image: Image) -> Any:
+    """A floating-point tensor in the image's type; anything else as it is."""
+    return value.to(image.dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def check_eval(network: nn.Module) -> None:

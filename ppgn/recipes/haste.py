@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import os
-import platform
-import statistics
-import time
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from ppgn import images
+from ppgn import measured
 from ppgn.bundle import Bundle
 from ppgn.recipes.captions import is_own_caption
 from ppgn.recipes.settings import Settings
@@ -25,8 +19,6 @@ from ppgn.speed import DTYPES, Hastened, inside
 
 IN_EVERY_STEP = ("generator", "joint_generator", "encoder", "classifier")
 CHAINS = 8
-WORTH = 0.8
-"""A lower precision is taken where a step takes at most this share of float32's time."""
 _known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], tuple[Any, Any]]] = weakref.WeakKeyDictionary()
 _said: set[str] = set()
 _log = logging.getLogger("ppgn")
@@ -58,7 +50,7 @@ def resolved(bundle: Bundle, settings: Settings) -> Settings:
     """The settings with the precision "auto" replaced by what is best on this machine.
 
     That is bfloat16 where the bundle says that it was measured as good ("precisions" of its recipe) and a step, measured once on
-    each machine and kept in ~/.cache/ppgn/speed.json, takes at most `WORTH` of float32's time; else float32.
+    each machine and kept in ~/.cache/ppgn/speed.json, takes at most `measured.WORTH` of float32's time; else float32.
     """
     if settings.precision != "auto":
         return settings
@@ -66,7 +58,7 @@ def resolved(bundle: Bundle, settings: Settings) -> Settings:
     if "bfloat16" in bundle.info.get("recipe", {}).get("precisions", []):
         seconds = seconds_of(bundle)
         share = seconds["bfloat16"] / seconds["float32"]
-        chosen = "bfloat16" if share <= WORTH else "float32"
+        chosen = "bfloat16" if share <= measured.WORTH else "float32"
         why = f"a step in bfloat16 takes {share:.2f} of the time in float32 on this machine"
     said = f"{bundle.name} runs in {chosen}: {why}"
     if said not in _said:
@@ -77,54 +69,16 @@ def resolved(bundle: Bundle, settings: Settings) -> Settings:
 
 def seconds_of(bundle: Bundle) -> dict[str, float]:
     """Precision -> seconds of a pass of `CHAINS` chains through generator and encoder and back, measured once on a machine."""
-    file, key = _kept_in(), _key(bundle)
-    kept = _read(file)
-    found = kept.get(key)
-    if isinstance(found, dict) and all(isinstance(found.get(name), float) and found[name] > 0 for name in DTYPES):
-        return found
-    kept[key] = {precision: _seconds(bundle, precision) for precision in DTYPES}
-    try:
-        if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            images.write_atomically(file, lambda place: place.write_text(json.dumps(kept, indent=1)))
-    except (OSError, ValueError) as fault:
-        _log.info(f"the speed of this machine is measured again next time: {file} cannot be written ({fault})")
-    return kept[key]
+    weights = "-".join(bundle.info["parts"][part]["sha256"][:12] for part in ("generator", "encoder"))
+    key = f"{measured.here(bundle.device)} {weights}"
+    return measured.once(key, DTYPES, lambda: {precision: _seconds(bundle, precision) for precision in DTYPES})
 
 
 def _seconds(bundle: Bundle, precision: str) -> float:
     generator, encoder = (_copy(bundle.parts[name], precision, False) for name in ("generator", "encoder"))
     with torch.inference_mode(False):
         code = torch.zeros(CHAINS, *bundle.code_shape, device=bundle.device)
-    taken = []
-    for _ in range(4):
-        with torch.inference_mode(False), torch.enable_grad():
-            begun, leaf = time.perf_counter(), code.clone().requires_grad_(True)
-            float(torch.autograd.grad(encoder(generator(leaf)).sum(), leaf)[0].sum())  # the number waits for the device
-            taken.append(time.perf_counter() - begun)
-    return statistics.median(taken[1:])
-
-
-def _kept_in() -> Path | None:
-    """None for a user without a home."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ppgn" / "speed.json"
-    except RuntimeError:
-        return None
-
-
-def _read(file: Path | None) -> dict[str, Any]:
-    try:
-        return dict(json.loads(file.read_text())) if file else {}
-    except (OSError, ValueError, TypeError):  # none yet, or one that was not written by ppgn
-        return {}
-
-
-def _key(bundle: Bundle) -> str:
-    device = bundle.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    weights = "-".join(bundle.info["parts"][part]["sha256"][:12] for part in ("generator", "encoder"))
-    return f"{platform.node()} {device.type} {name} torch {torch.__version__} threads {torch.get_num_threads()} {weights}"
+    return measured.seconds_back(lambda leaf: encoder(generator(leaf)), code)
 
 
 def _copy(network: Any, precision: str, compiled: bool) -> Any:

@@ -1,0 +1,81 @@
+"""BatchNorms that are constants, put into the weights of the convolutions before them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+FOLDED = "folded_batch_norms"
+"""An attribute of a network whose BatchNorms are in its convolutions: its weights no longer fit its config."""
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_log = logging.getLogger("ppgn")
+
+
+def folded(network: nn.Module, *, traced: bool = False, layers: Collection[str] = ()) -> nn.Module:
+    """The network, in evaluation mode, with BatchNorms put into the weights of the convolutions before them; changed in place
+    and returned.
+
+    w' = w * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta: the same function but for rounding. In
+    the place of a BatchNorm stands the identity, so it has its name and its value still; the convolution has that value too. So
+    those among `layers` are left as they are. Folded are neighbours in an `nn.Sequential`, and, traced, all that torch.fx finds
+    one behind the other in a pass (of networks that it can follow: the others are left with the neighbours).
+
+    Raises ValueError for a network in training mode, whose BatchNorms are no constants.
+    """
+    if network.training:
+        raise ValueError("got a network in training mode to fold, expected evaluation mode: call .eval() first")
+    pairs = {**dict(_neighbours(network)), **(dict(_traced(network)) if traced else {})}
+    count = 0
+    for first, second in pairs.items():
+        convolution, norm = network.get_submodule(first), network.get_submodule(second)
+        if first not in layers and _folds(convolution, norm):
+            fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, TRANSPOSED))
+            _put(network, first, fused.requires_grad_(False))
+            _put(network, second, nn.Identity().eval())
+            count += 1
+    if count:
+        setattr(network, FOLDED, count)
+    return network
+
+
+def _neighbours(network: nn.Module) -> Iterator[tuple[str, str]]:
+    for prefix, parent in network.named_modules():
+        if isinstance(parent, nn.Sequential):
+            # named_children leaves out a module that stands there twice
+            names = [f"{prefix}.{name}" if prefix else name for name in parent._modules]
+            yield from zip(names, names[1:], strict=False)
+
+
+def _traced(network: nn.Module) -> Iterator[tuple[str, str]]:
+    """Modules of which the second gets the output of the first, and nothing else does; each is used once in a pass."""
+    from torch import fx  # deferred: `import ppgn` does not need it
+
+    try:
+        graph = fx.Tracer().trace(network)
+    except Exception as fault:  # whatever somebody's forward raises when its tensors have no values
+        why = " ".join(str(fault).split())[:200]
+        _log.info(f"BatchNorms of {type(network).__name__} are folded in part: torch.fx cannot follow it ({why})")
+        return
+    used = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    used.update(str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr")  # its weights elsewhere
+    for node in graph.nodes:
+        source: Any = node.args[0] if node.op == "call_module" and node.args else None
+        alone = isinstance(source, fx.Node) and source.op == "call_module" and len(source.users) == 1
+        if alone and used[source.target] == used[node.target] == 1:
+            yield str(source.target), str(node.target)
+
+
+def _folds(convolution: Any, norm: Any) -> bool:
+    return type(convolution) in CONVOLUTIONS and type(norm) in NORMS and norm.track_running_stats
+
+
+def _put(network: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    network.get_submodule(parent)._modules[last] = module

@@ -1,0 +1,71 @@
+"""What was measured once on this machine, and is not measured again: ~/.cache/ppgn/speed.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ppgn import images
+
+WORTH = 0.8
+"""A lower precision is taken where it takes at most this share of float32's time."""
+_log = logging.getLogger("ppgn")
+
+
+def once(key: str, names: Collection[str], measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What `measure` returns, a number above 0 for each of the names, kept under the key for this machine."""
+    file = _kept_in()
+    kept = _read(file)
+    found = kept.get(key)
+    if isinstance(found, dict) and all(isinstance(found.get(name), float) and found[name] > 0 for name in names):
+        return found
+    kept[key] = measure()
+    try:
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            images.write_atomically(file, lambda place: place.write_text(json.dumps(kept, indent=1)))
+    except (OSError, ValueError) as fault:
+        _log.info(f"the speed of this machine is measured again next time: {file} cannot be written ({fault})")
+    return kept[key]
+
+
+def here(device: torch.device) -> str:
+    """What the time of a pass depends on beside the network."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return f"{platform.node()} {device.type} {name} torch {torch.__version__} threads {torch.get_num_threads()}"
+
+
+def seconds_back(function: Callable[[Tensor], Tensor], at: Tensor, repeats: int = 3) -> float:
+    """The shortest time of the gradient of sum(function(at)), which other work on the machine lengthens least; one more is made
+    first and not counted."""
+    taken = []
+    for _ in range(repeats + 1):
+        with torch.inference_mode(False), torch.enable_grad():
+            begun, leaf = time.perf_counter(), at.clone().requires_grad_(True)
+            float(torch.autograd.grad(function(leaf).sum(), leaf)[0].sum())  # the number waits for the device
+            taken.append(time.perf_counter() - begun)
+    return min(taken[1:])
+
+
+def _kept_in() -> Path | None:
+    """None for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ppgn" / "speed.json"
+    except RuntimeError:
+        return None
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text())) if file else {}
+    except (OSError, ValueError, TypeError):  # none yet, or one that was not written by ppgn
+        return {}

@@ -1,0 +1,119 @@
+"""A plugged-in network in bfloat16: what it takes and gives, and when it is chosen."""
+
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ppgn import measured, named
+from ppgn.conditions import Unit
+from ppgn.named import precisions
+from ppgn.probe import Probe, Seen
+
+
+def built() -> Seen:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 5))
+    return Seen(network, 8, (0.5, 0.4, 0.3), 0.25)
+
+
+IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_network_in_bfloat16_takes_and_gives_what_the_image_has() -> None:
+    plain = built()
+    quick = named.quick(plain, IMAGES, "bfloat16")
+    assert (quick.network[0].weight.dtype, plain.network[0].weight.dtype) == (torch.bfloat16, torch.float32)
+    torch.testing.assert_close(quick(IMAGES), plain(IMAGES), atol=0.02, rtol=0.02)
+    assert not torch.equal(quick(IMAGES), plain(IMAGES))
+    found = Probe(quick, ("0", "2"))(IMAGES)
+    assert {value.dtype for value in found.values()} == {torch.float32} == {quick(IMAGES).dtype}
+    gradients = []
+    for seen in (plain, quick):
+        leaf = IMAGES.clone().requires_grad_()
+        gradients.append(torch.autograd.grad(Unit(seen, "2:1")(leaf).sum(), leaf)[0].flatten())
+    assert gradients[1].dtype == torch.float32
+    assert float(nn.functional.cosine_similarity(*gradients, 0)) > 0.99
+    assert named.quick(quick, IMAGES) is quick
+    assert named.quick(plain, IMAGES, "float32") is plain
+
+
+def test_a_double_network_gives_floats_to_float_images() -> None:
+    plain, double = built(), built()
+    double.network.double()
+    torch.testing.assert_close(double(IMAGES), plain(IMAGES))
+    assert double(IMAGES.double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("seconds", "agreement", "chosen"),
+    [((1.0, 0.3), 0.99, torch.bfloat16), ((1.0, 0.9), 0.99, torch.float32), ((1.0, 0.3), 0.5, torch.float32)],
+)
+def test_auto_takes_bfloat16_where_it_is_faster_and_gradients_agree(
+    seconds: tuple[float, float],
+    agreement: float,
+    chosen: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    times = iter(seconds)
+    monkeypatch.setattr(measured, "seconds_back", lambda function, at: next(times))
+    monkeypatch.setattr(precisions, "agreement", lambda one, other: agreement)
+    with caplog.at_level(logging.INFO, "ppgn"):
+        found = named.quick(built(), IMAGES, layers=("2",))
+    assert found.network[0].weight.dtype == chosen
+    assert f"takes {seconds[1]:.2f} of the time on this machine, and gradients agree to {agreement:.3f}" in caplog.text
+
+
+def test_seconds_of_a_named_network_are_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    taken: list[float] = []
+
+    def seconds(function: Any, at: torch.Tensor) -> float:
+        taken.append(0.1)
+        return 1.0 / len(taken)
+
+    monkeypatch.setattr(measured, "seconds_back", seconds)
+    for _ in range(2):
+        assert named.quick(built(), IMAGES, name="mine:seen").network[0].weight.dtype == torch.bfloat16
+    assert len(taken) == 2
+    named.quick(built(), IMAGES, name="mine:seen", layers=("2",))
+    assert len(taken) == 4
+
+
+def test_gradients_that_lead_elsewhere_are_no_agreement() -> None:
+    """A sum of large numbers that cancel loses what is left of them in bfloat16."""
+
+    class Cancels(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor([1000.0, -1001.3]))
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            own = image.flatten(1)
+            return own * self.weight[0] + own * self.weight[1]
+
+    plain = Seen(Cancels(), 8, 0.0, 1.0)
+    one, other = (precisions.gradient(seen, IMAGES) for seen in (plain, named.quick(plain, IMAGES, "bfloat16")))
+    assert precisions.agreement(one, other) < precisions.AGREEMENT
+
+
+def test_a_network_that_fails_in_bfloat16_stays_as_it_is_and_an_unknown_precision_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.held = nn.Linear(3 * 64, 4), [torch.rand(4, 2)]  # which no .to() finds
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.linear(image.flatten(1)) @ self.held[0]
+
+    seen = Seen(Constant(), 8, 0.0, 1.0)
+    with caplog.at_level(logging.INFO, "ppgn"):
+        assert named.quick(seen, IMAGES, name="mine:seen") is seen
+    assert "mine:seen runs in float32: it fails in bfloat16 (RuntimeError" in caplog.text
+    with pytest.raises(ValueError, match="expected auto, float32, bfloat16"):
+        named.quick(seen, IMAGES, "half")
