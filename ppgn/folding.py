@@ -33,8 +33,10 @@ def folded(network: nn.Module, *, traced: bool = False, layers: Collection[str] 
         raise ValueError("got a network in training mode to fold, expected evaluation mode: call .eval() first")
     pairs = {**dict(_neighbours(network)), **(dict(_traced(network)) if traced else {})}
     count = 0
+    convolution: Any
+    norm: Any
     for first, second in pairs.items():
-        convolution, norm = network.get_submodule(first), network.get_submodule(second)
+        convolution, norm = (network.get_submodule(name) for name in (first, second))
         if first not in layers and _folds(convolution, norm):
             fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, TRANSPOSED))
             _put(network, first, fused.requires_grad_(False))

@@ -1,5 +1,7 @@
 """As many chains at once as memory holds, with the same result."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from conftest import Letters, tiny_bundle
@@ -46,6 +48,26 @@ def test_the_batch_is_what_half_of_the_free_memory_holds(monkeypatch: pytest.Mon
 
 def test_free_memory_is_a_plausible_number_of_bytes() -> None:
     assert 10_000_000 < memory.free_bytes(torch.device("cpu")) < 1e14
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "cached"),
+    [
+        ("memory.max", "memory.current", "inactive_file 50\nactive_file 7\n"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "inactive_file 3\ntotal_inactive_file 50\n"),
+    ],
+)
+def test_a_containers_limit_counts(limit: str, used: str, cached: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    free = memory.free_bytes(torch.device("cpu"))
+    (tmp_path / limit).parent.mkdir(exist_ok=True)
+    for name, text in ((limit, "1000\n"), (used, "300\n"), (str(Path(used).with_name("memory.stat")), cached)):
+        (tmp_path / name).write_text(text)
+    assert memory.free_bytes(torch.device("cpu")) == 750
+    (tmp_path / used).write_text("1300\n")
+    assert memory.free_bytes(torch.device("cpu")) == 0
+    (tmp_path / limit).write_text("max\n")
+    assert memory.free_bytes(torch.device("cpu")) == pytest.approx(free, rel=0.2)
 
 
 def test_samples_do_not_depend_on_how_many_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,6 @@ def test_a_network_that_fails_in_bfloat16_stays_as_it_is_and_an_unknown_precisio
     seen = Seen(Constant(), 8, 0.0, 1.0)
     with caplog.at_level(logging.INFO, "ppgn"):
         assert named.quick(seen, IMAGES, name="mine:seen") is seen
-    assert "mine:seen runs in float32: it fails in bfloat16 (RuntimeError" in caplog.text
+    assert "mine:seen runs in float32: it could not be tried in bfloat16 (RuntimeError" in caplog.text
     with pytest.raises(ValueError, match="expected auto, float32, bfloat16"):
         named.quick(seen, IMAGES, "half")

@@ -44,7 +44,7 @@ def quick(seen: Seen, images: Image, precision: str = "auto", *, name: str = "",
         agree = agreement(*(gradient(lambda image, own=own: _value(own, image, layers), images) for own in (seen, other)))
         seconds = _seconds(seen, other, images, name, layers)
     except Exception as fault:  # whatever somebody's network raises when its weights have another type
-        _log.info(f"{name or 'the network'} runs in float32: it fails in bfloat16 ({told(fault)})")
+        _log.info(f"{name or 'the network'} runs in float32: it could not be tried in bfloat16 ({told(fault)})")
         return seen
     share = seconds["bfloat16"] / seconds["float32"]
     taken = share <= measured.WORTH and agree >= AGREEMENT

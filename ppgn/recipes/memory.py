@@ -24,6 +24,9 @@ UNKNOWN = 4 * 2**30
 """Bytes taken to be free where the system does not say."""
 SHARE = 0.5
 """Of the free memory."""
+CGROUPS = Path("/sys/fs/cgroup")
+LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+"""What a container may use and does, of both versions of Linux' control groups."""
 BEYOND_KEPT = 2.0
 """Peak memory of a step / what its graph keeps: gradients and the libraries' own buffers come on top."""
 
@@ -65,11 +68,24 @@ def kept_bytes(bundle: Bundle, asked: Any, settings: Settings) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device; of the main memory what could be had without swapping."""
+    """Memory that is free on a device; of the main memory what could be had without swapping and within a container's limit."""
     if device.type == "cuda":
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reserved
     told = Path("/proc/meminfo")
     lines = told.read_text().splitlines() if told.is_file() else []
     available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return available[0] if available else UNKNOWN
+    return min([*(available or [UNKNOWN]), *_left_in_container()])
+
+
+def _left_in_container() -> list[int]:
+    """Bytes below the limit, files that are only cached not counted; [] without a limit."""
+    for limit, used in LIMITS:
+        try:
+            left = int((CGROUPS / limit).read_text()) - int((CGROUPS / used).read_text())
+            stat = (CGROUPS / used).with_name("memory.stat").read_text().split()
+        except (OSError, ValueError):  # not this version, or no number but "max"
+            continue
+        counts = dict(zip(stat[::2], stat[1::2], strict=True))
+        return [max(0, left + int(counts.get("total_inactive_file", counts.get("inactive_file", 0))))]
+    return []
