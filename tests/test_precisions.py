@@ -1,12 +1,17 @@
 """A plugged-in network in bfloat16: what it takes and gives, and when it is chosen."""
 
+import importlib
 import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import tiny_bundle
 from torch import nn
 
+import ppgn
 from ppgn import measured, named
 from ppgn.conditions import Unit
 from ppgn.named import precisions
@@ -19,6 +24,8 @@ def built() -> Seen:
     return Seen(network, 8, (0.5, 0.4, 0.3), 0.25)
 
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+network_precision = importlib.import_module("network_precision")
 IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
@@ -117,3 +124,16 @@ def test_a_network_that_fails_in_bfloat16_stays_as_it_is_and_an_unknown_precisio
     assert "mine:seen runs in float32: it could not be tried in bfloat16 (RuntimeError" in caplog.text
     with pytest.raises(ValueError, match="expected auto, float32, bfloat16"):
         named.quick(seen, IMAGES, "half")
+
+
+def test_the_benchmark_says_what_a_unit_reaches_each_way_in_float32() -> None:
+    torch.manual_seed(0)
+    seen = Seen(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)), 8, 0.5, 0.25)
+    bundle = tiny_bundle()
+    rows = [network_precision.of_unit(bundle, seen, "2", unit, 2, 3) for unit in (0, 1)]
+    samples = ppgn.sample(bundle, Unit(seen, "2:1"), count=2, steps=3)
+    assert rows[1]["float32"]["reached"] == pytest.approx(float(seen(samples.images)[:, 1].mean((1, 2)).mean()))
+    assert rows[1]["network"]["reached"] == pytest.approx(rows[1]["float32"]["reached"], abs=0.02)
+    assert 0.98 < rows[0]["agreement"] < 1.0
+    told = network_precision.report([{**rows[0], way: {"reached": 2.0, "seconds": 1.0}} for way in ("float32", "network")] * 3)
+    assert told.splitlines()[-1].startswith("| median | - | - | - |")

@@ -97,3 +97,29 @@ def test_start_up_is_told_with_what_ppgn_adds() -> None:
     found = dict.fromkeys(startup.CODES, 1.0) | {"ppgn --help": 1.25, "import torch": 3.0}
     told = startup.report(found)
     assert "| ppgn --help, beyond starting Python | 0.25 |" in told
+
+
+def test_two_processes_begin_before_one_of_them_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    did: list[str] = []
+
+    class Worker:
+        def __init__(self, *given: object, **named: object) -> None:
+            did.append("start")
+            self.stdin = self.stdout = self
+
+        def readline(self) -> str:
+            return "ready\n"
+
+        def write(self, text: str) -> None:
+            did.append(text.strip())
+
+        def close(self) -> None:
+            pass
+
+        def wait(self) -> None:
+            did.append("wait")
+
+    monkeypatch.setattr(scaling.subprocess, "Popen", Worker)
+    monkeypatch.setattr(scaling.time, "perf_counter", iter([0.0, 2.0, 10.0, 12.5]).__next__)
+    assert scaling.with_processes(1, chains=3, steps=4) == {"one process": 6.0, "two processes": 9.6}
+    assert did == ["start", "go", "wait"] + ["start"] * 2 + ["go"] * 2 + ["wait"] * 2
