@@ -6,12 +6,14 @@
 
 Units drawn by a seed, chains of imagenette64 with the settings for plugged-in networks, the same seeds each way: all in float32,
 the network in bfloat16, and the bundle's networks too. What is reached is the mean activation of the last pictures, taken in
-float32; "agreement" is the cosine between the gradients of both precisions at two starts, which `named.quick` asks to be 0.9.
+float32; "agreement" is the cosine between the unit's gradients in both precisions at two starts (`named.quick` asks for 0.9 of
+its whole layer's).
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 from typing import Any
@@ -61,7 +63,7 @@ def report(rows: list[dict[str, Any]]) -> str:
     told = []
     for row in rows:
         first, *others = (row[way] for way in WAYS)
-        shares = [[other[key] / first[key] for other in others] for key in ("reached", "seconds")]
+        shares = [[other[key] / first[key] if first[key] else math.nan for other in others] for key in ("reached", "seconds")]
         told.append([row["layer"], row["unit"], row["agreement"], first["reached"], *shares[0], *shares[1]])
     middle = [statistics.median(values) for values in list(zip(*told, strict=True))[4:]]
     return table(columns, [*told, ["median", None, None, None, *middle]])

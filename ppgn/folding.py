@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -24,8 +27,9 @@ def folded(network: nn.Module, *, traced: bool = False, layers: Collection[str] 
 
     w' = w * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta: the same function but for rounding. In
     the place of a BatchNorm stands the identity, so it has its name and its value still; the convolution has that value too. So
-    those among `layers` are left as they are. Folded are neighbours in an `nn.Sequential`, and, traced, all that torch.fx finds
-    one behind the other in a pass (of networks that it can follow: the others are left with the neighbours).
+    convolutions among `layers`, or at the end of one of them, are left as they are. Folded are neighbours in an `nn.Sequential`,
+    and, traced, all that torch.fx finds one behind the other in a pass (of networks that it can follow: the others are left with
+    the neighbours). Norms that are more than a BatchNorm (timm's BatchNormAct2d) are left too.
 
     Raises ValueError for a network in training mode, whose BatchNorms are no constants.
     """
@@ -35,16 +39,21 @@ def folded(network: nn.Module, *, traced: bool = False, layers: Collection[str] 
     count = 0
     convolution: Any
     norm: Any
-    for first, second in pairs.items():
-        convolution, norm = (network.get_submodule(name) for name in (first, second))
-        if first not in layers and _folds(convolution, norm):
-            fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, TRANSPOSED))
-            _put(network, first, fused.requires_grad_(False))
-            _put(network, second, nn.Identity().eval())
-            count += 1
+    with torch.inference_mode(False), torch.no_grad():
+        for first, second in pairs.items():
+            convolution, norm = (network.get_submodule(name) for name in (first, second))
+            if _folds(convolution, norm) and not any(_inside(first, layer) and not _inside(second, layer) for layer in layers):
+                fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, TRANSPOSED))
+                _put(network, first, fused.requires_grad_(False))
+                _put(network, second, nn.Identity().eval())
+                count += 1
     if count:
         setattr(network, FOLDED, count)
     return network
+
+
+def _inside(module: str, layer: str) -> bool:
+    return f"{module}.".startswith(f"{layer}.")
 
 
 def _neighbours(network: nn.Module) -> Iterator[tuple[str, str]]:
@@ -60,7 +69,11 @@ def _traced(network: nn.Module) -> Iterator[tuple[str, str]]:
     from torch import fx  # deferred: `import ppgn` does not need it
 
     try:
-        graph = fx.Tracer().trace(network)
+        tensors = [*network.parameters(), *network.buffers()]
+        followed = copy.deepcopy(network, {id(one): one for one in tensors})  # tracing may leave its values in a network
+        inputs = inspect.signature(network.forward).parameters.values()
+        fixed = {one.name: one.default for one in inputs if one.default is not one.empty}
+        graph = fx.Tracer().trace(followed, concrete_args=fixed)
     except Exception as fault:  # whatever somebody's forward raises when its tensors have no values
         why = " ".join(str(fault).split())[:200]
         _log.info(f"BatchNorms of {type(network).__name__} are folded in part: torch.fx cannot follow it ({why})")

@@ -11,10 +11,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ppgn import cli
+from ppgn import cli, measured
 from ppgn.bundle import load_bundle
 from ppgn.cli import asked
 from ppgn.conditions import Unit
+from ppgn.named import networks, precisions
+from ppgn.probe import Probe, Seen
 from ppgn.recipes import sample
 
 NETWORK = """
@@ -113,7 +115,25 @@ def test_a_torchvision_class_by_name_and_a_unit_of_it(folder: Path) -> None:
     assert found["condition"]["weights"] == "resnet18.pth"
 
 
-def test_a_network_runs_in_the_precision_asked_for_and_in_float32_for_a_method_of_the_papers(folder: Path) -> None:
+def test_a_network_of_torchvision_is_folded_but_for_the_layers_that_are_looked_at(folder: Path) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    plain = models.resnet18().eval()
+    plain.bn1.running_mean.fill_(0.3)
+    torch.save(plain.state_dict(), "resnet18.pth")
+    image = torch.rand(1, 3, 32, 32)
+    for layer, left in (("conv1", ["bn1"]), ("bn1", [])):
+        seen = networks.network("torchvision:resnet18", "resnet18.pth", 32, 0.0, 1.0, layers=(layer,))
+        assert [name for name, module in seen.network.named_modules() if isinstance(module, nn.BatchNorm2d)] == left
+        torch.testing.assert_close(Probe(seen, layer)(image), Probe(Seen(plain, 32, 0.0, 1.0), layer)(image))
+    unfolded = networks.network("torchvision:resnet18", "resnet18.pth", 32, 0.0, 1.0)
+    assert isinstance(unfolded.network.layer1[0].bn1, nn.BatchNorm2d)
+
+
+def test_a_network_runs_in_the_precision_asked_for_and_in_float32_for_a_method_of_the_papers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = {}
     for precision in ("float32", "bfloat16"):
         found[precision] = told(folder, "--network", "mine:seen", "--class", "6", "--network-precision", precision)
@@ -121,8 +141,14 @@ def test_a_network_runs_in_the_precision_asked_for_and_in_float32_for_a_method_o
         assert found[precision]["settings"]["precision"] == "float32"
     plain, quick = (found[precision]["samples"][0]["log_probability"] for precision in ("float32", "bfloat16"))
     assert plain != quick == pytest.approx(plain, abs=0.02)
+    monkeypatch.setattr(measured, "WORTH", 1e9)
+    monkeypatch.setattr(precisions, "AGREEMENT", -1.0)
+    assert told(folder, "--network", "mine:seen", "--class", "6")["condition"]["network_precision"] == "bfloat16"
     named = told(folder, "--network", "mine:seen", "--class", "6", "--recipe", "dgn_am")
     assert named["condition"]["network_precision"] == "float32"
+    again = told(folder, "--network", "mine:seen", "--class", "6", "--settings", "each/samples.json")
+    assert again["condition"]["network_precision"] == "float32"
+    assert again["samples"] == named["samples"]
     with pytest.raises(SystemExit, match="2"):
         cli.main(["sample", "tiny", "--network", "mine:seen", "--class", "6", "--network-precision", "float16"])
 
@@ -171,6 +197,10 @@ def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.Captur
         (["sample", "tiny", "--unit", "fc7"], "layer:unit"),
         (["sample", "tiny", "--unit", "trunk.block0.0:1@8,0"], "inside its map"),
         (["sample", "tiny", "--class", "0", "--network-precision", "bfloat16"], "got --network-precision without --network"),
+        (
+            ["sample", "tiny", "--network", "bundle:classifier", "--class", "0", "--network-precision", "bfloat16"],
+            "another network",
+        ),
         (["sample", "tiny", "--network", "mine:seen", "--class", "7"], "out of range: mine:seen has 7 classes, numbered from 0"),
         (["sample", "tiny", "--network", "mine:build", "--class", "0"], "--size HEIGHT"),
         (["sample", "tiny", "--network", "torchvision:resnet18", "--class", "0"], "pass --weights FILE"),

@@ -124,3 +124,38 @@ def test_what_is_used_in_another_way_too_is_left_as_it_is(follows: bool, caplog:
     gone = [name for name, module in network.named_children() if isinstance(module, nn.Identity)]
     assert gone == (["folds_norm"] if follows else [])
     assert ("torch.fx cannot follow it" in caplog.text) is not follows
+
+
+class Stem(nn.Module):
+    """A convolution at the end of a block, and its BatchNorm outside, as in timm's deep stems; what a mask would change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+        self.norm = nn.BatchNorm2d(4)
+        self.last, self.last_norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.kept: torch.Tensor | None = None
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        value = self.last(self.norm(self.stem(image)))
+        self.kept = value
+        return self.last_norm(value.relu() if mask is None else value * mask)
+
+
+@pytest.mark.parametrize(("layers", "gone"), [((), ["norm"]), (("stem",), []), (("stem.2",), []), (("stem.0", "last"), ["norm"])])
+def test_a_block_that_is_looked_at_keeps_the_convolution_at_its_end(layers: tuple[str, ...], gone: list[str]) -> None:
+    network, image = with_statistics(Stem()).double(), torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    before, seen = network(image), [Probe(network, layer)(image)[layer] for layer in layers]
+    folded(network, traced=True, layers=layers)
+    torch.testing.assert_close(network(image), before)
+    torch.testing.assert_close([Probe(network, layer)(image)[layer] for layer in layers], seen)
+    assert [name for name, module in network.named_children() if isinstance(module, nn.Identity)] == gone
+
+
+def test_tracing_leaves_nothing_in_a_network_and_folding_under_inference_mode_leaves_one_that_can_be_differentiated() -> None:
+    network = with_statistics(Stem())
+    with torch.inference_mode():
+        folded(network, traced=True)
+    assert network.kept is None
+    leaf = torch.rand(1, 3, 8, 8, requires_grad=True)
+    assert float(torch.autograd.grad(network(leaf).sum(), leaf)[0].abs().sum()) > 0

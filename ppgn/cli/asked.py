@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from ppgn.probe.seen import dtype_of
 from ppgn.recipes import Settings, class_index
 from ppgn.recipes.classes import Target, target_of
 from ppgn.recipes.wiring import CLASS_CONDITIONS
+from ppgn.speed import DTYPES
 from ppgn.types import Condition, Image
 
 OPTIONS = {"classes": "--class", "unit": "--unit", "caption": "--caption", "text": "--text", "condition": "--condition"}
@@ -106,13 +109,24 @@ def _check_kinds(given: argparse.Namespace, bundle: Bundle) -> None:
 def _seen(given: argparse.Namespace, bundle: Bundle, layers: Sequence[str]) -> Seen:
     """The network, of which these layers, or with none its output, will be looked at."""
     if given.network in (None, OWN):
+        if given.network_precision not in (None, "float32"):
+            raise ValueError(f"got --network-precision with {OWN}, expected another one: --precision is for the bundle's own")
         return named.network(OWN, bundle=bundle, **{option: getattr(given, option) for option in NETWORK_OPTIONS})
     options = {option: getattr(given, option) for option in NETWORK_OPTIONS}
     seen = named.network(given.network, **options, bundle=bundle, layers=layers)
     seen.network.to(bundle.device)
     images = _colours(named.two_images(bundle), seen, bundle)
-    precision = given.network_precision or ("auto" if given.recipe is None else "float32")
+    precision = given.network_precision or _stored_precision(given) or ("auto" if given.recipe is None else "float32")
     return named.quick(seen, images, precision, name=given.network, layers=layers)
+
+
+def _stored_precision(given: argparse.Namespace) -> str | None:
+    """What a samples.json given as --settings says that the network ran in."""
+    if given.settings is None:
+        return None
+    about = json.loads(Path(given.settings).read_text(encoding="utf-8")).get("condition")
+    found = about.get("network_precision") if isinstance(about, dict) else None
+    return found if found in DTYPES else None
 
 
 def _precision_of(seen: Seen) -> str:
@@ -189,6 +203,7 @@ def _tried(function: Callable[[Image], Tensor], given: argparse.Namespace, bundl
             return function(weight.new_zeros(1, bundle.channels, bundle.image_size, bundle.image_size))
     except (RuntimeError, TypeError, AttributeError, IndexError, AssertionError) as fault:
         reason = " ".join(str(fault).split())[:200]
+        fix = "leave --network-precision out" if given.network_precision == "bfloat16" else "check --size and --mean"
         raise ValueError(
-            f"{given.network or bundle.name} failed on an image ({type(fault).__name__}: {reason}): check --size and --mean"
+            f"{given.network or bundle.name} failed on an image ({type(fault).__name__}: {reason}): {fix}"
         ) from fault

@@ -8,14 +8,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ppgn import measured
 from ppgn.named.attributes import told
 from ppgn.probe import Probe, Seen
 from ppgn.probe.seen import dtype_of
 from ppgn.speed import DTYPES
-from ppgn.speed import dtype_of as dtype_named
 from ppgn.types import Image
 
 AGREEMENT = 0.9
@@ -24,38 +22,49 @@ _log = logging.getLogger("ppgn")
 
 
 def quick(seen: Seen, images: Image, precision: str = "auto", *, name: str = "", layers: Sequence[str] = ()) -> Seen:
-    """The network in that precision: itself in "float32", a copy in "bfloat16", and with "auto" the copy where a pass and its
-    way back take at most `measured.WORTH` of float32's time (measured once on a machine and kept; `ppgn -v` says it) and
-    gradients agree.
+    """The network in "float32" or "bfloat16", itself where it is that already and else a copy. "auto": of a float32 network the
+    copy in bfloat16 where a pass and its way back take at most `measured.WORTH` of the time (measured once on a machine and
+    kept; `ppgn -v` says it) and gradients agree.
 
     images: `[image, channel, height, width]` in [0, 1], what chains show the network; there the gradients of half the mean
-    square of the `layers`, or of the output, must have a cosine of `AGREEMENT` at least. A network that fails in bfloat16 stays
-    as it is. name: what it is called in messages and under what its time is kept; without one it is measured each time.
-    Raises ValueError for an unknown precision.
+    square of the `layers`, or of the output, must have a cosine of `AGREEMENT` at least. With "auto" a network that fails in
+    bfloat16 stays as it is. name: what it is called in messages and under what its time is kept; without one it is measured
+    each time. Raises ValueError for an unknown precision, and for a network that cannot be copied.
     """
     if precision not in ("auto", *DTYPES):
         raise ValueError(f"got the precision {precision!r} for a network, expected auto, {', '.join(DTYPES)}: choose one of them")
-    if precision == "float32" or dtype_of(seen.network) != torch.float32:
+    own = dtype_of(seen.network)
+    if precision == "auto":
+        return _quicker(seen, images, name, layers) if own == torch.float32 else seen
+    if own == DTYPES[precision]:
         return seen
-    if precision == "bfloat16":
-        return _copy(seen, precision)
     try:
-        other = _copy(seen, "bfloat16")
-        agree = agreement(*(gradient(lambda image, own=own: _value(own, image, layers), images) for own in (seen, other)))
-        seconds = _seconds(seen, other, images, name, layers)
+        return _copy(seen, precision)
+    except Exception as fault:  # whatever copying somebody's network raises
+        raise ValueError(f"{name or 'the network'} cannot be had in {precision} ({told(fault)}): leave that out") from fault
+
+
+def _quicker(seen: Seen, images: Image, name: str, layers: Sequence[str]) -> Seen:
+    chosen, why = seen, ""
+    try:
+        seconds = _seconds(seen, images, name, layers)
+        share = seconds["bfloat16"] / seconds["float32"]
+        why = f"in bfloat16 a pass takes {share:.2f} of the time on this machine"
+        if share <= measured.WORTH:
+            other = _copy(seen, "bfloat16")
+            agree = agreement(*(gradient(lambda image, one=one: _value(one, image, layers), images) for one in (seen, other)))
+            why += f", and gradients agree to {agree:.3f}"
+            chosen = other if agree >= AGREEMENT else seen
     except Exception as fault:  # whatever somebody's network raises when its weights have another type
-        _log.info(f"{name or 'the network'} runs in float32: it could not be tried in bfloat16 ({told(fault)})")
-        return seen
-    share = seconds["bfloat16"] / seconds["float32"]
-    taken = share <= measured.WORTH and agree >= AGREEMENT
-    why = f"in bfloat16 a pass takes {share:.2f} of the time on this machine, and gradients agree to {agree:.3f}"
-    _log.info(f"{name or 'the network'} runs in {'bfloat16' if taken else 'float32'}: {why}")
-    return other if taken else seen
+        why = f"it could not be tried in bfloat16 ({told(fault)})"
+    _log.info(f"{name or 'the network'} runs in {'float32' if chosen is seen else 'bfloat16'}: {why}")
+    return chosen
 
 
 def _copy(seen: Seen, precision: str) -> Seen:
     other = copy.copy(seen)
-    other.network = copy.deepcopy(seen.network).to(dtype_named(precision))
+    with torch.inference_mode(False), torch.no_grad():
+        other.network = copy.deepcopy(seen.network).to(DTYPES[precision])
     return other
 
 
@@ -74,18 +83,21 @@ def gradient(function: Callable[[Image], Tensor], images: Image) -> Tensor:
 
 def agreement(one: Tensor, other: Tensor) -> float:
     """The cosine between two gradients; 0 where one of them is 0."""
-    return float(functional.cosine_similarity(one, other, 0))
+    one, other = one.double(), other.double()  # small gradients have squares that float32 does not hold
+    size = float(one.norm() * other.norm())
+    return float(one @ other) / size if size else 0.0
 
 
-def _seconds(seen: Seen, other: Seen, images: Image, name: str, layers: Sequence[str]) -> dict[str, float]:
-    ways = {"float32": seen, "bfloat16": other}
-
+def _seconds(seen: Seen, images: Image, name: str, layers: Sequence[str]) -> dict[str, float]:
     def measure() -> dict[str, float]:
+        ways = {"float32": seen, "bfloat16": _copy(seen, "bfloat16")}
         return {
             way: measured.seconds_back(lambda image, own=own: _value(own, image, layers), images) for way, own in ways.items()
         }
 
     if not name:
         return measure()
+    modules, weights = sum(1 for _ in seen.network.modules()), sum(one.numel() for one in seen.network.parameters())
     shape = "x".join(str(length) for length in images.shape)
-    return measured.once(f"{measured.here(images.device)} {name} {','.join(layers)} {seen.size} {shape}", ways, measure)
+    own = f"{name} {modules} modules {weights} weights {','.join(layers)} {seen.size} {shape}"
+    return measured.once(f"{measured.here(images.device)} {own}", DTYPES, measure)
