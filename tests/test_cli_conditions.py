@@ -199,7 +199,7 @@ def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.Captur
         (["sample", "tiny", "--class", "0", "--network-precision", "bfloat16"], "got --network-precision without --network"),
         (
             ["sample", "tiny", "--network", "bundle:classifier", "--class", "0", "--network-precision", "bfloat16"],
-            "another network",
+            "another one",
         ),
         (["sample", "tiny", "--network", "mine:seen", "--class", "7"], "out of range: mine:seen has 7 classes, numbered from 0"),
         (["sample", "tiny", "--network", "mine:build", "--class", "0"], "--size HEIGHT"),
