@@ -3,11 +3,11 @@
     python benchmarks/quality.py --judge squeezenet1_0.pth --labels imagenet1000_labels.tsv --real imagenette64/val \\
         --train imagenette64/train --out runs/quality
 
-A variant is the bundle's default with something changed: a method of the papers, another prior, noise, condition scale, number
-of steps, start. Each is sampled `--count` times a class from the seeds 0, 1, ..., judged as in heldout.py, and compared with
-real validation pictures as `ppgn evaluate` does: those are split in two, samples are compared with one half, and so are as many
-of the other half ("real", the ceiling) and what the generator makes of their codes ("real codes"). `--baseline NAME=FOLDER` adds
-pictures made by something else, a folder for each class. Results are kept in --out, one file a variant: a run that was killed
+A variant is the bundle's default with something changed, a method of the papers, or Eq. 11 from the default's start with another
+prior, noise, condition scale, number of steps, start. Each is sampled `--count` times a class from the seeds 0, 1, ..., judged
+as in heldout.py, and compared with real validation pictures as `ppgn evaluate` does: those are split in two, samples are compared
+with one half, and so are as many of the other half ("real", the ceiling) and what the generator makes of their codes ("real
+codes"). `--baseline NAME=FOLDER` adds pictures made by something else, a folder for each class. Results are kept in --out, one file a variant: a run that was killed
 goes on, `--only` picks variants. Needs matplotlib.
 """
 
@@ -35,28 +35,48 @@ from ppgn.types import Evaluation
 
 RELEASED = "_released"
 FIVE = ("ppgn_x", "dgn_am", "ppgn_h", "joint_ppgn_h", "noiseless_joint_ppgn_h")
-NEW = {"start": "noise_level", "draws": 40, "draw_power": 2.0}  # what the papers do not have
-OLD = {"start": "codes", "draws": 1}
-VARIANTS: dict[str, dict[str, Any]] = {
+EQ_11 = {"sampler": "langevin", "step_size": 1.0, "step_size_end": 1.0, "temperature": 3.0}  # the papers' rule
+GAUSSIAN = {"start": "codes", "draws": 1}
+ADAPTIVE: dict[str, dict[str, Any]] = {
     "default": {},
+    **{f"temperature {value:g}": {"temperature": value} for value in (1.0, 2.0, 3.0, 5.0)},
+    **{f"{steps} steps": {"steps": steps} for steps in (10, 15, 50)},
+    "Gaussian start": GAUSSIAN,
+    "Gaussian start, 50 steps, temperature 5": {**GAUSSIAN, "steps": 50, "temperature": 5.0},
+    **{f"{draws} draws": {"draws": draws} for draws in (1, 160)},
+    "step size 0.2": {"step_size_end": 0.2},
+    "step size 0.3 to 0.03": {"step_size": 0.3, "step_size_end": 0.03},
+    **{f"prior scale {scale:g}": {"prior_scale": scale} for scale in (0.05, 0.5)},
+    "momentum 0.5": {"momentum": 0.5},
+}
+LANGEVIN: dict[str, dict[str, Any]] = {
+    "": {},
+    **{f", {steps} steps": {"steps": steps} for steps in (1, 5, 10, 15, 50, 100)},
+    **{f", Gaussian start, {steps} steps": {**GAUSSIAN, "steps": steps} for steps in (25, 35, 200)},
+    ", chosen Gaussian start": {"start": "codes", "draws": 40, "draw_power": 2.0},
+    **{f", {draws} draws": {"draws": draws} for draws in (1, 10, 160)},
+    **{f", draw power {power:g}": {"draw_power": power} for power in (1.0, 4.0)},
+    **{f", prior scale {scale:g}": {"prior_scale": scale} for scale in (0.0, 0.05, 0.5)},
+    ", prior denoiser": {"prior": "denoiser"},
+    ", prior noise level": {"prior": "noise_level", "level": 0.3},
+    **{f", condition scale {scale:g}": {"condition_scale": scale} for scale in (10.0, 25.0, 100.0, 200.0)},
+    **{f", noise {scale:g}": {"noise_scale": scale} for scale in (0.1, 0.3, 1.0)},
+    **{f", temperature {value:g}": {"temperature": value} for value in (1.0, 2.0, 5.0)},
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    **ADAPTIVE,
     **{name: {"recipe": name} for name in FIVE},
     **{name + RELEASED: {"recipe": name + RELEASED} for name in FIVE[2:]},
-    **{f"steps {steps}": {"steps": steps} for steps in (1, 5, 10, 15, 50, 100)},
-    "start codes, 1 draw": OLD,
-    **{f"start codes, 1 draw, {steps} steps": {**OLD, "steps": steps} for steps in (35, 200)},
-    "start codes, 40 draws": {**NEW, "start": "codes"},
-    "start noise level, 1 draw": {**NEW, "draws": 1},
-    "start noise level, 10 draws": {**NEW, "draws": 10},
-    "start noise level, 160 draws": {**NEW, "draws": 160},
-    **{f"draw power {power:g}": {"draw_power": power} for power in (1.0, 4.0)},
-    **{f"prior scale {scale:g}": {"prior_scale": scale} for scale in (0.0, 0.05, 0.5)},
-    "prior denoiser": {"prior": "denoiser"},
-    "prior noise level": {"prior": "noise_level", "level": 0.3},
-    **{f"condition scale {scale:g}": {"condition_scale": scale} for scale in (10.0, 25.0, 100.0, 200.0)},
-    **{f"noise {scale:g}": {"noise_scale": scale} for scale in (0.1, 0.3, 1.0)},
-    **{f"temperature {value:g}": {"temperature": value} for value in (1.0, 2.0, 5.0)},
-    "annealed": {"sampler": "annealed", "prior": "noise_level", "step_size": 0.2, "corrections": 2, "condition_scale": 10.0},
-    "adaptive": {"sampler": "adaptive", "step_size": 0.2, "step_size_end": 0.2},
+    **{f"Eq. 11{name}": {**EQ_11, **changes} for name, changes in LANGEVIN.items()},
+    "annealed": {
+        "sampler": "annealed",
+        "prior": "noise_level",
+        "step_size": 0.2,
+        "corrections": 2,
+        "condition_scale": 10.0,
+        "step_size_end": 1.0,
+        "temperature": 3.0,
+    },
 }
 HEAD = (
     "pictures",
@@ -123,7 +143,7 @@ def sampled(yard: Yard, given: argparse.Namespace, name: str, changes: dict[str,
     """`--count` samples of each class by a variant, their scores, and a grid of the first ten."""
     names = yard.bundle.class_names
     classes = torch.arange(len(names)).repeat_interleave(given.count)
-    seeds = list(range(given.count)) * len(names)
+    seeds = list(range(given.seed, given.seed + given.count)) * len(names)
     begun = time.perf_counter()
     with tqdm(total=-(-len(seeds) // 50) * recipes.settings_for(yard.bundle, **changes).steps, desc=name, leave=False) as bar:
 
@@ -159,16 +179,18 @@ def frontier(found: dict[str, dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(9, 6.5))
-    colours = {"real": "#c2571a", "real codes": "#c2571a", "default": "#1f5fa8"}
     for name, told in found.items():
         paper = name.removesuffix(RELEASED) in FIVE
-        place, colour = (told["accuracy"], told["diversity_encoder"]), colours.get(name, "#2a7f3f" if paper else "#777777")
+        place = (told["accuracy"], told["diversity_encoder"])
+        colour = "#c2571a" if name.startswith("real") else "#1f5fa8" if name in ADAPTIVE else "#2a7f3f" if paper else "#777777"
         axes.scatter(*place, color=colour, marker="s" if paper else "o", s=30, zorder=2)
         axes.annotate(name, place, (4, 2), textcoords="offset points", fontsize=6.5, color=colour)
     along = {
-        one["asked"]["settings"]["steps"]: one for name, one in found.items() if name.startswith("steps ") or name == "default"
+        one["asked"]["settings"]["temperature"]: one
+        for name, one in found.items()
+        if name.startswith("temperature ") or name == "default"
     }
-    ordered = [along[steps] for steps in sorted(along)]
+    ordered = [along[temperature] for temperature in sorted(along)]
     line = ([one["accuracy"] for one in ordered], [one["diversity_encoder"] for one in ordered])
     axes.plot(*line, color="#1f5fa8", alpha=0.4, zorder=1)
     axes.set_xlabel("judged to be of the class asked for (held-out SqueezeNet 1.0)")
@@ -185,6 +207,7 @@ def main() -> None:
     options.add_argument("--train", type=Path, help="training pictures, likewise: are samples copies of them?")
     options.add_argument("--train-count", type=int, default=0, help="of each class, 0 for all (default: 0)")
     options.add_argument("--count", type=int, default=20, help="samples of each class (default: 20)")
+    options.add_argument("--seed", type=int, default=0, help="the first of each class (default: 0)")
     options.add_argument("--only", nargs="*", choices=list(VARIANTS), metavar="VARIANT", help="these variants only")
     options.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all variants")
     options.add_argument("--baseline", nargs="*", default=[], metavar="NAME=FOLDER", help="pictures made by something else")
@@ -233,7 +256,14 @@ def main() -> None:
     for name in tqdm(given.only or VARIANTS, "variants"):
         changes = {**VARIANTS[name], **for_all}
         settings = dataclasses.asdict(recipes.settings_for(bundle, **changes))
-        asked = {**about, "weights": weights, "settings": settings, "torch": torch.__version__, "machine": platform.processor()}
+        asked = {
+            **about,
+            "seed": given.seed,
+            "weights": weights,
+            "settings": settings,
+            "torch": torch.__version__,
+            "machine": platform.processor(),
+        }
         path = given.out / f"{slug(name)}_{given.count}.json"
         found[name] = kept(path, asked, lambda name=name, changes=changes: sampled(yard, given, name, changes))
         tqdm.write(row(name, found[name]))

@@ -388,3 +388,14 @@ def test_the_in_painting_example_has_ten_chains_and_a_hole_of_100_of_256_of_the_
 def test_the_caption_example_says_that_a_bundle_has_no_captioner() -> None:
     with pytest.raises(ValueError, match="has no captioner of its own"):
         examples.example_5(full_bundle(), "a red car")
+
+
+@pytest.mark.parametrize("name", ["condition_scale", "condition_limit"])
+def test_a_scale_that_the_bundles_own_sampler_does_not_use_is_refused(name: str) -> None:
+    bundle = tiny_bundle()
+    bundle.info["recipe"]["settings"]["sampler"] = "adaptive"
+    with pytest.raises(ValueError, match=f"got {name} 3, which .* adaptive, does not use"):
+        recipes.settings_for(bundle, **{name: 3.0})
+    assert getattr(recipes.settings_for(bundle, sampler="langevin", **{name: 3.0}), name) == 3.0
+    assert recipes.settings_for(bundle, "noiseless_joint_ppgn_h", condition_scale=3.0).sampler == "langevin"
+    assert recipes.settings_for(bundle, sampler="adaptive", **{name: 3.0}).sampler == "adaptive"

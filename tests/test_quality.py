@@ -37,16 +37,16 @@ def test_a_result_is_made_once_for_what_is_asked_and_again_for_something_else(tm
 
 def test_the_frontier_names_every_variant(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    steps = {"default": 25, "steps 1": 1, "steps 100": 100, "real": 0}
+    temperatures = {"default": 4, "temperature 1": 1, "temperature 5": 5, "Eq. 11, temperature 2": 2, "real": 0}
     found = {
-        name: {"accuracy": 0.5 + 0.001 * number, "diversity_encoder": 0.4, "asked": {"settings": {"steps": number}}}
-        for name, number in steps.items()
+        name: {"accuracy": 0.5 + 0.001 * number, "diversity_encoder": 0.4, "asked": {"settings": {"temperature": number}}}
+        for name, number in temperatures.items()
     }
     quality.frontier(found, tmp_path / "one.svg")
     quality.frontier(found, tmp_path / "two.svg")
     text = (tmp_path / "one.svg").read_text()
     assert text == (tmp_path / "two.svg").read_text()
-    assert all(f"<!-- {name} -->" in text for name in steps)
+    assert all(f"<!-- {name} -->" in text for name in temperatures)
 
 
 def test_names_become_file_names() -> None:

@@ -99,7 +99,8 @@ def settings_for(bundle: Bundle, recipe: str | None = None, *, kind: str = "clas
 
     kind: what is asked for (`kind_of`), a "class" of the bundle; a "caption" for its captioner; or "plugged", a unit, another
     network's class or any function. The gradients have sizes of their own: the bundle may hold settings for each. A change
-    that is None is left out, and the precision "auto" is resolved. Raises ValueError for an unknown recipe or setting.
+    that is None is left out, and the precision "auto" is resolved. Raises ValueError for an unknown recipe or setting, and for a
+    scale that the bundle's own sampler does not use.
     """
     known = {field.name for field in dataclasses.fields(Settings)}
     stored = bundle.info.get("recipe", {})
@@ -113,4 +114,10 @@ def settings_for(bundle: Bundle, recipe: str | None = None, *, kind: str = "clas
         raise ValueError(f"unknown recipe {recipe!r}: choose {', '.join(NAMED)}")
     given = {key: value for key, value in changes.items() if value is not None}
     named = {**PLAIN, **NAMED[recipe]} if recipe is not None else {}
+    unused = [name for name in ("condition_scale", "condition_limit") if name in given]
+    if unused and "sampler" not in given and {**own, **named}.get("sampler") == "adaptive":
+        raise ValueError(
+            f"got {unused[0]} {given[unused[0]]:g}, which {bundle.name}'s own sampler, adaptive, does not use, as it finds its "
+            f"scale: change step_size, or choose sampler langevin"
+        )
     return resolved(bundle, Settings(**{**own, **named, **given}))
