@@ -7,8 +7,8 @@ A variant is the bundle's default with something changed, a method of the papers
 prior, noise, condition scale, number of steps, start. Each is sampled `--count` times a class from the seeds 0, 1, ..., judged
 as in heldout.py, and compared with real validation pictures as `ppgn evaluate` does: those are split in two, samples are compared
 with one half, and so are as many of the other half ("real", the ceiling) and what the generator makes of their codes ("real
-codes"). `--baseline NAME=FOLDER` adds pictures made by something else, a folder for each class. Results are kept in --out, one file a variant: a run that was killed
-goes on, `--only` picks variants. Needs matplotlib.
+codes"). `--baseline NAME=FOLDER` adds pictures made by something else, a folder for each class. Results are kept in --out, one
+file a variant: a run that was killed goes on, `--only` picks variants. Needs matplotlib.
 """
 
 from __future__ import annotations
