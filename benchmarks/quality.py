@@ -43,7 +43,8 @@ ADAPTIVE: dict[str, dict[str, Any]] = {
     **{f"{steps} steps": {"steps": steps} for steps in (10, 15, 50)},
     "Gaussian start": GAUSSIAN,
     "Gaussian start, 50 steps, temperature 5": {**GAUSSIAN, "steps": 50, "temperature": 5.0},
-    **{f"{draws} draws": {"draws": draws} for draws in (1, 160)},
+    "1 draw": {"draws": 1},
+    "160 draws": {"draws": 160},
     "step size 0.2": {"step_size_end": 0.2},
     "step size 0.3 to 0.03": {"step_size": 0.3, "step_size_end": 0.03},
     **{f"prior scale {scale:g}": {"prior_scale": scale} for scale in (0.05, 0.5)},
@@ -54,7 +55,8 @@ LANGEVIN: dict[str, dict[str, Any]] = {
     **{f", {steps} steps": {"steps": steps} for steps in (1, 5, 10, 15, 50, 100)},
     **{f", Gaussian start, {steps} steps": {**GAUSSIAN, "steps": steps} for steps in (25, 35, 200)},
     ", chosen Gaussian start": {"start": "codes", "draws": 40, "draw_power": 2.0},
-    **{f", {draws} draws": {"draws": draws} for draws in (1, 10, 160)},
+    ", 1 draw": {"draws": 1},
+    **{f", {draws} draws": {"draws": draws} for draws in (10, 160)},
     **{f", draw power {power:g}": {"draw_power": power} for power in (1.0, 4.0)},
     **{f", prior scale {scale:g}": {"prior_scale": scale} for scale in (0.0, 0.05, 0.5)},
     ", prior denoiser": {"prior": "denoiser"},
@@ -90,6 +92,8 @@ HEAD = (
     "copies",
     "s each",
 )
+NEAR = ((0.66, 0.92), (0.41, 0.58))
+"""Accuracies and diversities of what can stand beside real pictures."""
 SHOWN = ("accuracy", "feature_diversity", "diversity_encoder", "frechet", "precision", "coverage")
 
 
@@ -170,33 +174,47 @@ def row(name: str, told: dict[str, Any]) -> str:
     return f"| {name} | {told['pictures']} | {figures} | {copies} | {seconds} |"
 
 
+def short(name: str) -> str:
+    """Grey dots are all of Eq. 11."""
+    return name.removeprefix("Eq. 11, ")
+
+
+def _is_along(name: str) -> bool:
+    return name.startswith("temperature ") or name == "default"
+
+
 def frontier(found: dict[str, dict[str, Any]], path: Path) -> None:
-    """Accuracy against diversity, a dot a variant; the upper right is good."""
+    """Accuracy against diversity, a dot a variant, and the upper right, which is good, once more and larger."""
     import matplotlib
 
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "ppgn"
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(9, 6.5))
-    for name, told in found.items():
-        paper = name.removesuffix(RELEASED) in FIVE
-        place = (told["accuracy"], told["diversity_encoder"])
-        colour = "#c2571a" if name.startswith("real") else "#1f5fa8" if name in ADAPTIVE else "#2a7f3f" if paper else "#777777"
-        axes.scatter(*place, color=colour, marker="s" if paper else "o", s=30, zorder=2)
-        axes.annotate(name, place, (4, 2), textcoords="offset points", fontsize=6.5, color=colour)
-    along = {
-        one["asked"]["settings"]["temperature"]: one
-        for name, one in found.items()
-        if name.startswith("temperature ") or name == "default"
+    figure, panels = pyplot.subplots(1, 2, figsize=(15, 8), width_ratios=(1, 2.2))
+    places = {name: (told["accuracy"], told["diversity_encoder"]) for name, told in found.items()}
+    inside = {
+        name for name, place in places.items() if all(low <= at <= high for at, (low, high) in zip(place, NEAR, strict=True))
     }
-    ordered = [along[temperature] for temperature in sorted(along)]
-    line = ([one["accuracy"] for one in ordered], [one["diversity_encoder"] for one in ordered])
-    axes.plot(*line, color="#1f5fa8", alpha=0.4, zorder=1)
-    axes.set_xlabel("judged to be of the class asked for (held-out SqueezeNet 1.0)")
-    axes.set_ylabel("diversity within a class (cosine distance of SqueezeNet 1.1 features)")
-    axes.margins(x=0.15)  # room for the names on the right
-    axes.grid(alpha=0.3)
+    for axes, own in zip(panels, (set(places) - inside, inside), strict=True):
+        for number, name in enumerate(sorted(places, key=lambda name: places[name][1])):
+            paper = name.removesuffix(RELEASED) in FIVE
+            colour = (
+                "#c2571a" if name.startswith("real") else "#1f5fa8" if name in ADAPTIVE else "#2a7f3f" if paper else "#777777"
+            )
+            axes.scatter(*places[name], color=colour, marker="s" if paper else "o", s=24, zorder=2)
+            if name in own:  # on both sides in turn: neighbours would cover each other
+                side = {"xytext": (4, -2)} if number % 2 else {"xytext": (-4, -2), "horizontalalignment": "right"}
+                axes.annotate(short(name), places[name], textcoords="offset points", fontsize=7, color=colour, **side)
+        along = {told["asked"]["settings"]["temperature"]: name for name, told in found.items() if _is_along(name)}
+        axes.plot(*zip(*(places[along[value]] for value in sorted(along)), strict=True), color="#1f5fa8", alpha=0.4, zorder=1)
+        axes.set_xlabel("judged to be of the class asked for (held-out SqueezeNet 1.0)")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("diversity within a class (cosine distance of SqueezeNet 1.1 features)")
+    panels[0].set_title("all (named on the right where they are near)", fontsize=9)
+    panels[0].margins(x=0.2)
+    panels[1].set(xlim=NEAR[0], ylim=NEAR[1])
+    panels[1].set_title("blue: the default with a change, grey: Eq. 11 with a change, green: the papers' methods", fontsize=9)
     figure.tight_layout()
     images.write_atomically(path, lambda place: figure.savefig(place, format=path.suffix[1:], metadata={"Date": None}))
 

@@ -60,7 +60,7 @@ SETTINGS = {
     "gradient": "of the class: log_softmax (true) or released (target only)",
     "temperature": "of the class softmax, above 1 asks for more",
     "prior-scale": "epsilon 1",
-    "condition-scale": "epsilon 2",
+    "condition-scale": "epsilon 2 (the adaptive sampler finds it)",
     "condition-limit": "the most that the condition moves a code in a step (Langevin)",
     "noise-scale": "epsilon 3, a standard deviation",
     "step-size": "of the released, the adaptive and the annealed sampler",
