@@ -179,6 +179,16 @@ def short(name: str) -> str:
     return name.removeprefix("Eq. 11, ")
 
 
+def is_of_papers(name: str) -> bool:
+    return name.removesuffix(RELEASED) in FIVE
+
+
+def colour_of(name: str) -> str:
+    if name.startswith("real"):
+        return "#c2571a"
+    return "#1f5fa8" if name in ADAPTIVE else "#2a7f3f" if is_of_papers(name) else "#777777"
+
+
 def _is_along(name: str) -> bool:
     return name.startswith("temperature ") or name == "default"
 
@@ -198,11 +208,8 @@ def frontier(found: dict[str, dict[str, Any]], path: Path) -> None:
     }
     for axes, own in zip(panels, (set(places) - inside, inside), strict=True):
         for number, name in enumerate(sorted(places, key=lambda name: places[name][1])):
-            paper = name.removesuffix(RELEASED) in FIVE
-            colour = (
-                "#c2571a" if name.startswith("real") else "#1f5fa8" if name in ADAPTIVE else "#2a7f3f" if paper else "#777777"
-            )
-            axes.scatter(*places[name], color=colour, marker="s" if paper else "o", s=24, zorder=2)
+            colour = colour_of(name)
+            axes.scatter(*places[name], color=colour, marker="s" if is_of_papers(name) else "o", s=24, zorder=2)
             if name in own:  # on both sides in turn: neighbours would cover each other
                 side = {"xytext": (4, -2)} if number % 2 else {"xytext": (-4, -2), "horizontalalignment": "right"}
                 axes.annotate(short(name), places[name], textcoords="offset points", fontsize=7, color=colour, **side)

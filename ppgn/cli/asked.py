@@ -20,7 +20,7 @@ from ppgn.conditions import Unit, UnitAddress
 from ppgn.conditions.classes import at_target
 from ppgn.conditions.units import vector_at
 from ppgn.probe import Layer, Seen
-from ppgn.probe.seen import dtype_of
+from ppgn.probe.seen import weights_dtype
 from ppgn.recipes import Settings, class_index
 from ppgn.recipes.classes import Target, target_of
 from ppgn.recipes.wiring import CLASS_CONDITIONS
@@ -108,11 +108,11 @@ def _check_kinds(given: argparse.Namespace, bundle: Bundle) -> None:
 
 def _seen(given: argparse.Namespace, bundle: Bundle, layers: Sequence[str]) -> Seen:
     """The network, of which these layers, or with none its output, will be looked at."""
+    options = {option: getattr(given, option) for option in NETWORK_OPTIONS}
     if given.network in (None, OWN):
         if given.network_precision not in (None, "float32"):
             raise ValueError(f"got --network-precision with {OWN}, expected another one: --precision is for the bundle's own")
-        return named.network(OWN, bundle=bundle, **{option: getattr(given, option) for option in NETWORK_OPTIONS})
-    options = {option: getattr(given, option) for option in NETWORK_OPTIONS}
+        return named.network(OWN, bundle=bundle, **options)
     seen = named.network(given.network, **options, bundle=bundle, layers=layers)
     seen.network.to(bundle.device)
     images = _colours(named.two_images(bundle), seen, bundle)
@@ -130,7 +130,7 @@ def _stored_precision(given: argparse.Namespace) -> str | None:
 
 
 def _precision_of(seen: Seen) -> str:
-    return str(dtype_of(seen.network)).removeprefix("torch.")
+    return str(weights_dtype(seen.network)).removeprefix("torch.")
 
 
 def _units(given: argparse.Namespace, bundle: Bundle) -> Asked:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ppgn import measured
 from ppgn.named.attributes import told
 from ppgn.probe import Probe, Seen
-from ppgn.probe.seen import dtype_of
+from ppgn.probe.seen import weights_dtype
 from ppgn.speed import DTYPES
 from ppgn.types import Image
 
@@ -33,7 +33,7 @@ def quick(seen: Seen, images: Image, precision: str = "auto", *, name: str = "",
     """
     if precision not in ("auto", *DTYPES):
         raise ValueError(f"got the precision {precision!r} for a network, expected auto, {', '.join(DTYPES)}: choose one of them")
-    own = dtype_of(seen.network)
+    own = weights_dtype(seen.network)
     if precision == "auto":
         return _quicker(seen, images, name, layers) if own == torch.float32 else seen
     if own == DTYPES[precision]:

@@ -38,14 +38,14 @@ class Seen:
 
     def prepare(self, image: Image) -> Tensor:
         """Image `[chain, channel, height, width]` in [0, 1] -> what the network is given."""
-        return normalise(resize(image, self.size), self.mean, self.std, self.bgr).to(dtype_of(self.network, image.dtype))
+        return normalise(resize(image, self.size), self.mean, self.std, self.bgr).to(weights_dtype(self.network, image.dtype))
 
     def __call__(self, image: Image) -> Tensor:
         check_eval(self.network)
         return as_image(self.network(self.prepare(image)), image)
 
 
-def dtype_of(network: nn.Module, otherwise: torch.dtype = torch.float32) -> torch.dtype:
+def weights_dtype(network: nn.Module, otherwise: torch.dtype = torch.float32) -> torch.dtype:
     """The floating-point type of its weights; `otherwise` where it has none."""
     return next((one.dtype for one in network.parameters() if one.is_floating_point()), otherwise)
 
