@@ -1,11 +1,15 @@
 """What one waits for before anything runs: `import ppgn`, `ppgn --help`, loading each bundle.
 
 python benchmarks/startup.py
+
+What importing ppgn adds to importing torch is the time of the modules that it loads after torch, by `python -X importtime`: the
+difference of two processes says less, since `import torch` itself varies by more than that.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,10 +21,14 @@ CODES = {
     "python": "pass",
     "ppgn --help": PARSER,
     "import torch": "import torch",
-    "import torch, all of ppgn that `import ppgn` offers": "import torch, ppgn; [getattr(ppgn, name) for name in ppgn.__all__]",
     "load imagenette64": "import ppgn; ppgn.load('imagenette64')",
     "load products64": "import ppgn; ppgn.load('products64')",
 }
+AFTER_TORCH = {
+    "import ppgn": "import ppgn",
+    "import ppgn and all its names": "import ppgn; [getattr(ppgn, name) for name in ppgn.__all__]",
+}
+MARK = "what follows is loaded after torch"
 
 
 def process(code: str) -> Callable[[], None]:
@@ -30,18 +38,25 @@ def process(code: str) -> Callable[[], None]:
     return call
 
 
+def importing(code: str) -> float:
+    """Seconds that the modules take which the code imports beyond those of torch."""
+    marked = f"import sys, torch; print({MARK!r}, file=sys.stderr, flush=True); {code}"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", marked], check=True, capture_output=True, text=True)
+    lines = [line for line in done.stderr.partition(MARK)[2].splitlines() if line.startswith("import time:")]
+    return sum(int(line.split(":")[1].split("|")[0]) for line in lines) / 1e6
+
+
 def measure(repeats: int = 5) -> dict[str, float]:
-    """Seconds of a process that does it, starting Python included."""
-    return alternating({name: process(code) for name, code in CODES.items()}, repeats)
+    """Seconds of a process that does it, starting Python included; of the imports, what they add to torch's."""
+    found = alternating({name: process(code) for name, code in CODES.items()}, repeats)
+    return found | {name: statistics.median(importing(code) for _ in range(repeats)) for name, code in AFTER_TORCH.items()}
 
 
 def report(found: dict[str, float]) -> str:
-    names = list(CODES)
-    added = [
-        ["ppgn --help, beyond starting Python", found[names[1]] - found[names[0]]],
-        ["import ppgn and all its names, beyond import torch", found[names[3]] - found[names[2]]],
-    ]
-    return table(["what", "s"], [[name, value] for name, value in found.items()] + added)
+    rows = [[name, found[name]] for name in CODES]
+    rows.append(["ppgn --help, beyond starting Python", found["ppgn --help"] - found["python"]])
+    rows += [[f"{name}, beyond import torch", found[name]] for name in AFTER_TORCH]
+    return table(["what", "s"], rows)
 
 
 def main() -> None:

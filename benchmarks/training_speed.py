@@ -4,9 +4,11 @@ python benchmarks/training_speed.py --root imagenette64 --encoder runs/imagenett
 
 Each way runs in a process of its own with the settings of training/configs/imagenette64_generator.yaml and makes `--updates`
 updates when it is its turn; the turns alternate. The bare loop is the same networks, losses, optimisers, moving average,
-augmentation and precision in one function, on batches that lie in memory; "memory kept" adds training/memory.py to it. Loading
-is all that passes between two training steps under Lightning. Processor seconds are less disturbed by other work on the machine
-than wall seconds, and leave out what waits for the disk. The cached features take 0.6 MB of disk a picture, in `--run`.
+augmentation and precision in one function, as one writes them down first, on batches that lie in memory; "memory kept" adds
+training/memory.py to it. What training does otherwise: the distance of maps has its gradient written down (training/losses.py),
+real and made pictures are judged in one pass, Adam is fused, freed memory is kept. Loading is all that passes between two
+training steps under Lightning. Processor seconds are less disturbed by other work on the machine than wall seconds, and leave
+out what waits for the disk. The cached features take 0.6 MB of disk a picture, in `--run`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import torch
 from lightning import Callback
 from timing import REPEATS, alternating, machine, table
 from torch import Tensor
+from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ppgn.networks import ImageGenerator
@@ -38,7 +41,7 @@ from training.data import ImageData, augment
 from training.discriminator import augment_alike, build_discriminator
 from training.files import read_network
 from training.generator import GeneratorSystem
-from training.losses import adversarial_loss, discriminator_loss, distance
+from training.losses import adversarial_loss, discriminator_loss
 from training.memory import keep_freed_memory
 
 CONFIG = Path(__file__).parents[1] / "training" / "configs" / "imagenette64_generator.yaml"
@@ -69,7 +72,8 @@ def adversaries(system: GeneratorSystem, encoder: Any, pictures: Tensor) -> tupl
 
 
 def bare_step(system: GeneratorSystem, batches: list[Tensor]) -> Callable[[], None]:
-    """One update of discriminator and generator, written down without Lightning; `system` gives the settings only."""
+    """One update of discriminator and generator, written down without Lightning; of `system` come the config's weights and rates,
+    its distances are "l1_mean" and "unit_channel_square"."""
     last, betas = torch.channels_last, system.optimisation.betas
     rate, weights = system.optimisation.learning_rate, system.losses
     encoder = read_network(system.encoder_path, "encoder").to(memory_format=last)
@@ -97,9 +101,10 @@ def bare_step(system: GeneratorSystem, batches: list[Tensor]) -> Callable[[], No
         discriminator.requires_grad_(False)
         with torch.autocast("cpu", torch.bfloat16):
             judged = discriminator(seen_made, made_maps, code)
-            pairs = zip(made_maps, real_maps, strict=True)
-            loss = weights.image * distance(weights.image_distance, made, pictures)
-            loss = loss + weights.feature * sum(distance(weights.feature_distance, a, b) for a, b in pairs)
+            loss = weights.image * functional.l1_loss(made, pictures)
+            for pair in zip(made_maps, real_maps, strict=True):
+                first, second = (functional.normalize(one.float(), dim=1, eps=1e-6) for one in pair)
+                loss = loss + weights.feature * (first - second).square().sum(1).mean()
             loss = loss + weights.adversarial * adversarial_loss(weights.adversarial_loss, judged)
         discriminator.requires_grad_(True)
         ours.zero_grad()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +16,8 @@ from torch import Tensor, nn
 import ppgn
 from ppgn import bundle as bundles
 from ppgn import images, named, recipes
+from ppgn.bundle import Bundle
+from ppgn.caffe import parts
 from ppgn.conditions import ClassLogProb
 from ppgn.folding import folded
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
@@ -24,6 +29,10 @@ from ppgn.recipes.wiring import objective_for, sampler_for
 from ppgn.samplers import Langevin
 from ppgn.speed import laid_out
 from ppgn.types import Condition, Sampler
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from caffe_pairs import write_pair  # pyright: ignore[reportMissingImports] - the writer of such files is the tests'
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALES = {"prior_scale": 0.15, "condition_scale": 1.0, "noise_scale": 0.01}
@@ -97,14 +106,32 @@ def with_resnet() -> World:
 
 
 def published() -> World:
-    """The published fc6 generator and CaffeNet in full size, random weights: E and C are CaffeNet's fc6 and fc8."""
+    """The published fc6 generator and CaffeNet in full size, random weights: E and C are CaffeNet's fc6 and fc8. automatic: as
+    `ppgn sample` runs them, imported from files of Caffe's."""
     torch.manual_seed(0)
     config = ImageGeneratorConfig(
         code_size=4096, hidden=(4096, 4096), stages=((256, 512), (256, 256), (128, 128), (64, 0), (32, 0)), output="upconv",
         output_range="linear", batch_norm=False, slope=0.3,
     )  # fmt: skip
     generator = ImageGenerator(config).eval().requires_grad_(False)
-    return World("fc6 generator, CaffeNet", generator, CaffeNet().eval().requires_grad_(False), None, (4096,))
+    loaded = imported()
+
+    def automatic(chains: int) -> Sampler:
+        settings = recipes.settings_for(loaded)
+        return sampler_for(loaded, objective_for(loaded, targets(chains), settings), settings)
+
+    encoder = CaffeNet().eval().requires_grad_(False)
+    return World("fc6 generator, CaffeNet", generator, encoder, None, (4096,), automatic, memory.MOST)
+
+
+def imported() -> Bundle:
+    """The same two networks from files of Caffe's with random weights, as `ppgn import-caffe` writes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [parts.Files(*one) for one in write_pair(Path(folder), width=1)]
+        generator = parts.read_generator(files[0])
+        encoder = parts.read_encoder(files[1], generator.image_size)
+        made = parts.Imported(generator, encoder, [name for one in files for name in one])
+        return ppgn.load(parts.write(Path(folder) / "bundle", "fc6-caffenet", made, lambda told: None))
 
 
 class CaffeNet(nn.Module):

@@ -1,4 +1,4 @@
-"""What was measured once on this machine, and is not measured again: ~/.cache/ppgn/speed.json."""
+"""What a lower precision saves and costs; what was measured once on this machine is kept in ~/.cache/ppgn/speed.json."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ppgn import images
 
 WORTH = 0.8
 """A lower precision is taken where it takes at most this share of float32's time."""
+AGREEMENT = 0.9
+"""The least cosine between the gradients of both precisions (docs/speed.md: what is reached is the same)."""
 _log = logging.getLogger("ppgn")
 
 
@@ -54,6 +56,20 @@ def seconds_back(function: Callable[[Tensor], Tensor], at: Tensor, repeats: int 
             float(torch.autograd.grad(function(leaf).sum(), leaf)[0].sum())  # the number waits for the device
             taken.append(time.perf_counter() - begun)
     return min(taken[1:])
+
+
+def gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """d sum(function(at)) / d at, in a row."""
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = at.clone().requires_grad_(True)
+        return torch.autograd.grad(function(leaf).sum(), leaf)[0].flatten()
+
+
+def agreement(one: Tensor, other: Tensor) -> float:
+    """The cosine between two gradients; 0 where one of them is 0."""
+    one, other = one.double(), other.double()  # small gradients have squares that float32 does not hold
+    size = float(one.norm() * other.norm())
+    return float(one @ other) / size if size else 0.0
 
 
 def _kept_in() -> Path | None:

@@ -45,7 +45,8 @@ def dtype_of(precision: str) -> torch.dtype:
 
 class Hastened:
     """A copy of a frozen network that computes in another precision, compiled if asked for, and takes and gives what the network
-    itself does: floating-point inputs are converted on their way in, and outputs to float32 on their way out.
+    itself does: floating-point inputs are converted on their way in, but not to a network that `takes_any_type`, and outputs to
+    float32 on their way out.
 
     precision: a key of DTYPES. Methods work as calls do. Raises ValueError for an unknown precision.
     """
@@ -65,8 +66,10 @@ class Hastened:
         return self._converted(found) if callable(found) and not isinstance(found, nn.Module) else found
 
     def _converted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        into = torch.float32 if getattr(self.network, "takes_any_type", False) else self.dtype
+
         def call(*given: Any, **named: Any) -> Any:
-            return _cast(function(*(_cast(one, self.dtype) for one in given), **named), torch.float32)
+            return _cast(function(*(_cast(one, into) for one in given), **named), torch.float32)
 
         return call
 

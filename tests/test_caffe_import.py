@@ -22,6 +22,7 @@ from ppgn.caffe import read_definition, read_weights
 from ppgn.caffe.lists import class_names, code_of
 from ppgn.conditions import Unit
 from ppgn.networks import CaffeEncoder, CaffeEncoderConfig, CaffeGenerator, CaffeGeneratorConfig, CaffeNetwork, CaffeNetworkConfig
+from ppgn.speed import Hastened
 
 CODE = 256
 MEAN = torch.tensor([104.006, 116.669, 122.679])
@@ -136,7 +137,7 @@ def test_a_bundle_says_where_it_is_from(shelf: Path) -> None:
     assert "non-commercial" in info["licence"]
     assert info["recipe"] == {
         "name": "noiseless_joint_ppgn_h_released",
-        "settings": recipes.NAMED["noiseless_joint_ppgn_h_released"],
+        "settings": {**recipes.NAMED["noiseless_joint_ppgn_h_released"], "precision": "auto"},
     }
 
 
@@ -152,8 +153,27 @@ def test_bounds_and_names_come_from_the_lists(shelf: Path) -> None:
 def test_prior_and_class_share_one_pass_through_the_trunk(shelf: Path) -> None:
     loaded, seen = load(shelf / "checkpoints" / "original"), []
     loaded.encoder.trunk.register_forward_hook(lambda *_: seen.append(1))
-    recipes.sample(loaded, "name13", count=2, steps=3)
+    recipes.sample(loaded, "name13", count=2, steps=3, precision="float32")
     assert len(seen) == 3
+
+
+def test_in_bfloat16_pictures_keep_what_their_mean_would_round_away(shelf: Path) -> None:
+    loaded = load(shelf / "checkpoints" / "original")
+    generator, encoder = (Hastened(part, "bfloat16") for part in (loaded.generator, loaded.encoder))
+    code = torch.randn(2, *loaded.code_shape, generator=torch.Generator().manual_seed(0))
+    image = generator(code)
+    assert image.dtype == torch.float32
+    torch.testing.assert_close(image, loaded.generator(code), atol=0.02, rtol=0.0)
+    assert not torch.equal(image, image.bfloat16().float())
+    grey = 0.45 + 0.01 * (image - image.mean())  # little contrast: bfloat16 near 0.45 counts in steps of a half of 1/255
+    prepared = loaded.encoder.prepare(grey)
+    assert torch.equal(encoder(grey), encoder.network.trunk(prepared.bfloat16()).float())
+    wanted, rounded = loaded.encoder(grey), encoder(grey.bfloat16().float())
+    assert float((encoder(grey) - wanted).norm()) < 0.75 * float((rounded - wanted).norm())
+    scores = encoder.logits_from_code(encoder(grey))
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores, loaded.encoder.logits_from_code(wanted), atol=0.2, rtol=0.05)
+    assert loaded.generator(code.double()).dtype == torch.float64
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """Losses against independent formulas; augmentation treats real and made alike."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator
-from training.losses import adversarial_loss, discriminator_loss, distance
+from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator, judge_both
+from training.losses import adversarial_loss, discriminator_loss, distance, unit_channels
 
 A = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 B = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -27,6 +30,36 @@ def test_unit_channel_square_ignores_the_scale_of_each_place_and_is_two_minus_tw
     assert float(distance("unit_channel_square", a, b)) == pytest.approx(float(expected), rel=1e-5)
     scaled = a * torch.rand(3, 1, 4, 4).add(0.1)
     assert float(distance("unit_channel_square", a, scaled)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_gradient_of_unit_channel_square_is_that_of_the_formula(dtype: torch.dtype) -> None:
+    a, b = A.clone(), B.clone()
+    a[0, :, 0, 0], b[1, :, 2, 1] = 0, 0
+    if dtype == torch.float64:
+        a[1, :, 0, 1], b[2, :, 3, 3] = 1e-8 * a[1, :, 0, 1], 1e-7 * b[2, :, 3, 3]  # shorter than what is divided by
+    leaves = [one.to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_() for one in (a, b)]
+    lengths = [functional.normalize(one.double(), dim=1, eps=1e-6) for one in leaves]
+    expected = (lengths[0] - lengths[1]).square().sum(1).mean()
+    found = distance("unit_channel_square", *leaves)
+    assert float(found) == pytest.approx(float(expected), rel=1e-6)
+    pairs = zip(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves), strict=True)
+    tolerance = {"rtol": 1e-9, "atol": 1e-9} if dtype == torch.float64 else {"rtol": 0.02, "atol": 1e-3}
+    for one, other in pairs:
+        assert one.dtype == dtype
+        torch.testing.assert_close(one, other, **tolerance)
+    (alone,) = torch.autograd.grad(distance("unit_channel_square", leaves[0].detach(), leaves[1]), leaves[1])
+    torch.testing.assert_close(alone, torch.autograd.grad(distance("unit_channel_square", *leaves), leaves[1])[0])
+
+
+def test_unit_channels_keeps_type_and_layout_and_has_the_gradient_of_normalising() -> None:
+    leaf = A.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+    found, expected = unit_channels(leaf, 3.0), 3 * functional.normalize(leaf, dim=1)
+    torch.testing.assert_close(found, expected)
+    pushed = torch.randn_like(leaf)
+    torch.testing.assert_close(*(torch.autograd.grad((one * pushed).sum(), leaf)[0] for one in (found, expected)))
+    half = unit_channels(leaf.bfloat16())
+    assert half.dtype == torch.bfloat16 and half.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_cross_entropy_is_the_two_way_softmax_of_the_published_discriminator() -> None:
@@ -69,6 +102,24 @@ def test_a_discriminator_sees_image_and_code(config: DiscriminatorConfig) -> Non
     assert scores.shape[0] == 2
     assert not torch.equal(scores, network(image, maps, code.flip(0)))
     assert not torch.equal(scores, network(image.flip(0), maps, code))
+
+
+@pytest.mark.parametrize("kind", ["projection", "published"])
+@pytest.mark.parametrize("feature_width", [0, 8])
+def test_real_and_made_are_judged_in_one_pass_as_in_two(kind: Any, feature_width: int) -> None:
+    torch.manual_seed(0)
+    config = DiscriminatorConfig(kind=kind, widths=(8, 8), feature_width=feature_width, feature_maps=1)
+    network = build_discriminator(config, 3, [4, 6], 12).eval()
+    code = torch.rand(2, 12)
+    real, made = ((torch.rand(2, 3, 32, 32), [torch.rand(2, 4, 8, 8), torch.rand(2, 6, 4, 4)]) for _ in range(2))
+    for tensor in (made[0], *made[1]):
+        tensor.requires_grad_()
+    found = judge_both(network, real, made, code)
+    for scores, seen in zip(found, (real, made), strict=True):
+        torch.testing.assert_close(scores, network(*seen, code))
+    found[1].sum().backward()
+    assert made[0].grad is None and made[1][1].grad is None
+    assert all(weight.grad is not None for weight in network.parameters())
 
 
 def test_the_published_discriminator_has_the_published_layers() -> None:

@@ -1,6 +1,8 @@
 """Folding, layout, precision and compilation change the time and not the function; a step costs what it must, counted."""
 
+import copy
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +61,23 @@ def test_samples_in_bfloat16_run_in_it_and_say_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowed", "seconds", "chosen"),
-    [(True, (1.0, 0.3), "bfloat16"), (True, (1.0, 0.9), "float32"), (False, (1.0, 0.3), "float32")],
+    ("allowed", "seconds", "cosine", "chosen"),
+    [
+        (True, (1.0, 0.3), None, "bfloat16"),
+        (True, (1.0, 0.9), None, "float32"),
+        (False, (1.0, 0.3), 0.95, "bfloat16"),
+        (False, (1.0, 0.3), 0.85, "float32"),
+        (False, (1.0, 0.9), None, "float32"),
+    ],
 )
-def test_auto_takes_bfloat16_where_it_was_measured_to_be_as_good_and_is_faster_here(
-    allowed: bool, seconds: tuple[float, float], chosen: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_auto_takes_bfloat16_where_it_is_faster_here_and_as_good_by_measurement_or_gradients(
+    allowed: bool,
+    seconds: tuple[float, float],
+    cosine: float | None,
+    chosen: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     bundle, measured = tiny_bundle(), []
     bundle.info["recipe"]["precisions"] = ["bfloat16"] if allowed else []
@@ -72,14 +86,44 @@ def test_auto_takes_bfloat16_where_it_was_measured_to_be_as_good_and_is_faster_h
         measured.append(precision)
         return seconds[precision == "bfloat16"]
 
+    def agreed(bundle: object) -> float:
+        measured.append("gradients")
+        assert cosine is not None
+        return cosine
+
     monkeypatch.setattr(haste, "_seconds", told)
+    monkeypatch.setattr(haste, "agreement_of", agreed)
+    monkeypatch.setattr(haste, "_said", set())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for _ in range(2):
-        assert recipes.settings_for(bundle, precision="auto").precision == chosen
-    assert measured == (["float32", "bfloat16"] if allowed else [])
-    if allowed:
-        kept = json.loads((tmp_path / "ppgn" / "speed.json").read_text())
-        assert list(kept.values()) == [dict(zip(("float32", "bfloat16"), seconds, strict=True))]
+    with caplog.at_level(logging.INFO, "ppgn"):
+        for _ in range(2):
+            assert recipes.settings_for(bundle, precision="auto").precision == chosen
+    assert measured == ["float32", "bfloat16", *(["gradients"] if cosine else [])]
+    kept = list(json.loads((tmp_path / "ppgn" / "speed.json").read_text()).values())
+    assert kept == [dict(zip(("float32", "bfloat16"), seconds, strict=True)), *([{"cosine": cosine}] if cosine else [])]
+    assert caplog.text.count(f"runs in {chosen}: a step in bfloat16 takes {seconds[1]:.2f} of the time") == 1
+    assert (cosine is not None) is (f"gradients agree to {cosine or 0:.3f}" in caplog.text)
+
+
+def test_the_agreement_of_a_bundle_is_the_lesser_one_of_its_code_and_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = tiny_bundle()
+    code = haste.two_starts(bundle)
+
+    def gradients(dtype: torch.dtype) -> list[torch.Tensor]:
+        generator, encoder = (copy.deepcopy(part).to(dtype) for part in (bundle.generator, bundle.encoder))
+        leaf = code.clone().requires_grad_()
+        again = encoder(generator(leaf.to(dtype)))
+        values = again.float().square().mean() / 2, encoder.logits_from_code(again).float().log_softmax(1)[:, 0].sum()
+        return [torch.autograd.grad(value, leaf, retain_graph=True)[0].flatten() for value in values]
+
+    pairs = zip(gradients(torch.float32), gradients(torch.bfloat16), strict=True)
+    expected = min(float(nn.functional.cosine_similarity(*pair, 0)) for pair in pairs)
+    assert haste.agreement_of(bundle) == pytest.approx(expected, abs=1e-3)
+    assert expected < 0.99
+    told = iter([0.7, 0.8, -0.1, 0.9])
+    monkeypatch.setattr(haste.measured, "agreement", lambda one, other: next(told))
+    assert haste.agreement_of(bundle) == 0.7
+    assert 0 < haste.agreement_of(bundle) < 1e-30
 
 
 def test_what_auto_measures_is_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

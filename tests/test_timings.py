@@ -94,9 +94,18 @@ def test_the_exponent_of_a_power_law_is_found() -> None:
 
 
 def test_start_up_is_told_with_what_ppgn_adds() -> None:
-    found = dict.fromkeys(startup.CODES, 1.0) | {"ppgn --help": 1.25, "import torch": 3.0}
+    found = dict.fromkeys([*startup.CODES, *startup.AFTER_TORCH], 1.0) | {"ppgn --help": 1.25, "import ppgn": 0.5}
     told = startup.report(found)
     assert "| ppgn --help, beyond starting Python | 0.25 |" in told
+    assert "| import ppgn, beyond import torch | 0.5 |" in told
+
+
+def test_what_is_loaded_after_torch_is_counted_and_torch_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_to_load.py").write_text("import time, slow_part\ntime.sleep(0.2)")
+    (tmp_path / "slow_part.py").write_text("import time\ntime.sleep(0.1)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert 0.3 <= startup.importing("import slow_to_load") < 1
+    assert startup.importing("import torch") == 0
 
 
 def test_two_processes_begin_before_one_of_them_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

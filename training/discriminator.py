@@ -63,7 +63,7 @@ class ProjectionDiscriminator(nn.Module):
         code = code / self.config.code_scale
         scores = [self.pixel_head(self.pixels(2 * image - 1), code)]
         for tower, head, feature_map in zip(self.map_towers, self.map_heads, maps[-self.config.feature_maps :], strict=False):
-            scores.append(head(tower(unit_channels(feature_map) * feature_map.shape[1] ** 0.5), code))
+            scores.append(head(tower(unit_channels(feature_map, feature_map.shape[1] ** 0.5)), code))
         return torch.stack(scores, 1)
 
 
@@ -104,6 +104,20 @@ def build_discriminator(
 ) -> ProjectionDiscriminator | PublishedDiscriminator:
     kind = ProjectionDiscriminator if config.kind == "projection" else PublishedDiscriminator
     return kind(config, channels, map_channels, code_size)
+
+
+def judge_both(
+    discriminator: ProjectionDiscriminator | PublishedDiscriminator,
+    real: tuple[Tensor, Sequence[Tensor]],
+    made: tuple[Tensor, Sequence[Tensor]],
+    code: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Scores of real and of made (pictures, maps) of the same codes, in one pass; no gradient goes to them."""
+    config = discriminator.config
+    maps = [one[1][-config.feature_maps :] if config.feature_width else [] for one in (real, made)]
+    both = [torch.cat([first, second.detach()]) for first, second in zip(*maps, strict=True)]
+    on_real, on_made = discriminator(torch.cat([real[0], made[0].detach()]), both, code.repeat(2, 1)).chunk(2)
+    return on_real, on_made
 
 
 def augment_alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
 from training.cached import PicturesWithFeatures, RealFeatures, Recipe, Storage, keep_features
-from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator
+from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator, judge_both
 from training.files import describe, freeze, read_checkpoint, read_network
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, discriminator_loss, distance
@@ -171,8 +171,7 @@ class GeneratorSystem(LightningModule):
         ours, theirs = self._rated_optimizers()
 
         kind = self.losses.adversarial_loss
-        on_real = self.discriminator(seen_real, real_maps, code)
-        on_made = self.discriminator(seen_made.detach(), [m.detach() for m in made_maps], code)
+        on_real, on_made = judge_both(self.discriminator, (seen_real, real_maps), (seen_made, made_maps), code)
         loss = discriminator_loss(kind, on_real, on_made)
         if self.last_ratio >= self.optimisation.pause_below:
             self._descend(loss, theirs, self.discriminator)

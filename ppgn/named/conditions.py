@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from ppgn import checks, starts
+from ppgn import checks
 from ppgn.bundle import Bundle
 from ppgn.named.attributes import attribute, told
+from ppgn.recipes.haste import two_starts
 from ppgn.types import Condition, Image
 
 
@@ -30,10 +31,5 @@ def condition(spec: str, bundle: Bundle | None = None) -> Condition:
 
 def two_images(bundle: Bundle) -> Image:
     """G(code) at two starts, `[2, channel, height, width]`: what a chain's conditions first see."""
-    device = next(bundle.generator.parameters()).device
-    if "start" in bundle.parts:
-        code = starts.drawn_code((0, 1), bundle.code_shape, bundle.parts["start"], device)
-    else:
-        code = starts.random_code((0, 1), bundle.code_shape, low=0.0, device=device)
     with torch.no_grad():
-        return bundle.generator(code).clamp(0, 1)
+        return bundle.generator(two_starts(bundle)).clamp(0, 1)

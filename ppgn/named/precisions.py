@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ppgn import measured
+from ppgn.measured import AGREEMENT, agreement, gradient
 from ppgn.named.attributes import told
 from ppgn.probe import Probe, Seen
 from ppgn.probe.seen import weights_dtype
 from ppgn.speed import DTYPES
 from ppgn.types import Image
 
-AGREEMENT = 0.9
-"""The least cosine between the gradients of both precisions to the image (docs/speed.md: what is reached is the same)."""
 _log = logging.getLogger("ppgn")
 
 
@@ -27,9 +26,9 @@ def quick(seen: Seen, images: Image, precision: str = "auto", *, name: str = "",
     kept; `ppgn -v` says it) and gradients agree.
 
     images: `[image, channel, height, width]` in [0, 1], what chains show the network; there the gradients of half the mean
-    square of the `layers`, or of the output, must have a cosine of `AGREEMENT` at least. With "auto" a network that fails in
-    bfloat16 stays as it is. name: what it is called in messages and under what its time is kept; without one it is measured
-    each time. Raises ValueError for an unknown precision, and for a network that cannot be copied.
+    square of the `layers`, or of the output, must have a cosine of `measured.AGREEMENT` at least. With "auto" a network that
+    fails in bfloat16 stays as it is. name: what it is called in messages and under what its time is kept; without one it is
+    measured each time. Raises ValueError for an unknown precision, and for a network that cannot be copied.
     """
     if precision not in ("auto", *DTYPES):
         raise ValueError(f"got the precision {precision!r} for a network, expected auto, {', '.join(DTYPES)}: choose one of them")
@@ -72,20 +71,6 @@ def _value(seen: Seen, image: Image, layers: Sequence[str]) -> Tensor:
     """Half the mean square of each layer, or of the output, added up."""
     values = list(Probe(seen, layers)(image).values()) if layers else [seen(image)]
     return torch.stack([value.square().mean() / 2 for value in values]).sum()
-
-
-def gradient(function: Callable[[Image], Tensor], images: Image) -> Tensor:
-    """d sum(function(images)) / d images, in a row."""
-    with torch.inference_mode(False), torch.enable_grad():
-        leaf = images.clone().requires_grad_(True)
-        return torch.autograd.grad(function(leaf).sum(), leaf)[0].flatten()
-
-
-def agreement(one: Tensor, other: Tensor) -> float:
-    """The cosine between two gradients; 0 where one of them is 0."""
-    one, other = one.double(), other.double()  # small gradients have squares that float32 does not hold
-    size = float(one.norm() * other.norm())
-    return float(one @ other) / size if size else 0.0
 
 
 def _seconds(seen: Seen, images: Image, name: str, layers: Sequence[str]) -> dict[str, float]:

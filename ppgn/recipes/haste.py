@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ppgn import measured
+from ppgn import measured, starts
 from ppgn.bundle import Bundle
 from ppgn.recipes.captions import is_own_caption
 from ppgn.recipes.settings import Settings
 from ppgn.speed import DTYPES, Hastened, inside
+from ppgn.types import Code, Image
 
 IN_EVERY_STEP = ("generator", "joint_generator", "encoder", "classifier")
 CHAINS = 8
@@ -49,17 +50,13 @@ def running(bundle: Bundle, settings: Settings) -> dict[str, nn.Module]:
 def resolved(bundle: Bundle, settings: Settings) -> Settings:
     """The settings with the precision "auto" replaced by what is best on this machine.
 
-    That is bfloat16 where the bundle says that it was measured as good ("precisions" of its recipe) and a step, measured once on
-    each machine and kept in ~/.cache/ppgn/speed.json, takes at most `measured.WORTH` of float32's time; else float32.
+    That is bfloat16 where a step in it takes at most `measured.WORTH` of float32's time, and its pictures are as good: the bundle
+    says that this was measured ("precisions" of its recipe), or else `agreement_of` the bundle is at least `measured.AGREEMENT`.
+    Both are measured once on each machine and kept in ~/.cache/ppgn/speed.json. Otherwise it is float32.
     """
     if settings.precision != "auto":
         return settings
-    chosen, why = "float32", "its bundle does not say that bfloat16 is as good"
-    if "bfloat16" in bundle.info.get("recipe", {}).get("precisions", []):
-        seconds = seconds_of(bundle)
-        share = seconds["bfloat16"] / seconds["float32"]
-        chosen = "bfloat16" if share <= measured.WORTH else "float32"
-        why = f"a step in bfloat16 takes {share:.2f} of the time in float32 on this machine"
+    chosen, why = _chosen(bundle)
     said = f"{bundle.name} runs in {chosen}: {why}"
     if said not in _said:
         _said.add(said)
@@ -67,11 +64,54 @@ def resolved(bundle: Bundle, settings: Settings) -> Settings:
     return dataclasses.replace(settings, precision=chosen)
 
 
+def _chosen(bundle: Bundle) -> tuple[str, str]:
+    """The precision and why."""
+    seconds = seconds_of(bundle)
+    share = seconds["bfloat16"] / seconds["float32"]
+    why = f"a step in bfloat16 takes {share:.2f} of the time in float32 on this machine"
+    if share > measured.WORTH:
+        return "float32", why
+    if "bfloat16" in bundle.info.get("recipe", {}).get("precisions", []):
+        return "bfloat16", why
+    agree = measured.once(f"{_key(bundle)} agreement", ["cosine"], lambda: {"cosine": agreement_of(bundle)})["cosine"]
+    return "bfloat16" if agree >= measured.AGREEMENT else "float32", f"{why}, and gradients agree to {agree:.3f}"
+
+
+def agreement_of(bundle: Bundle) -> float:
+    """The cosine between gradients in float32 and in bfloat16 to two starting codes, in (0, 1]: the smaller one of half the mean
+    square of E(G(code)), as the reconstruction prior sees it, and of log p(first class | G(code))."""
+    code = two_starts(bundle)
+
+    def first_class(encoder: Any, image: Image) -> Tensor:
+        return encoder.logits_from_code(encoder(image)).log_softmax(1)[:, 0]
+
+    def half_square(encoder: Any, image: Image) -> Tensor:
+        return encoder(image).square().mean() / 2
+
+    def of(precision: str, value: Callable[[Any, Image], Tensor]) -> Tensor:
+        generator, encoder = (_copy(bundle.parts[name], precision, False) for name in ("generator", "encoder"))
+        return measured.gradient(lambda leaf: value(encoder, generator(leaf)), code)
+
+    values = (half_square, *((first_class,) if bundle.class_names else ()))
+    agree = min(measured.agreement(of("float32", value), of("bfloat16", value)) for value in values)
+    return max(agree, torch.finfo(torch.float32).tiny)
+
+
+def two_starts(bundle: Bundle) -> Code:
+    """Two codes `[2, *code]` as chains begin at: of the bundle's model of real codes, else N(0, 1) clipped at 0."""
+    if "start" in bundle.parts:
+        return starts.drawn_code((0, 1), bundle.code_shape, bundle.parts["start"], bundle.device)
+    return starts.random_code((0, 1), bundle.code_shape, low=0.0, device=bundle.device)
+
+
 def seconds_of(bundle: Bundle) -> dict[str, float]:
     """Precision -> seconds of a pass of `CHAINS` chains through generator and encoder and back, measured once on a machine."""
+    return measured.once(_key(bundle), DTYPES, lambda: {precision: _seconds(bundle, precision) for precision in DTYPES})
+
+
+def _key(bundle: Bundle) -> str:
     weights = "-".join(bundle.info["parts"][part]["sha256"][:12] for part in ("generator", "encoder"))
-    key = f"{measured.here(bundle.device)} {weights}"
-    return measured.once(key, DTYPES, lambda: {precision: _seconds(bundle, precision) for precision in DTYPES})
+    return f"{measured.here(bundle.device)} {weights}"
 
 
 def _seconds(bundle: Bundle, precision: str) -> float:

@@ -31,11 +31,13 @@ class CaffeGeneratorConfig:
 class CaffeGenerator(nn.Module):
     """Code -> image, (BGR output + mean) / 255 as RGB: the generators of Dosovitskiy & Brox 2016, DGN-AM and PPGN as released.
 
-    Their output is linear: pixels may leave [0, 1], as the published ones do, and are not clipped. Raises ValueError for a
+    Their output is linear: pixels may leave [0, 1], as the published ones do, and are not clipped. The code's type is that of the
+    image, whatever that of the weights. Raises ValueError for a
     definition with several inputs, or whose output is no square picture of as many channels as `mean`.
     """
 
     architecture = "caffe_generator"
+    takes_any_type = True
 
     def __init__(self, config: CaffeGeneratorConfig) -> None:
         super().__init__()
@@ -52,7 +54,7 @@ class CaffeGenerator(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """Image `[chain, channel, size, size]` of codes `[chain, *code]`, of as many numbers as the input has."""
-        bgr = self.network(code.reshape(len(code), *self.code_shape))
+        bgr = _run(self.network, code.reshape(len(code), *self.code_shape))
         return images.normalise(bgr, [-value for value in self.config.mean], 255.0).flip(1)
 
     def load_blobs(self, weights: Mapping[str, Sequence[Any]]) -> None:
@@ -75,11 +77,13 @@ class CaffeEncoderConfig:
 class CaffeEncoder(nn.Module):
     """Image -> code: a blob of a classifier of Caffe as its last layer leaves it, fc6 after its ReLU; and on to the classes.
 
-    `trunk` holds the layers up to the code, `head` those from there to the scores. Raises ValueError for unknown blobs, and
+    `trunk` holds the layers up to the code, `head` those from there to the scores. What comes out has the type of what goes in,
+    whatever that of the weights: means are taken off before pixels are rounded to it. Raises ValueError for unknown blobs, and
     where the scores need more of the picture than the code.
     """
 
     architecture = "caffe_encoder"
+    takes_any_type = True
 
     def __init__(self, config: CaffeEncoderConfig) -> None:
         super().__init__()
@@ -103,7 +107,7 @@ class CaffeEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """The code `[picture, *code]` of pictures `[picture, channel, height, width]`."""
-        return self.trunk(self.prepare(image))
+        return _run(self.trunk, self.prepare(image))
 
     def prepare(self, image: Tensor) -> Tensor:
         """The input, BGR in 0..255 less the mean: the centre of the pictures, resized to image_size if they have another."""
@@ -111,12 +115,17 @@ class CaffeEncoder(nn.Module):
 
     def logits_from_code(self, code: Tensor) -> Tensor:
         """The scores `[picture, class]` before the softmax."""
-        return (code if self.head is None else self.head(code)).flatten(1)
+        return (code if self.head is None else _run(self.head, code)).flatten(1)
 
     def load_blobs(self, weights: Mapping[str, Sequence[Any]]) -> None:
         """As CaffeNetwork."""
         for network in (self.trunk, *(() if self.head is None else (self.head,))):
             network.load_blobs(weights)
+
+
+def _run(network: CaffeNetwork, given: Tensor) -> Tensor:
+    """In the type of its weights, back in that of what it was given."""
+    return network(given.to(next(network.parameters(), given).dtype)).to(given.dtype)
 
 
 def caffe_input(image: Tensor, size: tuple[int, int], mean: Sequence[float]) -> Tensor:
