@@ -6,9 +6,10 @@ Each way runs in a process of its own with the settings of training/configs/imag
 updates when it is its turn; the turns alternate. The bare loop is the same networks, losses, optimisers, moving average,
 augmentation and precision in one function, as one writes them down first, on batches that lie in memory; "memory kept" adds
 training/memory.py to it. What training does otherwise: the distance of maps has its gradient written down (training/losses.py),
-real and made pictures are judged in one pass, Adam is fused, freed memory is kept. Loading is all that passes between two
-training steps under Lightning. Processor seconds are less disturbed by other work on the machine than wall seconds, and leave
-out what waits for the disk. The cached features take 0.6 MB of disk a picture, in `--run`.
+transposed convolutions take a faster kernel on their way back (training/upconvolution.py), real and made pictures are judged in
+one pass, Adam is fused, freed memory is kept. Loading is all that passes between two training steps under
+Lightning. Processor seconds are less disturbed by other work on the machine than wall seconds, and leave out what waits for the
+disk. The cached features take 0.6 MB of disk a picture, in `--run`.
 """
 
 from __future__ import annotations

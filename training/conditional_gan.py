@@ -20,6 +20,7 @@ from training.files import describe, freeze, read_checkpoint, read_network
 from training.generator import GeneratorSystem, Optimisation
 from training.labels import accuracies
 from training.losses import adversarial_loss, distance
+from training.upconvolution import with_quick_gradients
 
 COLUMNS = 8
 """Pictures of each class in samples.png."""
@@ -131,7 +132,9 @@ class ConditionalGanSystem(GeneratorSystem):
         map_channels = [m.shape[1] for m in self.encoder.maps(data.train_pictures[0][0][None].float() / 255)]
         channels, classes = data.hparams.channels, len(self.class_names)
         config = dataclasses.replace(self.network, code_size=self.noise_size + classes, channels=channels, code_scale=1.0)
-        self.generator = ClassGenerator(ImageGenerator(config), self.noise_size).to(memory_format=torch.channels_last)
+        self.generator = ClassGenerator(with_quick_gradients(ImageGenerator(config)), self.noise_size).to(
+            memory_format=torch.channels_last
+        )
         adversary = dataclasses.replace(self.adversary, code_scale=1.0)
         self.discriminator = build_discriminator(adversary, channels, map_channels, classes)
         self.discriminator.to(memory_format=torch.channels_last)

@@ -20,6 +20,7 @@ from training.files import describe, freeze, read_checkpoint, read_network
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, discriminator_loss, distance
 from training.memory import keep_freed_memory
+from training.upconvolution import with_quick_gradients
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class GeneratorSystem(LightningModule):
         if self.adversary.kind == "projection" and size < 2 ** len(self.adversary.widths):
             widths = len(self.adversary.widths)
             raise ValueError(f"{widths} discriminator widths halve {size} px pictures to nothing: give fewer widths")
-        self.generator = ImageGenerator(config).to(memory_format=torch.channels_last)
+        self.generator = with_quick_gradients(ImageGenerator(config)).to(memory_format=torch.channels_last)
         adversary = dataclasses.replace(self.adversary, code_scale=scale)
         self.discriminator = build_discriminator(adversary, channels, map_channels, code_size)
         self.discriminator.to(memory_format=torch.channels_last)
