@@ -32,7 +32,7 @@ def test_unit_channel_square_ignores_the_scale_of_each_place_and_is_two_minus_tw
     assert float(distance("unit_channel_square", a, scaled)) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_the_gradient_of_unit_channel_square_is_that_of_the_formula(dtype: torch.dtype) -> None:
     a, b = A.clone(), B.clone()
     a[0, :, 0, 0], b[1, :, 2, 1] = 0, 0
@@ -47,7 +47,8 @@ def test_the_gradient_of_unit_channel_square_is_that_of_the_formula(dtype: torch
     tolerance = {"rtol": 1e-9, "atol": 1e-9} if dtype == torch.float64 else {"rtol": 0.02, "atol": 1e-3}
     for one, other in pairs:
         assert one.dtype == dtype
-        torch.testing.assert_close(one, other, **tolerance)
+        finite = other.abs() < torch.finfo(dtype).max  # where a vector of channels is 0 it is 1e5
+        torch.testing.assert_close(one[finite], other[finite], **tolerance)
     (alone,) = torch.autograd.grad(distance("unit_channel_square", leaves[0].detach(), leaves[1]), leaves[1])
     torch.testing.assert_close(alone, torch.autograd.grad(distance("unit_channel_square", *leaves), leaves[1])[0])
 

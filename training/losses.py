@@ -76,7 +76,9 @@ def _gradient(share: Tensor, cosine: Tensor, own: Tensor, norm: Tensor, other: T
     length, other_length = norm.clamp_min(SHORTEST), other_norm.clamp_min(SHORTEST)
     along = share * torch.where(norm < SHORTEST, 1.0, cosine) / length.square()
     towards = -share / (length * other_length)
-    return (own * along.to(own.dtype).unsqueeze(1)).addcmul_(other, towards.to(own.dtype).unsqueeze(1))
+    kind = torch.float32 if own.dtype == torch.float16 else own.dtype  # float16 does not hold numbers as small as these
+    along, towards = (weight.to(kind).unsqueeze(1) for weight in (along, towards))
+    return (own.to(kind) * along).addcmul_(other.to(kind), towards).to(own.dtype)
 
 
 def unit_channels(feature_map: Tensor, length: float = 1.0) -> Tensor:
