@@ -30,10 +30,6 @@ from ppgn.samplers import Langevin
 from ppgn.speed import laid_out
 from ppgn.types import Condition, Sampler
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from caffe_pairs import write_pair  # pyright: ignore[reportMissingImports] - the writer of such files is the tests'
-
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALES = {"prior_scale": 0.15, "condition_scale": 1.0, "noise_scale": 0.01}
 
@@ -107,7 +103,7 @@ def with_resnet() -> World:
 
 def published() -> World:
     """The published fc6 generator and CaffeNet in full size, random weights: E and C are CaffeNet's fc6 and fc8. automatic: as
-    `ppgn sample` runs them, imported from files of Caffe's."""
+    `ppgn sample` runs them, imported from files of Caffe's, and so by the rule of the released sampler."""
     torch.manual_seed(0)
     config = ImageGeneratorConfig(
         code_size=4096, hidden=(4096, 4096), stages=((256, 512), (256, 256), (128, 128), (64, 0), (32, 0)), output="upconv",
@@ -126,6 +122,9 @@ def published() -> World:
 
 def imported() -> Bundle:
     """The same two networks from files of Caffe's with random weights, as `ppgn import-caffe` writes them."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from caffe_pairs import write_pair  # pyright: ignore[reportMissingImports] - the writer of such files is the tests'
+
     with tempfile.TemporaryDirectory() as folder:
         files = [parts.Files(*one) for one in write_pair(Path(folder), width=1)]
         generator = parts.read_generator(files[0])

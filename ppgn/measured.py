@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import platform
 import time
@@ -19,7 +20,10 @@ from ppgn import images
 WORTH = 0.8
 """A lower precision is taken where it takes at most this share of float32's time."""
 AGREEMENT = 0.9
-"""The least cosine between the gradients of both precisions (docs/speed.md: what is reached is the same)."""
+"""The least cosine between the gradients of both precisions. It was chosen for units of plugged-in networks (docs/speed.md: what
+is reached is the same) and is carried over to bundles that nobody has measured."""
+HOPELESS = 3.0
+"""A precision whose first pass takes so many times as long is not timed any further."""
 _log = logging.getLogger("ppgn")
 
 
@@ -46,16 +50,26 @@ def here(device: torch.device) -> str:
     return f"{platform.node()} {device.type} {name} torch {torch.__version__} threads {torch.get_num_threads()}"
 
 
-def seconds_back(function: Callable[[Tensor], Tensor], at: Tensor, repeats: int = 3) -> float:
+def seconds_of_both(plain: Callable[[Tensor], Tensor], quick: Callable[[Tensor], Tensor], at: Tensor) -> dict[str, float]:
+    """`seconds_back` of a function in float32 and in bfloat16. A processor without bfloat16 may take thirty times as long for it:
+    then the first pass is the only one."""
+    _log.info("measuring how fast bfloat16 is on this machine")
+    seconds = seconds_back(plain, at)
+    return {"float32": seconds, "bfloat16": seconds_back(quick, at, hopeless=HOPELESS * seconds)}
+
+
+def seconds_back(function: Callable[[Tensor], Tensor], at: Tensor, repeats: int = 3, hopeless: float = math.inf) -> float:
     """The shortest time of the gradient of sum(function(at)), which other work on the machine lengthens least; one more is made
-    first and not counted."""
+    first and not counted, unless it takes longer than `hopeless` seconds: then it is the only one."""
     taken = []
     for _ in range(repeats + 1):
         with torch.inference_mode(False), torch.enable_grad():
             begun, leaf = time.perf_counter(), at.clone().requires_grad_(True)
             float(torch.autograd.grad(function(leaf).sum(), leaf)[0].sum())  # the number waits for the device
             taken.append(time.perf_counter() - begun)
-    return min(taken[1:])
+        if taken[0] > hopeless:
+            break
+    return min(taken[1:] or taken)
 
 
 def gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
@@ -66,10 +80,10 @@ def gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
 
 
 def agreement(one: Tensor, other: Tensor) -> float:
-    """The cosine between two gradients; 0 where one of them is 0."""
+    """The cosine between two gradients; 0 where one of them is 0 or not finite."""
     one, other = one.double(), other.double()  # small gradients have squares that float32 does not hold
     size = float(one.norm() * other.norm())
-    return float(one @ other) / size if size else 0.0
+    return float(one @ other) / size if size and math.isfinite(size) else 0.0
 
 
 def _kept_in() -> Path | None:

@@ -45,8 +45,8 @@ def dtype_of(precision: str) -> torch.dtype:
 
 class Hastened:
     """A copy of a frozen network that computes in another precision, compiled if asked for, and takes and gives what the network
-    itself does: floating-point inputs are converted on their way in, but not to a network that `takes_any_type`, and outputs to
-    float32 on their way out.
+    itself does: floating-point inputs are converted on their way in (a network that `takes_any_type` gets float32), and outputs
+    to float32 on their way out.
 
     precision: a key of DTYPES. Methods work as calls do. Raises ValueError for an unknown precision.
     """

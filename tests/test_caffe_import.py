@@ -138,6 +138,7 @@ def test_a_bundle_says_where_it_is_from(shelf: Path) -> None:
     assert info["recipe"] == {
         "name": "noiseless_joint_ppgn_h_released",
         "settings": {**recipes.NAMED["noiseless_joint_ppgn_h_released"], "precision": "auto"},
+        "plugged": {"precision": "float32"},
     }
 
 

@@ -42,7 +42,7 @@ def test_the_gradient_of_unit_channel_square_is_that_of_the_formula(dtype: torch
     lengths = [functional.normalize(one.double(), dim=1, eps=1e-6) for one in leaves]
     expected = (lengths[0] - lengths[1]).square().sum(1).mean()
     found = distance("unit_channel_square", *leaves)
-    assert float(found) == pytest.approx(float(expected), rel=1e-6)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
     pairs = zip(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves), strict=True)
     tolerance = {"rtol": 1e-9, "atol": 1e-9} if dtype == torch.float64 else {"rtol": 0.02, "atol": 1e-3}
     for one, other in pairs:
@@ -51,6 +51,27 @@ def test_the_gradient_of_unit_channel_square_is_that_of_the_formula(dtype: torch
         torch.testing.assert_close(one[finite], other[finite], **tolerance)
     (alone,) = torch.autograd.grad(distance("unit_channel_square", leaves[0].detach(), leaves[1]), leaves[1])
     torch.testing.assert_close(alone, torch.autograd.grad(distance("unit_channel_square", *leaves), leaves[1])[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_unit_channel_square_is_as_exact_under_autocast(dtype: torch.dtype) -> None:
+    near = 60 * A + torch.randn(A.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    a, b = (one.to(dtype).requires_grad_() for one in (60 * A, near))
+    expected = (functional.normalize(a.double(), dim=1) - functional.normalize(b.double(), dim=1)).square().sum(1).mean()
+    with torch.autocast("cpu", dtype):
+        found, same = distance("unit_channel_square", a, b), distance("unit_channel_square", a, a.detach())
+    assert found.item() == pytest.approx(expected.item(), rel=1e-2, abs=1e-6)
+    assert abs(same.item()) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_unit_channels_of_a_place_without_any_is_zero(dtype: torch.dtype) -> None:
+    given = torch.relu(A.to(dtype))
+    given[0, :, 1, 1] = 0
+    found = unit_channels(given)
+    assert found.dtype == dtype and bool(found.isfinite().all())
+    assert float(found[0, :, 1, 1].abs().sum()) == 0
+    torch.testing.assert_close(found.double(), functional.normalize(given.double(), dim=1), atol=0.01, rtol=0)
 
 
 def test_unit_channels_keeps_type_and_layout_and_has_the_gradient_of_normalising() -> None:

@@ -66,7 +66,7 @@ def test_auto_takes_bfloat16_where_it_is_faster_and_gradients_agree(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     times = iter(seconds)
-    monkeypatch.setattr(measured, "seconds_back", lambda function, at: next(times))
+    monkeypatch.setattr(measured, "seconds_back", lambda function, at, **more: next(times))
     monkeypatch.setattr(precisions, "agreement", lambda one, other: agreement)
     with caplog.at_level(logging.INFO, "ppgn"):
         found = named.quick(built(), IMAGES, layers=("2",))
@@ -79,7 +79,7 @@ def test_seconds_of_a_named_network_are_measured_once(monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     taken: list[float] = []
 
-    def seconds(function: Any, at: torch.Tensor) -> float:
+    def seconds(function: Any, at: torch.Tensor, **more: Any) -> float:
         taken.append(0.1)
         return 1.0 / len(taken)
 

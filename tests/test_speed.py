@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ppgn import measured, recipes, speed
 from ppgn.conditions import ClassLogProb
 from ppgn.metrics import Passes
 from ppgn.probe import Seen
-from ppgn.recipes import haste, wiring
+from ppgn.recipes import precision, wiring
 
 
 def test_a_loaded_bundle_is_folded_and_only_an_unfolded_one_can_be_saved_again(tmp_path: Path) -> None:
@@ -82,23 +83,23 @@ def test_auto_takes_bfloat16_where_it_is_faster_here_and_as_good_by_measurement_
     bundle, measured = tiny_bundle(), []
     bundle.info["recipe"]["precisions"] = ["bfloat16"] if allowed else []
 
-    def told(bundle: object, precision: str) -> float:
-        measured.append(precision)
-        return seconds[precision == "bfloat16"]
+    def told(*ways: object, at: torch.Tensor) -> dict[str, float]:
+        measured.append("seconds")
+        return dict(zip(("float32", "bfloat16"), seconds, strict=True))
 
     def agreed(bundle: object) -> float:
         measured.append("gradients")
         assert cosine is not None
         return cosine
 
-    monkeypatch.setattr(haste, "_seconds", told)
-    monkeypatch.setattr(haste, "agreement_of", agreed)
-    monkeypatch.setattr(haste, "_said", set())
+    monkeypatch.setattr("ppgn.measured.seconds_of_both", told)
+    monkeypatch.setattr(precision, "agreement_of", agreed)
+    monkeypatch.setattr(precision, "_said", set())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with caplog.at_level(logging.INFO, "ppgn"):
         for _ in range(2):
             assert recipes.settings_for(bundle, precision="auto").precision == chosen
-    assert measured == ["float32", "bfloat16", *(["gradients"] if cosine else [])]
+    assert measured == ["seconds", *(["gradients"] if cosine else [])]
     kept = list(json.loads((tmp_path / "ppgn" / "speed.json").read_text()).values())
     assert kept == [dict(zip(("float32", "bfloat16"), seconds, strict=True)), *([{"cosine": cosine}] if cosine else [])]
     assert caplog.text.count(f"runs in {chosen}: a step in bfloat16 takes {seconds[1]:.2f} of the time") == 1
@@ -107,7 +108,7 @@ def test_auto_takes_bfloat16_where_it_is_faster_here_and_as_good_by_measurement_
 
 def test_the_agreement_of_a_bundle_is_the_lesser_one_of_its_code_and_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = tiny_bundle()
-    code = haste.two_starts(bundle)
+    code = precision.two_starts(bundle)
 
     def gradients(dtype: torch.dtype) -> list[torch.Tensor]:
         generator, encoder = (copy.deepcopy(part).to(dtype) for part in (bundle.generator, bundle.encoder))
@@ -118,21 +119,67 @@ def test_the_agreement_of_a_bundle_is_the_lesser_one_of_its_code_and_its_classes
 
     pairs = zip(gradients(torch.float32), gradients(torch.bfloat16), strict=True)
     expected = min(float(nn.functional.cosine_similarity(*pair, 0)) for pair in pairs)
-    assert haste.agreement_of(bundle) == pytest.approx(expected, abs=1e-3)
+    assert precision.agreement_of(bundle) == pytest.approx(expected, abs=1e-3)
     assert expected < 0.99
     told = iter([0.7, 0.8, -0.1, 0.9])
-    monkeypatch.setattr(haste.measured, "agreement", lambda one, other: next(told))
-    assert haste.agreement_of(bundle) == 0.7
-    assert 0 < haste.agreement_of(bundle) < 1e-30
+    monkeypatch.setattr(measured, "agreement", lambda one, other: next(told))
+    assert precision.agreement_of(bundle) == 0.7
+    assert 0 < precision.agreement_of(bundle) < 1e-30
+
+
+def test_auto_runs_in_float32_what_cannot_be_had_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Picky(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, code: torch.Tensor) -> torch.Tensor:
+            return self.network(code.float() @ torch.eye(code.shape[1]))
+
+    bundle = tiny_bundle()
+    bundle.parts["generator"] = Picky(bundle.generator)
+    monkeypatch.setattr(precision, "_said", set())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with caplog.at_level(logging.INFO, "ppgn"):
+        assert recipes.settings_for(bundle, precision="auto").precision == "float32"
+    assert "bfloat16 could not be tried (RuntimeError: " in caplog.text
+
+
+def test_gradients_that_are_not_finite_agree_with_nothing() -> None:
+    one = torch.tensor([1.0, 2.0])
+    assert measured.agreement(one, 3 * one) == pytest.approx(1)
+    for other in (torch.zeros(2), torch.tensor([torch.nan, 2.0]), torch.tensor([torch.inf, 2.0])):
+        assert measured.agreement(one, other) == measured.agreement(other, one) == 0
+
+
+def test_a_hopeless_precision_is_tried_once() -> None:
+    calls: list[str] = []
+
+    def way(name: str, seconds: float) -> Any:
+        def call(leaf: torch.Tensor) -> torch.Tensor:
+            calls.append(name)
+            time.sleep(seconds)
+            return leaf
+
+        return call
+
+    found = measured.seconds_of_both(way("plain", 0.01), way("quick", 0.1), torch.zeros(2))
+    assert calls == ["plain"] * 4 + ["quick"]
+    assert found["bfloat16"] >= 0.1 > found["float32"] >= 0.01
+    assert len(calls) == 5
+    measured.seconds_of_both(way("plain", 0.02), way("quick", 0.01), torch.zeros(2))
+    assert calls[5:] == ["plain"] * 4 + ["quick"] * 4
 
 
 def test_what_auto_measures_is_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bundle = tiny_bundle()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    found = haste.seconds_of(bundle)
+    found = precision.seconds_of(bundle)
     assert set(found) == {"float32", "bfloat16"}
     assert all(0 < value < 5 for value in found.values())
-    assert haste.seconds_of(bundle) == found
+    assert precision.seconds_of(bundle) == found
 
 
 def test_compilation_that_fails_is_said_once_and_the_network_runs_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,13 +294,13 @@ def test_samples_are_made_under_any_mode_and_outside_it_again(mode: Any, monkeyp
 def test_a_spoilt_cache_and_a_missing_home_are_no_matter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bundle = tiny_bundle()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    haste.seconds_of(bundle)
+    precision.seconds_of(bundle)
     file = tmp_path / "ppgn" / "speed.json"
     for spoilt in ("null", "[]", json.dumps(dict.fromkeys(json.loads(file.read_text()))), "{"):
         file.write_text(spoilt)
-        assert haste.seconds_of(bundle)["float32"] > 0
+        assert precision.seconds_of(bundle)["float32"] > 0
     monkeypatch.setattr(measured, "_kept_in", lambda: None)
-    assert haste.seconds_of(bundle)["float32"] > 0
+    assert precision.seconds_of(bundle)["float32"] > 0
 
 
 @pytest.mark.parametrize("recipe", recipes.NAMED)

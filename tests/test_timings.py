@@ -104,7 +104,7 @@ def test_what_is_loaded_after_torch_is_counted_and_torch_is_not(tmp_path: Path, 
     (tmp_path / "slow_to_load.py").write_text("import time, slow_part\ntime.sleep(0.2)")
     (tmp_path / "slow_part.py").write_text("import time\ntime.sleep(0.1)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert 0.3 <= startup.importing("import slow_to_load") < 1
+    assert startup.importing("import slow_to_load") >= 0.3
     assert startup.importing("import torch") == 0
 
 

@@ -34,6 +34,16 @@ def test_results_and_gradients_are_those_of_torch(dtype: torch.dtype, autocast: 
         torch.testing.assert_close(one, other)
 
 
+def test_a_picture_without_a_batch_and_float64_under_autocast_are_as_with_torch() -> None:
+    (plain, quick), given = networks(torch.float64), torch.randn(6, 5, 5, dtype=torch.float64)
+    for one in (given, given[None]):
+        with torch.autocast("cpu", torch.bfloat16):
+            made = [network(one.clone()) for network in (plain, quick)]
+        assert made[0].dtype == made[1].dtype == torch.float64
+        torch.testing.assert_close(*made)
+    quick(given).sum().backward()
+
+
 def test_the_gradient_is_that_of_finite_differences() -> None:
     layer = networks(torch.float64)[1][0]  # type: ignore[index]
     leaves = [torch.randn(2, 6, 3, 3, dtype=torch.float64), *(one.detach().clone() for one in layer.parameters())]

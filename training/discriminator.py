@@ -112,7 +112,8 @@ def judge_both(
     made: tuple[Tensor, Sequence[Tensor]],
     code: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Scores of real and of made (pictures, maps) of the same codes, in one pass; no gradient goes to them."""
+    """Scores of real and of made (pictures, maps) of the same codes, in one pass, and so with the same estimates of its spectral
+    norms; no gradient goes to pictures and maps."""
     config = discriminator.config
     maps = [one[1][-config.feature_maps :] if config.feature_width else [] for one in (real, made)]
     both = [torch.cat([first, second.detach()]) for first, second in zip(*maps, strict=True)]

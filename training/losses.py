@@ -46,8 +46,11 @@ def distance(kind: Distance, made: Tensor, real: Tensor) -> Tensor:
 
 
 class _UnitChannelSquare(torch.autograd.Function):
-    """Mean of |a/|a||^2 + |b/|b||^2 - 2 cos(a, b), with its gradient written down: a third of the time of what autograd does with
-    two maps scaled to length one, which need not be made."""
+    """Mean of |a/|a||^2 + |b/|b||^2 - 2 cos(a, b), with its gradient written down: two maps of length one need not be made.
+
+    The value is computed in float32 at least, the gradient in the maps' own type: in bfloat16 to a hundredth up to a cosine of
+    0.94, to a tenth up to 0.999.
+    """
 
     @staticmethod
     def forward(ctx: Any, made: Tensor, real: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -55,7 +58,7 @@ class _UnitChannelSquare(torch.autograd.Function):
         pair = [one.to(wide).movedim(1, -1) for one in (made, real)]  # channels last in memory already
         norms = [torch.linalg.vector_norm(one, dim=-1) for one in pair]
         lengths = [norm.clamp_min(SHORTEST) for norm in norms]
-        cosine = torch.linalg.vecdot(*pair) / (lengths[0] * lengths[1])
+        cosine = (pair[0] * pair[1]).sum(-1) / (lengths[0] * lengths[1])  # autocast would compute vecdot in a lower precision
         ctx.save_for_backward(made, real, *norms, cosine)
         own = [(norm / length).square() for norm, length in zip(norms, lengths, strict=True)]
         return (own[0] + own[1] - 2 * cosine).mean()
@@ -76,7 +79,7 @@ def _gradient(share: Tensor, cosine: Tensor, own: Tensor, norm: Tensor, other: T
     length, other_length = norm.clamp_min(SHORTEST), other_norm.clamp_min(SHORTEST)
     along = share * torch.where(norm < SHORTEST, 1.0, cosine) / length.square()
     towards = -share / (length * other_length)
-    kind = torch.float32 if own.dtype == torch.float16 else own.dtype  # float16 does not hold numbers as small as these
+    kind = _wide_enough(own.dtype)
     along, towards = (weight.to(kind).unsqueeze(1) for weight in (along, towards))
     return (own.to(kind) * along).addcmul_(other.to(kind), towards).to(own.dtype)
 
@@ -84,7 +87,13 @@ def _gradient(share: Tensor, cosine: Tensor, own: Tensor, norm: Tensor, other: T
 def unit_channels(feature_map: Tensor, length: float = 1.0) -> Tensor:
     """The map, in its own type, scaled to that length along its channels at every place."""
     norm = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True, dtype=torch.promote_types(feature_map.dtype, torch.float32))
-    return feature_map * (length / norm.clamp_min(SHORTEST)).to(feature_map.dtype)
+    kind = _wide_enough(feature_map.dtype)
+    return (feature_map.to(kind) * (length / norm.clamp_min(SHORTEST)).to(kind)).to(feature_map.dtype)
+
+
+def _wide_enough(dtype: torch.dtype) -> torch.dtype:
+    """float16 holds neither 1 / `SHORTEST` nor a weight of one place among thousands; bfloat16 does."""
+    return torch.float32 if dtype == torch.float16 else dtype
 
 
 def discriminator_loss(kind: str, on_real: Tensor, on_made: Tensor) -> Tensor:

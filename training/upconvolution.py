@@ -13,16 +13,17 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class UpConvolution(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d, weights, results and gradients alike, without groups, dilation or output padding."""
+    """nn.ConvTranspose2d, weights, results and gradients alike, without groups, dilation or output padding. A gradient of the
+    gradient is refused."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """As nn.ConvTranspose2d; anywhere but on the processor it is that."""
-        if input.device.type != "cpu" or output_size is not None:
+        if input.device.type != "cpu" or input.ndim != 4 or output_size is not None:
             return super().forward(input, output_size)
         given: tuple[Tensor | None, ...] = input, self.weight, self.bias
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
-            given = tuple(None if one is None else one.to(dtype) for one in given)
+            given = tuple(one if one is None or one.dtype == torch.float64 else one.to(dtype) for one in given)
         return _UpConvolve.apply(*given, self.stride, self.padding)  # pyright: ignore[reportReturnType]
 
 

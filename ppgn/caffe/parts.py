@@ -118,8 +118,8 @@ def check_fit(generator: CaffeGenerator, encoder: CaffeEncoder) -> None:
 def write(folder: str | Path, name: str, made: Imported, say: Say) -> Path:
     """Writes the bundle, float32; see `save_bundle`. ValueError where networks, statistics or class names do not fit.
 
-    Its settings are those of the released sampler, in bfloat16 where that is faster and gradients agree (`haste.resolved`). An
-    older bundle in that place is replaced, any other folder is left alone.
+    Its settings are those of the released sampler; classes are asked for in bfloat16 where that is faster and gradients agree
+    (`precision.resolved`). An older bundle in that place is replaced, any other folder is left alone.
     """
     check_place(folder)
     check_fit(made.generator, made.encoder)
@@ -137,7 +137,7 @@ def write(folder: str | Path, name: str, made: Imported, say: Say) -> Path:
             code=code,
             image={"size": made.generator.image_size, "channels": len(made.generator.config.mean)},
             class_names=names,
-            recipe={"name": RECIPE, "settings": {**NAMED[RECIPE], "precision": "auto"}},
+            recipe={"name": RECIPE, "settings": {**NAMED[RECIPE], "precision": "auto"}, "plugged": {"precision": "float32"}},
             data={"name": "as the authors of the weights trained them", "sources": sources},
             licence=LICENCE,
             source="imported from " + ", ".join(f"{one['file']} (SHA-256 {one['sha256']})" for one in sources),

@@ -7,7 +7,7 @@ import torch
 from ppgn import checks
 from ppgn.bundle import Bundle
 from ppgn.named.attributes import attribute, told
-from ppgn.recipes.haste import two_starts
+from ppgn.recipes.precision import two_starts
 from ppgn.types import Condition, Image
 
 

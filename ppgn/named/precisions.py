@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ def _quicker(seen: Seen, images: Image, name: str, layers: Sequence[str]) -> See
         why = f"in bfloat16 a pass takes {share:.2f} of the time on this machine"
         if share <= measured.WORTH:
             other = _copy(seen, "bfloat16")
-            agree = agreement(*(gradient(lambda image, one=one: _value(one, image, layers), images) for one in (seen, other)))
+            agree = agreement(*(gradient(partial(_value, one, layers=layers), images) for one in (seen, other)))
             why += f", and gradients agree to {agree:.3f}"
             chosen = other if agree >= AGREEMENT else seen
     except Exception as fault:  # whatever somebody's network raises when its weights have another type
@@ -75,10 +76,8 @@ def _value(seen: Seen, image: Image, layers: Sequence[str]) -> Tensor:
 
 def _seconds(seen: Seen, images: Image, name: str, layers: Sequence[str]) -> dict[str, float]:
     def measure() -> dict[str, float]:
-        ways = {"float32": seen, "bfloat16": _copy(seen, "bfloat16")}
-        return {
-            way: measured.seconds_back(lambda image, own=own: _value(own, image, layers), images) for way, own in ways.items()
-        }
+        other = _copy(seen, "bfloat16")
+        return measured.seconds_of_both(*(partial(_value, one, layers=layers) for one in (seen, other)), at=images)
 
     if not name:
         return measure()

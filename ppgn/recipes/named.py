@@ -14,7 +14,7 @@ from typing import Any
 
 from ppgn.bundle import Bundle
 from ppgn.recipes.captions import is_own_caption
-from ppgn.recipes.haste import resolved
+from ppgn.recipes.precision import resolved
 from ppgn.recipes.settings import Settings
 
 _EQ_11: dict[str, Any] = {"sampler": "langevin", "gradient": "log_softmax", "generator": "generator", "condition_limit": 0.0}

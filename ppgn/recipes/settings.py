@@ -44,7 +44,7 @@ class Settings:
     decay: the ascent multiplies the code by it after every clip. reset_every: of the released sampler, 0 for never.
     steps: evaluations of a chain; the picture kept is that of the last one.
     precision: of generator, encoder and classifier: "float32"; "bfloat16", several times faster where the processor has it, which
-    ends with other pictures of the same kind; or "auto" (`haste.resolved`, docs/speed.md). compile: these networks by
+    ends with other pictures of the same kind; or "auto" (`precision.resolved`, docs/speed.md). compile: these networks by
     torch.compile, which takes minutes and pays in long runs.
     tries, accept: a chain at whose end log p(y | image), at temperature 1, is below `accept` nats begins anew from another start,
     until it has had `tries` runs in all; the likeliest of its runs is kept (`sample` only). 1 keeps every chain.
