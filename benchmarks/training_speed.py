@@ -6,10 +6,10 @@ Each way runs in a process of its own with the settings of training/configs/imag
 updates when it is its turn; the turns alternate. The bare loop is the same networks, losses, optimisers, moving average,
 augmentation and precision in one function, as one writes them down first, on batches that lie in memory; "memory kept" adds
 training/memory.py to it. What training does otherwise: the distance of maps has its gradient written down (training/losses.py),
-transposed convolutions take a faster kernel on their way back (training/upconvolution.py), real and made pictures are judged in
-one pass, Adam is fused, freed memory is kept. Loading is all that passes between two training steps under
-Lightning. Processor seconds are less disturbed by other work on the machine than wall seconds, and leave out what waits for the
-disk. The cached features take 0.6 MB of disk a picture, in `--run`.
+weights of convolutions get theirs by faster kernels (training/convolutions.py), real and made pictures are judged in one pass,
+Adam is fused, freed memory is kept. Loading is all that passes between two training steps under Lightning. Processor seconds are
+less disturbed by other work on the machine than wall seconds, and leave out what waits for the disk. The cached features take
+0.6 MB of disk a picture, in `--run`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from lightning import Callback
 from timing import REPEATS, alternating, machine, table
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -63,13 +64,14 @@ class Settings:
 
 
 def adversaries(system: GeneratorSystem, encoder: Any, pictures: Tensor) -> tuple[Any, Any]:
-    """New generator and discriminator for such pictures."""
+    """New generator and discriminator for such pictures, of PyTorch's own layers."""
     maps = encoder.maps(pictures)
     code = encoder.code_from_pool5(maps[-1])
     scale, size, channels = float(code.std()), code.shape[1], pictures.shape[1]
     network = dataclasses.replace(system.network, code_size=size, channels=channels, code_scale=scale)
     adversary = dataclasses.replace(system.adversary, code_scale=scale)
-    return ImageGenerator(network), build_discriminator(adversary, channels, [m.shape[1] for m in maps], size)
+    with patch("training.discriminator.Convolution", nn.Conv2d):
+        return ImageGenerator(network), build_discriminator(adversary, channels, [m.shape[1] for m in maps], size)
 
 
 def bare_step(system: GeneratorSystem, batches: list[Tensor]) -> Callable[[], None]:

@@ -15,12 +15,12 @@ from torch.optim.swa_utils import AveragedModel
 from ppgn import seeds
 from ppgn.conditions.classes import class_groups
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
+from training.convolutions import with_quick_gradients
 from training.discriminator import DiscriminatorConfig, build_discriminator
 from training.files import describe, freeze, read_checkpoint, read_network
 from training.generator import GeneratorSystem, Optimisation
 from training.labels import accuracies
 from training.losses import adversarial_loss, distance
-from training.upconvolution import with_quick_gradients
 
 COLUMNS = 8
 """Pictures of each class in samples.png."""

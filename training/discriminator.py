@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from training.convolutions import Convolution
 from training.losses import unit_channels
 
 
@@ -33,7 +34,7 @@ class ProjectionHead(nn.Module):
 
     def __init__(self, width: int, code_size: int) -> None:
         super().__init__()
-        self.unconditional = spectral_norm(nn.Conv2d(width, 1, 1))
+        self.unconditional = spectral_norm(Convolution(width, 1, 1))
         self.code = spectral_norm(nn.Linear(code_size, width, bias=False))
 
     def forward(self, activation: Tensor, code: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class ProjectionDiscriminator(nn.Module):
         self.config = config
         layers: list[nn.Module] = []
         for width in config.widths:
-            layers += [spectral_norm(nn.Conv2d(channels, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
+            layers += [spectral_norm(Convolution(channels, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
             channels = width
         self.pixels = nn.Sequential(*layers)
         self.pixel_head = ProjectionHead(channels, code_size)
@@ -69,11 +70,11 @@ class ProjectionDiscriminator(nn.Module):
 
 def _tower(channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(
-        spectral_norm(nn.Conv2d(channels, width, 1)),
+        spectral_norm(Convolution(channels, width, 1)),
         nn.LeakyReLU(0.2),
-        spectral_norm(nn.Conv2d(width, width, 3, 2, 1)),
+        spectral_norm(Convolution(width, width, 3, 2, 1)),
         nn.LeakyReLU(0.2),
-        spectral_norm(nn.Conv2d(width, width, 3, 1, 1)),
+        spectral_norm(Convolution(width, width, 3, 1, 1)),
         nn.LeakyReLU(0.2),
     )
 
@@ -87,7 +88,7 @@ class PublishedDiscriminator(nn.Module):
         shapes = ((32, 7, 4), (64, 5, 1), (128, 3, 2), (256, 3, 1), (256, 3, 2))
         layers: list[nn.Module] = []
         for width, kernel, stride in shapes:
-            layers += [nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2), nn.ReLU()]
+            layers += [Convolution(channels, width, kernel, stride, padding=kernel // 2), nn.ReLU()]
             channels = width
         self.pixels = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.code = nn.Sequential(nn.Linear(code_size, 1024), nn.ReLU(), nn.Linear(1024, 512), nn.ReLU())

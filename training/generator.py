@@ -15,12 +15,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
 from training.cached import PicturesWithFeatures, RealFeatures, Recipe, Storage, keep_features
+from training.convolutions import with_quick_gradients
 from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator, judge_both
 from training.files import describe, freeze, read_checkpoint, read_network
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, discriminator_loss, distance
 from training.memory import keep_freed_memory
-from training.upconvolution import with_quick_gradients
 
 
 @dataclass(frozen=True)
