@@ -44,9 +44,11 @@ def is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
 
 def with_quick_gradients(network: Network) -> Network:
     """The network with its convolutions as `Convolution` and `UpConvolution`, changed in place; the state dict is the same."""
-    kinds = {nn.Conv2d: Convolution, nn.ConvTranspose2d: UpConvolution}
     for module in network.modules():
-        module.__class__ = kinds.get(type(module), type(module))  # pyright: ignore[reportArgumentType, reportCallIssue]
+        if type(module) is nn.Conv2d:
+            module.__class__ = Convolution
+        if type(module) is nn.ConvTranspose2d:
+            module.__class__ = UpConvolution
     return network
 
 
