@@ -134,7 +134,7 @@ def _settings(one: argparse.ArgumentParser, anew: bool = True) -> None:
             continue
         kind = str if name in WORDS else int if name in ("draws", "tries") else float
         one.add_argument(f"--{name}", type=kind, help=f"{meaning} (default: the recipe's, or the bundle's)")
-    one.add_argument("--compile", action="store_true", default=None, help="torch.compile: takes minutes, pays in long runs")
+    one.add_argument("--compile", action="store_true", default=None, help="torch.compile: takes minutes; slower on processors")
     one.add_argument("-v", "--verbose", action="store_true", help="say what was chosen for this machine")
 
 

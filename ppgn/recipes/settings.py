@@ -45,7 +45,7 @@ class Settings:
     steps: evaluations of a chain; the picture kept is that of the last one.
     precision: of generator, encoder and classifier: "float32"; "bfloat16", several times faster where the processor has it, which
     ends with other pictures of the same kind; or "auto" (`precision.resolved`, docs/speed.md). compile: these networks by
-    torch.compile, which takes minutes and pays in long runs.
+    torch.compile, which takes minutes and was slower on the one processor where it was measured.
     tries, accept: a chain at whose end log p(y | image), at temperature 1, is below `accept` nats begins anew from another start,
     until it has had `tries` runs in all; the likeliest of its runs is kept (`sample` only). 1 keeps every chain.
 
