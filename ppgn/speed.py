@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ppgn.faults import told
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -100,8 +102,7 @@ def _compiled(network: nn.Module) -> Callable[..., Any]:
         except Exception as fault:  # whatever the compiler of this machine raises
             if worked or chosen[0] is network or isinstance(fault, torch.OutOfMemoryError):
                 raise
-            reason = " ".join(str(fault).split())[:200]
-            why = f"torch.compile failed ({type(fault).__name__}: {reason}); going on without it"
+            why = f"torch.compile failed ({told(fault)}); going on without it"
             warnings.warn(why, CompileFailed, stacklevel=2)
             chosen[0] = network
             made = network(*given)

@@ -9,9 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    "types", "constants", "seeds", "images", "masks", "video", "measured", "folding", "speed", "networks", "probe", "priors",
-    "conditions", "objective", "samplers", "finite", "chain", "starts", "facets", "bundle", "tables", "recipes", "metrics", "toy",
-    "checks", "caffe", "named", "cli",
+    "types", "faults", "constants", "seeds", "images", "masks", "video", "measured", "folding", "speed", "networks", "probe",
+    "priors", "conditions", "objective", "samplers", "finite", "chain", "starts", "facets", "bundle", "tables", "recipes",
+    "metrics", "toy", "checks", "caffe", "named", "cli",
 ]  # fmt: skip
 
 

@@ -57,10 +57,8 @@ class _Convolve(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
-        seen, weight, bias, stride, padding = given
-        ctx.save_for_backward(seen, weight)
-        ctx.sizes = stride, padding
-        return functional.conv2d(seen, weight, bias, stride, padding)
+        _keep(ctx, *given)
+        return functional.conv2d(*given)
 
     @staticmethod
     @once_differentiable
@@ -82,10 +80,8 @@ class _UpConvolve(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
-        seen, weight, bias, stride, padding = given
-        ctx.save_for_backward(seen, weight)
-        ctx.sizes = stride, padding
-        return functional.conv_transpose2d(seen, weight, bias, stride, padding)
+        _keep(ctx, *given)
+        return functional.conv_transpose2d(*given)
 
     @staticmethod
     @once_differentiable
@@ -99,6 +95,12 @@ class _UpConvolve(torch.autograd.Function):
         elif to_weight:
             of_weight = grad.conv2d_weight(gradient, weight.shape, seen, *ctx.sizes)
         return found, of_weight, gradient.sum((0, 2, 3)) if to_bias else None, None, None
+
+
+def _keep(ctx: Any, seen: Tensor, weight: Tensor, bias: Tensor | None, stride: Sizes, padding: Sizes) -> None:
+    """What both ways back need."""
+    ctx.save_for_backward(seen, weight)
+    ctx.sizes = stride, padding
 
 
 def is_product(seen: Tensor, gradient: Tensor) -> bool:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ppgn.faults import told
+
 
 def attribute(spec: str) -> Any:
     """What `my_module:function` names, which must be callable. Raises ValueError where there is no such thing."""
@@ -31,8 +33,3 @@ def attribute(spec: str) -> Any:
         nearest = ", ".join(difflib.get_close_matches(name, there, 3, cutoff=0)) or "none"
         raise ValueError(f"{module.__name__} ({module.__file__}) has no function {name!r}: name one of those it has ({nearest})")
     return found
-
-
-def told(fault: Exception) -> str:
-    """An error of somebody else's code as a part of a sentence."""
-    return " ".join(f"{type(fault).__name__}: {fault}".split())[:200]

@@ -6,7 +6,8 @@ import torch
 
 from ppgn import checks
 from ppgn.bundle import Bundle
-from ppgn.named.attributes import attribute, told
+from ppgn.faults import told
+from ppgn.named.attributes import attribute
 from ppgn.recipes.precision import two_starts
 from ppgn.types import Condition, Image
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ppgn.named.attributes import told
+from ppgn.faults import told
 
 
 def library(name: str) -> ModuleType:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ppgn import measured
+from ppgn.faults import told
 from ppgn.measured import AGREEMENT, agreement, gradient
-from ppgn.named.attributes import told
 from ppgn.probe import Probe, Seen
 from ppgn.probe.seen import weights_dtype
 from ppgn.speed import DTYPES

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ppgn.bundle import Bundle
-from ppgn.named.attributes import attribute, told
+from ppgn.faults import told
+from ppgn.named.attributes import attribute
 from ppgn.probe import Seen
 from ppgn.types import Image
 

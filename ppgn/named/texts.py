@@ -9,7 +9,7 @@ from typing import Any
 
 from ppgn.conditions import Crops, TextSimilarity
 from ppgn.conditions.similarity import Measure
-from ppgn.named.attributes import told
+from ppgn.faults import told
 from ppgn.named.hub import config_of, library, offline, parts_of
 
 MODELS = {"clip": "CLIPModel", "siglip": "SiglipModel"}

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ppgn.named.attributes import told
+from ppgn.faults import told
 
 
 def load_weights(module: nn.Module, file: str | Path, trust: bool = False) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ppgn import measured, starts
 from ppgn.bundle import Bundle
+from ppgn.faults import told
 from ppgn.recipes.copies import quick_copy
 from ppgn.recipes.settings import Settings
 from ppgn.speed import DTYPES
@@ -53,7 +54,7 @@ def _chosen(bundle: Bundle) -> tuple[str, str]:
             return "bfloat16", why
         agree = measured.once(f"{_key(bundle)} agreement", ["cosine"], lambda: {"cosine": agreement_of(bundle)})["cosine"]
     except Exception as fault:  # whatever somebody's network raises when its weights have another type, or too little memory
-        return "float32", f"bfloat16 could not be tried ({type(fault).__name__}: {' '.join(str(fault).split())[:200]})"
+        return "float32", f"bfloat16 could not be tried ({told(fault)})"
     return "bfloat16" if agree >= measured.AGREEMENT else "float32", f"{why}, and gradients agree to {agree:.3f}"
 
 
