@@ -1,4 +1,4 @@
-"""How this package and the libraries of benchmarks/peers.py excite one unit of a network, each as its README shows."""
+"""How this package and the libraries of benchmarks/peers.py excite a unit of a network, each as its README shows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from ppgn import chain, priors, starts
+from ppgn.acceleration import folded, to_channels_last
 from ppgn.conditions import Unit
-from ppgn.folding import folded
-from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig
+from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
 from ppgn.objective import Objective, Term
-from ppgn.probe import Seen
+from ppgn.probe import Preprocessed
 from ppgn.samplers import Langevin
-from ppgn.speed import laid_out
+from ppgn.types import CodeSpace
 
 LAYER, CHANNEL = "layer3.1.conv2", 17
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""What torchvision's networks were trained on."""
+"""Of the pixels that torchvision's networks were trained on."""
 OURS = ("ppgn", "ppgn, folded", "ppgn, folded, bfloat16")
 
 
@@ -35,7 +35,10 @@ def device() -> torch.device:
 
 @dataclass
 class Job:
-    """`steps` steps for `pictures` pictures `[picture, 3, size, size]`, and when the network was run on what shapes."""
+    """`steps` steps for `pictures` pictures `[picture, 3, size, size]`; when the network ran, and the shapes of its inputs.
+
+    bare: without the augmentations that a library allows to leave out.
+    """
 
     network: nn.Module
     pictures: int
@@ -51,7 +54,7 @@ class Job:
         return self.network.get_submodule(LAYER)
 
     def note(self, shape: Sequence[int]) -> None:
-        """A pass of the network over `[picture, channel, height, width]` begins."""
+        """Record that a pass of the network over `[picture, channel, height, width]` begins."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         self.times.append(time.perf_counter())
@@ -61,23 +64,24 @@ class Job:
 
 def ours(job: Job) -> None:
     """Eq. 11 on pixels in [0, 1] with noise, as ppgn_x but without its prior."""
-    generator = IdentityGenerator(IdentityGeneratorConfig(3, job.size))
-    condition = Unit(Seen(job.network, job.size, MEAN, STD), f"{LAYER}:{CHANNEL}")
-    sampler = Langevin(Objective(generator, priors.NoPrior(), [Term("unit", condition)]), 0.0, 1.0, 0.02, (0.0, 1.0))
-    seeds = range(job.pictures)
-    start = starts.random_code(seeds, (3, job.size, job.size), mean=0.5, std=0.25, low=0.0, device=device())
-    deque(chain.run(sampler, sampler.init(start, seeds), job.steps), maxlen=0)
+    generator = IdentityGenerator(IdentityGeneratorConfig(3, job.size, job.size))
+    condition = Unit(Preprocessed(job.network, job.size, MEAN, STD), f"{LAYER}:{CHANNEL}")
+    pixels = CodeSpace((3, job.size, job.size), low=0.0, high=1.0)
+    objective = Objective(generator, priors.NoPrior(), [Term("unit", condition)], pixels)
+    sampler, seeds = Langevin(prior_scale=0.0, condition_scale=1.0, noise_scale=0.02), range(job.pictures)
+    start = starts.random_code(seeds, pixels.shape, mean=0.5, std=0.25, low=0.0, device=device())
+    deque(chain.run(sampler, objective, sampler.init(start, seeds), job.steps), maxlen=0)
 
 
 def ours_folded(job: Job) -> None:
     """The network as `ppgn sample --network torchvision:resnet18 --network-precision float32` runs it."""
-    laid_out(folded(job.network, traced=True, layers=(LAYER,)))
+    to_channels_last(folded(job.network, traced=True, layers=(LAYER,)))
     ours(job)
 
 
 def ours_quick(job: Job) -> None:
     """The network as `ppgn sample --network torchvision:resnet18` runs it where bfloat16 is faster."""
-    laid_out(folded(job.network, traced=True, layers=(LAYER,))).to(torch.bfloat16)
+    to_channels_last(folded(job.network, traced=True, layers=(LAYER,))).to(torch.bfloat16)
     ours(job)
 
 
@@ -103,8 +107,8 @@ def torch_dreams(job: Job) -> None:
         dreamer.set_custom_transforms(nn.Identity())
     size: dict[str, int] = {"width": job.size, "height": job.size}
     several = batched(job.pictures, **size, device=str(device())) if job.pictures > 1 else None
-    asked = objective([_minus_unit] * job.pictures) if job.pictures > 1 else _minus_unit
-    dreamer.render([job.layer], image_parameter=several, **size, iters=job.steps, custom_func=asked)
+    aim = objective([_minus_unit] * job.pictures) if job.pictures > 1 else _minus_unit
+    dreamer.render([job.layer], image_parameter=several, **size, iters=job.steps, custom_func=aim)
 
 
 def _minus_unit(layer_outputs: list[Tensor]) -> Tensor:
@@ -112,9 +116,9 @@ def _minus_unit(layer_outputs: list[Tensor]) -> Tensor:
 
 
 def horama(job: Job) -> None:
-    """One picture; `fourier` of its README, because `maco` downloads a spectrum."""
+    """A single picture, by `fourier` of its README, because `maco` downloads a spectrum."""
     found: list[Tensor] = []
-    handle = job.layer.register_forward_hook(lambda *given: found.append(given[2]))  # module, inputs, output
+    handle = job.layer.register_forward_hook(lambda *arguments: found.append(arguments[2]))  # module, inputs, output
 
     def unit(images: Tensor) -> Tensor:
         job.network(images)
@@ -128,7 +132,7 @@ def horama(job: Job) -> None:
 
 
 def xplique(job: Job) -> None:
-    """It takes networks of Keras only: the same architecture there, whose passes are over pictures of the input's size."""
+    """It takes Keras networks only: the same architecture in Keras, whose passes are over pictures of the input's size."""
     tensorflow = importlib.import_module("tensorflow")
     library = importlib.import_module("xplique.features_visualizations")
 
@@ -139,13 +143,13 @@ def xplique(job: Job) -> None:
 
     network = keras_resnet18(tensorflow.keras, job.size)
     network.trainable = next(job.network.parameters()).requires_grad
-    asked = library.Objective.channel(network, LAYER.replace(".", "_"), [CHANNEL] * job.pictures)
+    aim = library.Objective.channel(network, LAYER.replace(".", "_"), [CHANNEL] * job.pictures)
     changes: dict[str, Any] = {"transformations": None} if job.bare else {}
-    library.optimize(asked, Noting(0.05), job.steps, custom_shape=(job.size, job.size), **changes)
+    library.optimize(aim, Noting(0.05), job.steps, custom_shape=(job.size, job.size), **changes)
 
 
 def keras_resnet18(keras: Any, size: int) -> Any:
-    """torchvision's resnet18 layer by layer, with random weights; convolutions have its names, with _ for a dot."""
+    """torchvision's resnet18 layer by layer, with random weights; convolutions keep its names, with _ for a dot."""
     layers = keras.layers
 
     def convolved(value: Any, name: str, width: int, kernel: int, stride: int) -> Any:
@@ -170,8 +174,8 @@ def keras_resnet18(keras: Any, size: int) -> Any:
 
 @dataclass(frozen=True)
 class Library:
-    """A library: its module, how it runs a Job, the augmentations of its README's call and of its bare one; serial: pictures
-    come one after the other."""
+    """A library: its module, the function that runs a Job, the augmentations as shipped and bare. serial: pictures are made one
+    after the other."""
 
     module: str
     run: Callable[[Job], None]

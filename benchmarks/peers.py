@@ -1,16 +1,15 @@
-"""What a step of pixel-space work costs here and in the libraries that do such work.
+"""The cost of a step in pixel space, here and in other libraries for feature visualisation.
 
     python benchmarks/peers.py [--json FILE] [--repeats 5] [--steps 16]
 
-One unit of torchvision's resnet18 (random weights, seed 0) at 224 px, 1 and 8 pictures at once. Ours is the loop of this
-package on pixels (IdentityGenerator, no prior, Unit) with a network plugged in by hand; "folded" is the network as
-`ppgn sample --network torchvision:resnet18` has it (BatchNorms in the convolutions, channels last), in float32 and in bfloat16,
-which that chooses by itself where it is at least a fifth faster (`named.quick`). A peer
-runs "as shipped" (as its README shows, at this picture size: weights as torchvision gives them, its own augmentations),
-"frozen" (`network.requires_grad_(False)` first) and "frozen, bare" (also without the augmentations that it lets one leave out).
-Seconds are taken from the first pass of the network in a call to the first of its last step, so imports and set-up do not
-count; medians over rounds in alternating order, one thread. Peers on the package index that are not installed are named; their
-pins are old, so install them beside another torch with --no-deps.
+A unit of torchvision's resnet18 (random weights, seed 0) at 224 px, 1 and 8 pictures at once. Ours is the loop of this package on
+pixels (IdentityGenerator, no prior, Unit) with the network plugged in by hand. "folded" is the network as
+`ppgn sample --network torchvision:resnet18` runs it: BatchNorms in the convolutions, channels last, in float32 and in bfloat16,
+which is chosen where it is at least a fifth faster (`loaders.in_precision`). A peer runs "as shipped" (as its README shows, at
+this picture size, with weights as torchvision gives them and its augmentations), "frozen" (after `network.requires_grad_(False)`)
+and "frozen, bare" (also without the augmentations that it allows to leave out). Seconds count from the first pass of the network
+in a call to the first of its last step, so imports and set-up do not count; medians over rounds in alternating order, one thread.
+The report names the peers that are not installed. They require old versions, so install them beside another torch with --no-deps.
 """
 
 from __future__ import annotations
@@ -37,14 +36,16 @@ from torchvision import models
 
 SIZE = 224
 PICTURES = (1, 8)
+"""Pictures at once."""
 MANNERS = ("as shipped", "frozen", "frozen, bare")
 WITHOUT = {"captum": "no equivalent on the package index: captum.optim is on its branch optim-wip only"}
+"""Libraries that cannot be measured -> why."""
 MEMORY_STEPS = 2
 
 
 @dataclass(frozen=True)
 class Way:
-    """A library in one of MANNERS, for so many pictures at once."""
+    """A library in one of MANNERS, for this many pictures at once."""
 
     library: str
     manner: str
@@ -55,7 +56,7 @@ class Way:
         return 1 if LIBRARIES[self.library].serial else self.pictures
 
     def run(self, size: int, steps: int) -> Job:
-        """`steps` steps of a new network of the same weights."""
+        """`steps` steps with a new network of the same weights."""
         torch.manual_seed(0)
         network = models.resnet18(weights=None).eval().to(device()).requires_grad_(self.manner == MANNERS[0])
         job = Job(network, self.at_once, size, steps, self.manner == MANNERS[2])
@@ -65,21 +66,20 @@ class Way:
 
 
 def missing() -> dict[str, str]:
-    """Library -> why it is not measured; those that are there are imported."""
-    told = dict(WITHOUT)
+    """Library -> why it is not measured; the other libraries are imported."""
+    found = dict(WITHOUT)
     for name, library in LIBRARIES.items():
         try:
             load(name)
         except ImportError as error:
-            first = (
-                f"does not import ({error})" if importlib.util.find_spec(library.module.partition(".")[0]) else "not installed"
-            )
-            told[name] = f"{first}: pip install {name}"
-    return told
+            installed = importlib.util.find_spec(library.module.partition(".")[0])
+            reason = f"does not import ({error})" if installed else "not installed"
+            found[name] = f"{reason}: pip install {name}"
+    return found
 
 
 def load(name: str) -> None:
-    """Imports a library; one that brings TensorFlow gets as many threads as torch has."""
+    """Import a library; TensorFlow gets as many threads as torch has."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     importlib.import_module(LIBRARIES[name].module)
     if name == "xplique":
@@ -90,8 +90,8 @@ def load(name: str) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """Of one call of a way: seconds a step, those of them that the process was running (all its threads), pictures a step that
-    the network is given, and pixels a step over size^2."""
+    """What is measured of a call, per step: seconds, seconds that the process was running (all its threads), pictures that the
+    network is given, and pixels divided by size^2."""
 
     seconds: float
     processor_seconds: float
@@ -104,7 +104,7 @@ class Call:
 
 
 def called(way: Way, size: int, steps: int) -> Call:
-    """Runs `steps` steps and one more, whose beginning ends the last of them."""
+    """The measures of `steps` steps; one more is run, whose beginning ends the last of them."""
     job = way.run(size, steps + 1)
     runs, left = divmod(len(job.times), steps + 1)
     if left or not runs:
@@ -117,14 +117,14 @@ def called(way: Way, size: int, steps: int) -> Call:
 
 
 def ways_of(libraries: Sequence[str], pictures: int) -> list[Way]:
-    """Each library in each manner; ours freezes the network itself and has no other."""
+    """Each library in each manner; ours freezes the network by itself, so it has only that manner."""
     return [Way(name, manner, pictures) for name in libraries for manner in (MANNERS[1:2] if name in OURS else MANNERS)]
 
 
 def measure(repeats: int = timing.REPEATS, steps: int = 16, size: int = SIZE, pictures: Sequence[int] = PICTURES) -> dict:
-    """{"rows": one a way and number of pictures, "missing": library -> why, "machine": ...}.
+    """{"rows": a row for each way and number of pictures, "missing": library -> why, "machine": ...}.
 
-    steps: of a call with one picture; with several half as many. torch's threads are left as they are.
+    steps: of a call with a single picture; with several pictures half as many. torch's threads stay as they are.
     """
     absent = missing()
     present = [name for name in LIBRARIES if name not in absent]
@@ -145,10 +145,10 @@ def _noted(calls: list[Call], way: Way, size: int, steps: int) -> Callable[[], N
 
 
 def _rows(found: dict[Way, list[Call]], size: int) -> list[dict[str, Any]]:
-    own = next(way for way in found if way.library == OURS[0])
+    reference = next(way for way in found if way.library == OURS[0])
     measures = ("seconds", "processor_seconds", "seconds_a_pixel")
     step, processor, pixel = (
-        {way: statistics.median(getattr(call, one) for call in calls) for way, calls in found.items()} for one in measures
+        {way: statistics.median(getattr(call, name) for call in calls) for way, calls in found.items()} for name in measures
     )
     return [
         {
@@ -156,11 +156,11 @@ def _rows(found: dict[Way, list[Call]], size: int) -> list[dict[str, Any]]:
             "pictures": way.pictures,
             "seconds": step[way],
             "seconds_a_picture": step[way] / way.pictures,
-            "of_ours": step[way] / step[own],
-            "of_ours_processor": processor[way] / processor[own],
+            "of_ours": step[way] / step[reference],
+            "of_ours_processor": processor[way] / processor[reference],
             "passes": statistics.mean(call.passes for call in calls) / way.pictures,
             "pixels": statistics.mean(call.pixels for call in calls) / way.pictures,
-            "of_ours_a_pixel": pixel[way] / pixel[own],
+            "of_ours_a_pixel": pixel[way] / pixel[reference],
             **memory_of(way, size),
             "augmentations": LIBRARIES[way.library].augmentations[way.manner == MANNERS[2]],
         }
@@ -169,9 +169,9 @@ def _rows(found: dict[Way, list[Call]], size: int) -> list[dict[str, Any]]:
 
 
 def memory_of(way: Way, size: int) -> dict[str, float | None]:
-    """The most that a process of its own held, and how much of it came after imports, MiB; None where /proc does not tell."""
-    asked = ["--memory-of", way.library, way.manner, str(way.pictures), str(size)]
-    done = subprocess.run([sys.executable, __file__, *asked], capture_output=True, text=True)
+    """Peak MiB of a separate process, and how much of it came after imports; None where /proc does not say."""
+    arguments = ["--memory-of", way.library, way.manner, str(way.pictures), str(size)]
+    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the process that measures the memory of {way} ended with {done.returncode}: {done.stderr[-500:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -185,33 +185,35 @@ def _print_memory(library: str, manner: str, pictures: str, size: str) -> None:
     print(json.dumps({"peak_mib": peak, "steps_mib": peak - before if peak and before else None}))
 
 
-def report(told: dict[str, Any]) -> str:
-    """The table, and below it who is not in it."""
+def report(found: dict[str, Any]) -> str:
+    """The table, and below it the libraries that are not in it."""
     names = {
-        "way": "way", "pictures": "pictures", "seconds": "seconds a step", "seconds_a_picture": "a picture", "of_ours": "of ours",
-        "of_ours_processor": "of ours, processor time",
-        "passes": "passes a step and picture", "pixels": "pixels they see (ours 1)", "of_ours_a_pixel": "of ours, a pixel seen",
+        "way": "way", "pictures": "pictures", "seconds": "seconds a step", "seconds_a_picture": "per picture",
+        "of_ours": "of ours", "of_ours_processor": "of ours, processor time",
+        "passes": "passes a step and picture", "pixels": "pixels they see (ours 1)", "of_ours_a_pixel": "of ours, per pixel seen",
         "peak_mib": "peak MiB", "steps_mib": "of it after imports", "augmentations": "augmentations",
     }  # fmt: skip
-    rows = [[row[key] for key in names] for row in told["rows"]]
-    absent = [f"{name}: {why}" for name, why in told["missing"].items()]
+    rows = [[row[key] for key in names] for row in found["rows"]]
+    absent = [f"{name}: {why}" for name, why in found["missing"].items()]
     return "\n\n".join([timing.table(list(names.values()), rows), *absent])
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--json", type=Path, help="write everything measured to this file")
-    options.add_argument("--repeats", type=int, default=timing.REPEATS, help="rounds that count, at least 5 for a claim")
-    options.add_argument("--steps", type=int, default=16, help="steps of a call with one picture")
+    options.add_argument("--json", type=Path, help="file for everything measured")
+    options.add_argument(
+        "--repeats", type=int, default=timing.REPEATS, help="rounds that count (default: 5, the least for a claim)"
+    )
+    options.add_argument("--steps", type=int, default=16, help="steps of a call with a single picture (default: 16)")
     options.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)
     given = options.parse_args()
     torch.set_num_threads(1)
     if given.memory_of:
         return _print_memory(*given.memory_of)
-    told = measure(given.repeats, given.steps)
+    found = measure(given.repeats, given.steps)
     if given.json:
-        given.json.write_text(json.dumps(told, indent=1) + "\n")
-    print(report(told))
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    print(report(found))
 
 
 if __name__ == "__main__":

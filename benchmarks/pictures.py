@@ -1,4 +1,4 @@
-"""The pictures of README and docs, none selected: a grid of sixteen for each class, and one with four of each.
+"""The pictures of README and docs, none selected: a grid of sixteen samples for each class, and a grid with four of each.
 
 python benchmarks/pictures.py
 """
@@ -18,20 +18,19 @@ from ppgn import images
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--bundle", default="imagenette64")
-    options.add_argument("--docs", type=Path, default=Path("docs"))
+    options.add_argument("--docs", type=Path, default=Path("docs"), help="folder for the grids (default: docs)")
     given = options.parse_args()
     bundle = ppgn.load(given.bundle)
     folder = images.make_folder(given.docs / bundle.name)
     firsts = []
-    for index, name in enumerate(tqdm(bundle.class_names, "classes")):
+    for index, name in enumerate(tqdm(bundle.classes, "classes")):
         samples = ppgn.sample(bundle, index, count=16, seed=0)
         tiles = images.grid(samples.images, columns=8, scale=2)
         images.save_image(tiles, folder / f"{name.replace(' ', '_')}.jpg")
         firsts.append(samples.images[:4])
     by_row = torch.stack(firsts, 1).flatten(0, 1)  # a column for each class
-    images.save_image(
-        images.grid(by_row, list(bundle.class_names) * 4, columns=len(firsts), scale=2), given.docs / f"{bundle.name}.jpg"
-    )
+    tiles = images.grid(by_row, list(bundle.classes) * 4, columns=len(firsts), scale=2)
+    images.save_image(tiles, given.docs / f"{bundle.name}.jpg")
 
 
 if __name__ == "__main__":

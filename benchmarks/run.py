@@ -4,8 +4,8 @@
     python benchmarks/run.py --only steps scaling startup
     python benchmarks/run.py --judge squeezenet1_0.pth --labels labels.tsv --pictures imagenette64 --encoder last.ckpt
 
-`quality` needs --judge and --labels, `training` --pictures and --encoder; without them they are left out and named. One thread,
-alternating order, medians of --repeats. Each table is also a script of its own in this folder.
+`quality` needs --judge and --labels, `training` needs --pictures and --encoder; without them they are left out, with a line that
+says so. One thread, alternating order, medians of --repeats. Each table also has a script in this folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NEEDS = {"quality": ("judge", "labels"), "training": ("pictures", "encoder")}
 
 
 def tables(given: argparse.Namespace) -> dict[str, tuple[Callable[[], Any], Callable[[Any], str]]]:
-    """Name -> (what measures it, what makes a table of it)."""
+    """Name -> (the measurement, the report of its result)."""
     return {
         "steps": (lambda: steps.measure(given.repeats), steps.report),
         "peers": (lambda: peers.measure(given.repeats), peers.report),
@@ -48,13 +48,15 @@ def tables(given: argparse.Namespace) -> dict[str, tuple[Callable[[], Any], Call
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = list(tables(argparse.Namespace()))
-    options.add_argument("--only", nargs="+", choices=names, default=names, metavar="TABLE", help=", ".join(names))
-    options.add_argument("--repeats", type=int, default=5, help="(default: 5)")
+    options.add_argument(
+        "--only", nargs="+", choices=names, default=names, metavar="TABLE", help=f"some of {', '.join(names)} (default: all)"
+    )
+    options.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
     options.add_argument("--judge", type=Path, help="SqueezeNet 1.0 weights, torchvision's keys")
-    options.add_argument("--labels", type=Path, help="index, wnid, name of the judge's 1000 classes")
-    options.add_argument("--pictures", type=Path, help="imagenette64, for training")
+    options.add_argument("--labels", type=Path, help="index, wnid and name of the judge's 1000 classes")
+    options.add_argument("--pictures", type=Path, help="folder of imagenette64, for training")
     options.add_argument("--encoder", type=Path, help="checkpoint of scripts/train_encoder.py, for training")
-    options.add_argument("--out", type=Path, default=Path("runs/timings.json"), help="(default: runs/timings.json)")
+    options.add_argument("--out", type=Path, default=Path("runs/timings.json"), help="file for all results")
     given = options.parse_args()
     torch.set_num_threads(1)
     given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the main command costs, import included: wall seconds and the peak memory of its process.
+"""The cost of the main command, import included: wall seconds and the peak memory of its process.
 
 python benchmarks/sample_cost.py
 """
@@ -19,7 +19,7 @@ COMMAND = "sample imagenette64 --class church --count 16 --steps 200 --seed 0"
 
 
 def measure(command: str) -> dict[str, float | str | int]:
-    """Runs `ppgn COMMAND` once in a process of its own."""
+    """Seconds and peak memory of `ppgn COMMAND`, run once in a separate process."""
     with tempfile.TemporaryDirectory() as room:
         begun = time.perf_counter()
         call = [sys.executable, "-m", "ppgn.cli", *command.split(), "--out", os.path.join(room, "church.png")]
@@ -38,13 +38,13 @@ def measure(command: str) -> dict[str, float | str | int]:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--command", default=COMMAND, help="what to run after `ppgn`")
-    options.add_argument("--json", action="store_true", help="print JSON instead of a sentence")
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--command", default=COMMAND, help="the arguments of `ppgn` (default: sixteen churches, 200 steps)")
+    options.add_argument("--json", action="store_true", help="print JSON in place of a sentence")
     given = options.parse_args()
-    told = measure(given.command)
+    cost = measure(given.command)
     sentence = "{command}: {seconds} s, import included, peak memory {peak_gigabytes} GB ({cores} cores, {machine})"
-    print(json.dumps(told) if given.json else sentence.format(**told))
+    print(json.dumps(cost) if given.json else sentence.format(**cost))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/scaling.py
 
-imagenette64 with its own classifier as it is loaded. Seconds of a step for 1 to 512 chains, as many at once as ppgn chooses, and
-the exponent of a power law through those from 8 on; the peak memory of a process after 50 and after 1,000 steps beside that of
-the floor of steps.py; chain-steps a second of two processes with one thread each, begun at once, against those of one.
+All on imagenette64 with its classifier, as it is loaded. Seconds of a step for 1 to 512 chains, in batches that ppgn chooses, and
+the exponent of a power law through those from 8 chains on. The peak memory of a process after 50 and after 1,000 steps, beside
+that of the floor of steps.py. Chain-steps per second of two processes with one thread each, started together, and of one.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from worlds import of_bundle, targets
 import ppgn
 
 COUNTS = (1, 8, 64, 512)
+"""Numbers of chains."""
 MEMORY_CHAINS = 4
+"""Chains of the processes whose memory is measured."""
 
 
 def sampled(chains: int, steps: int) -> Any:
-    """A call that samples so many chains as a user would."""
+    """A call that samples this many chains as a user would."""
     loaded = ppgn.load("imagenette64")
 
     def call() -> None:
@@ -38,7 +40,7 @@ def sampled(chains: int, steps: int) -> Any:
 
 
 def with_chains(repeats: int, counts: tuple[int, ...] = COUNTS) -> list[dict[str, float]]:
-    """Chains -> seconds of a step."""
+    """Rows of chains and seconds of a step."""
     steps = 2
     taken = alternating({str(chains): sampled(chains, steps) for chains in counts}, repeats)
     return [{"chains": int(chains), "seconds": value / steps} for chains, value in taken.items()]
@@ -52,21 +54,22 @@ def exponent(rows: list[dict[str, float]], least: int = 8) -> float:
 
 
 def with_steps(chains: int = MEMORY_CHAINS) -> dict[str, float]:
-    """Peak mebibytes of processes; nan where the system does not say."""
-    told = {}
+    """Way and steps -> peak mebibytes of a process; nan where the system does not say."""
+    found = {}
     for way, steps in (("ours", 50), ("ours", 1000), ("floor", 50)):
         call = [sys.executable, __file__, "--peak", way, str(chains), str(steps)]
-        told[f"{way}, {steps} steps"] = float(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
-    return told
+        found[f"{way}, {steps} steps"] = float(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+    return found
 
 
 def peak(way: str, chains: int, steps: int) -> float:
+    """Peak mebibytes of this process after the steps."""
     {"ours": ours, "floor": floor}[way](of_bundle(), chains, steps)()
     return mebibytes("VmHWM") or math.nan
 
 
 def with_processes(repeats: int, chains: int = 8, steps: int = 12) -> dict[str, float]:
-    """Chain-steps a second of one process and of two at once."""
+    """Chain-steps per second of one process and of two at once."""
     call = [sys.executable, __file__, "--worker", str(chains), str(steps)]
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(repeats):
@@ -86,6 +89,7 @@ def with_processes(repeats: int, chains: int = 8, steps: int = 12) -> dict[str, 
 
 
 def work(chains: int, steps: int) -> None:
+    """Get ready, say so, wait for a line, and sample."""
     sampled(chains, 1)()
     call = sampled(chains, steps)
     print("ready", flush=True)
@@ -94,6 +98,7 @@ def work(chains: int, steps: int) -> None:
 
 
 def measure(repeats: int = 5) -> dict[str, Any]:
+    """All numbers of the report."""
     rows, processes = with_chains(repeats), with_processes(repeats)
     return {
         "chains": rows,
@@ -105,21 +110,22 @@ def measure(repeats: int = 5) -> dict[str, Any]:
 
 
 def report(found: dict[str, Any]) -> str:
+    """The table and the sentences below it."""
     rows = [[row["chains"], row["seconds"], row["seconds"] / row["chains"] * 1000] for row in found["chains"]]
     memory = ", ".join(f"{name} {value:.0f} MiB" for name, value in found["memory"].items())
     return "\n".join(
         [
-            table(["chains", "s a step", "ms a chain"], rows),
+            table(["chains", "s a step", "ms per chain"], rows),
             f"\nseconds grow as chains to the power {found['exponent']:.2f} from 8 chains on",
             f"peak memory with {MEMORY_CHAINS} chains: {memory}",
-            f"two processes do {found['two / one']:.2f} times what one does",
+            f"two processes make {found['two / one']:.2f} times as many steps as one",
         ]
     )
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
     options.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     options.add_argument("--worker", nargs=2, type=int, help=argparse.SUPPRESS)
     given = options.parse_args()

@@ -1,9 +1,9 @@
-"""What one waits for before anything runs: `import ppgn`, `ppgn --help`, loading each bundle.
+"""The wait before anything runs: `import ppgn`, `ppgn --help`, loading each bundle.
 
-python benchmarks/startup.py
+    python benchmarks/startup.py
 
-What importing ppgn adds to importing torch is the time of the modules that it loads after torch, by `python -X importtime`: the
-difference of two processes says less, since `import torch` itself varies by more than that.
+Importing ppgn adds to importing torch the time of the modules that it loads after torch, measured by `python -X importtime`. The
+difference of two processes would say less, since the time of `import torch` varies by more than that.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections.abc import Callable
 
 from timing import alternating, table
 
-PARSER = "import sys; from ppgn.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+HELP = "import sys; from ppgn.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
 CODES = {
     "python": "pass",
-    "ppgn --help": PARSER,
+    "ppgn --help": HELP,
     "import torch": "import torch",
     "load imagenette64": "import ppgn; ppgn.load('imagenette64')",
     "load products64": "import ppgn; ppgn.load('products64')",
@@ -28,10 +28,13 @@ AFTER_TORCH = {
     "import ppgn": "import ppgn",
     "import ppgn and all its names": "import ppgn; [getattr(ppgn, name) for name in ppgn.__all__]",
 }
+"""Code whose time beyond `import torch` is measured."""
 MARK = "what follows is loaded after torch"
 
 
 def process(code: str) -> Callable[[], None]:
+    """A call that runs the code in a new process."""
+
     def call() -> None:
         subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
@@ -39,7 +42,7 @@ def process(code: str) -> Callable[[], None]:
 
 
 def importing(code: str) -> float:
-    """Seconds that the modules take which the code imports beyond those of torch."""
+    """Seconds to load the modules that the code imports beyond those of torch."""
     marked = f"import sys, torch; print({MARK!r}, file=sys.stderr, flush=True); {code}"
     done = subprocess.run([sys.executable, "-X", "importtime", "-c", marked], check=True, capture_output=True, text=True)
     lines = [line for line in done.stderr.partition(MARK)[2].splitlines() if line.startswith("import time:")]
@@ -47,12 +50,13 @@ def importing(code: str) -> float:
 
 
 def measure(repeats: int = 5) -> dict[str, float]:
-    """Seconds of a process that does it, starting Python included; of the imports, what they add to torch's."""
+    """Name -> seconds of a process that runs the code, its start included; for AFTER_TORCH seconds beyond `import torch`."""
     found = alternating({name: process(code) for name, code in CODES.items()}, repeats)
     return found | {name: statistics.median(importing(code) for _ in range(repeats)) for name, code in AFTER_TORCH.items()}
 
 
 def report(found: dict[str, float]) -> str:
+    """The table."""
     rows = [[name, found[name]] for name in CODES]
     rows.append(["ppgn --help, beyond starting Python", found["ppgn --help"] - found["python"]])
     rows += [[f"{name}, beyond import torch", found[name]] for name in AFTER_TORCH]
@@ -61,7 +65,7 @@ def report(found: dict[str, float]) -> str:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
     print(report(measure(options.parse_args().repeats)))
 
 

@@ -1,10 +1,10 @@
-"""What a step costs: ours, the floor, the released structure, and what is chosen automatically.
+"""The cost of a step: ours, the floor, the released structure, and what ppgn chooses automatically.
 
     python benchmarks/steps.py
 
 The floor is the least that a step can do: one pass of the generator, one of each condition network, one backward pass to the
-code, weights frozen, written out by hand, on the networks as they were trained. The released structure is that of the released
-sampler: E(G(h)) for the prior, then G and C again for the condition, one chain at a time. All alternate in one run.
+code, weights frozen, written by hand, on the networks as trained. The released structure is that of the released sampler:
+E(G(h)) for the prior, then G and C again for the condition, one chain at a time. All alternate in the same run.
 """
 
 from __future__ import annotations
@@ -24,25 +24,28 @@ CHAINS = (1, 8, 64)
 
 
 def ours(world: World, chains: int, steps: int, automatic: bool = False) -> Callable[[], None]:
-    make, at_once = (world.automatic, world.at_once) if automatic and world.automatic else (world.sampler, chains)
-    parts = [range(first, min(first + at_once, chains)) for first in range(0, chains, at_once)]
-    samplers, code = [make(len(own)) for own in parts], world.code(chains)
+    """The steps in ppgn's loop: on the networks as they are, or in batches as ppgn sets them up by itself."""
+    make, at_once = (world.automatic, world.at_once) if automatic and world.automatic else (world.stage, chains)
+    batches = [range(first, min(first + at_once, chains)) for first in range(0, chains, at_once)]
+    stages, code = [make(len(batch)) for batch in batches], world.code(chains)
 
     def call() -> None:
-        for sampler, own in zip(samplers, parts, strict=True):
-            for _ in chain.run(sampler, sampler.init(code[own.start : own.stop], own), steps):
+        for (sampler, objective), batch in zip(stages, batches, strict=True):
+            for _ in chain.run(sampler, objective, sampler.init(code[batch.start : batch.stop], batch), steps):
                 pass
 
     return call
 
 
 def updated(code: Tensor, direction: Tensor, gradient: Tensor) -> Tensor:
+    """The code after a step of Eq. 11."""
     noise = torch.randn_like(code)
     moved = code + SCALES["prior_scale"] * direction + SCALES["condition_scale"] * gradient + SCALES["noise_scale"] * noise
     return moved.clamp(0, 30)
 
 
 def floor(world: World, chains: int, steps: int) -> Callable[[], None]:
+    """The steps written by hand."""
     begin, wanted = world.code(chains), torch.tensor(targets(chains))[:, None]
 
     def call() -> None:
@@ -61,7 +64,7 @@ def floor(world: World, chains: int, steps: int) -> Callable[[], None]:
 
 
 def released(world: World, chains: int, steps: int) -> Callable[[], None]:
-    """One chain after the other, two passes of G in a step, E and C apart."""
+    """One chain after the other, with two passes of G in a step, and E and C apart."""
     begin = world.code(chains)
 
     def call() -> None:
@@ -78,7 +81,7 @@ def released(world: World, chains: int, steps: int) -> Callable[[], None]:
 
 
 def measure(repeats: int = 5, names: tuple[str, ...] = tuple(WORLDS), counts: tuple[int, ...] = CHAINS) -> list[dict[str, Any]]:
-    """Milliseconds of a step and of a chain in it, for each world and number of chains."""
+    """A row for each world and number of chains: the milliseconds of a step, by way."""
     rows = []
     for name in names:
         world = WORLDS[name]()
@@ -94,21 +97,23 @@ def measure(repeats: int = 5, names: tuple[str, ...] = tuple(WORLDS), counts: tu
 
 
 def report(rows: list[dict[str, Any]]) -> str:
+    """The table; the released structure is counted once for each chain."""
     columns = ["networks", "chains", "ours, ms", "ours / floor", "automatic / floor"]
-    columns += [f"released / {way}, a chain" for way in ("ours", "automatic")]
-    told = []
+    columns += [f"released / {way}, per chain" for way in ("ours", "automatic")]
+    cells = []
     for row in rows:
         automatic, alone = row.get("automatic"), row["released"] * row["chains"]
-        told.append([row["networks"], row["chains"], row["ours"], row["ours"] / row["floor"]])
-        told[-1] += [automatic and automatic / row["floor"], alone / row["ours"], automatic and alone / automatic]
-    return table(columns, told)
+        cells.append([row["networks"], row["chains"], row["ours"], row["ours"] / row["floor"]])
+        cells[-1] += [automatic and automatic / row["floor"], alone / row["ours"], automatic and alone / automatic]
+    return table(columns, cells)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--repeats", type=int, default=5)
-    options.add_argument("--networks", nargs="+", choices=list(WORLDS), default=list(WORLDS))
-    options.add_argument("--chains", type=int, nargs="+", default=list(CHAINS))
+    options.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
+    options.add_argument("--networks", nargs="+", choices=list(WORLDS), default=list(WORLDS),
+                         help="(default: all)")  # fmt: skip
+    options.add_argument("--chains", type=int, nargs="+", default=list(CHAINS), help="numbers of chains (default: 1 8 64)")
     given = options.parse_args()
     torch.set_num_threads(1)
     print(report(measure(given.repeats, tuple(given.networks), tuple(given.chains))))

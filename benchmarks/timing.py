@@ -1,4 +1,4 @@
-"""Timings that can be compared: alternating order, medians, pinned threads, and what they were taken on."""
+"""Timings that can be compared: alternating order, medians, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ REPEATS = 5
 
 
 def alternating(ways: Mapping[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, float]:
-    """Way -> median seconds of a call, over `repeats` rounds in which each way is called once, every second round in reverse
-    order; a round before them is not counted. Waits for the accelerator where there is one."""
+    """Way -> median seconds of a call, over `repeats` rounds in which each way is called once, in reverse order every second
+    round. A first round is not counted. Waits for the accelerator where there is one."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(repeats + 1):
         for name in list(ways)[:: 1 if number % 2 else -1]:
@@ -30,7 +30,7 @@ def alternating(ways: Mapping[str, Callable[[], object]], repeats: int = REPEATS
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Of one call."""
+    """Seconds of a call."""
     _wait()
     begun = time.perf_counter()
     call()
@@ -58,8 +58,8 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.exists() else []
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text().splitlines() if described.exists() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
@@ -69,8 +69,8 @@ def _commit() -> str | None:
 
 
 def mebibytes(name: str) -> float | None:
-    """Of this process, VmRSS now or VmHWM at its highest, by /proc: ru_maxrss would count what the parent held when it began
-    this one. None where there is no /proc."""
+    """Memory of this process, VmRSS for now or VmHWM for its peak, by /proc; None where there is no /proc. ru_maxrss would count
+    what the parent held when it started this process."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), None)
@@ -79,8 +79,8 @@ def mebibytes(name: str) -> float | None:
 def table(columns: list[str], rows: list[list[Any]]) -> str:
     """A Markdown table; numbers with three significant digits."""
 
-    def told(value: Any) -> str:
+    def shown(value: Any) -> str:
         return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)
 
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(told(value) for value in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(shown(value) for value in line) + " |" for line in lines)

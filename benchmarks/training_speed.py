@@ -1,15 +1,15 @@
-"""Images per second of the generator's training: under Lightning, with kept features, and as a bare loop; and what loading costs.
+"""Images per second of the generator's training: under Lightning, with cached features, and as a bare loop; the cost of loading.
 
-python benchmarks/training_speed.py --root imagenette64 --encoder runs/imagenette64/encoder/checkpoints/last.ckpt [--json FILE]
+    python benchmarks/training_speed.py --root imagenette64 --encoder runs/imagenette64/encoder/checkpoints/last.ckpt
 
-Each way runs in a process of its own with the settings of training/configs/imagenette64_generator.yaml and makes `--updates`
-updates when it is its turn; the turns alternate. The bare loop is the same networks, losses, optimisers, moving average,
-augmentation and precision in one function, as one writes them down first, on batches that lie in memory; "memory kept" adds
-training/memory.py to it. What training does otherwise: the distance of maps has its gradient written down (training/losses.py),
-weights of convolutions get theirs by faster kernels (training/convolutions.py), real and made pictures are judged in one pass,
-Adam is fused, freed memory is kept. Loading is all that passes between two training steps under Lightning. Processor seconds are
-less disturbed by other work on the machine than wall seconds, and leave out what waits for the disk. The cached features take
-0.6 MB of disk a picture, in `--run`.
+Each way runs in a separate process with the settings of training/configs/imagenette64_generator.yaml and makes `--updates`
+updates when it is its turn; the turns alternate. The bare loop has the same networks, losses, optimisers, moving average,
+augmentation and precision in a single function, as a first version would have them, on batches that lie in memory; "memory kept"
+adds training/memory.py to it. Training differs from it in five ways: the distance of maps has a hand-written gradient
+(training/losses.py), gradients of convolutions' weights come from faster kernels (training/convolutions.py), real and generated
+pictures are judged in one pass, Adam is fused, and freed memory is kept. Loading is all time between two training steps under
+Lightning. Processor seconds are less disturbed by other work on the machine than wall seconds, and leave out waiting for the
+disk. The cached features take 0.6 MB of disk per picture, in `--run`.
 """
 
 from __future__ import annotations
@@ -38,13 +38,18 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ppgn.networks import ImageGenerator
-from training.commands import TrainingCLI
-from training.data import ImageData, augment
-from training.discriminator import augment_alike, build_discriminator
-from training.files import read_network
-from training.generator import GeneratorSystem
-from training.losses import adversarial_loss, discriminator_loss
-from training.memory import keep_freed_memory
+from training import (
+    GeneratorSystem,
+    ImageData,
+    TrainingCLI,
+    adversarial_loss,
+    augment,
+    augment_alike,
+    build_discriminator,
+    discriminator_loss,
+    keep_freed_memory,
+    read_network,
+)
 
 CONFIG = Path(__file__).parents[1] / "training" / "configs" / "imagenette64_generator.yaml"
 BARE, KEPT, LIGHTNING, CACHED = WAYS = ("bare loop", "bare loop, memory kept", "Lightning", "Lightning, cached features")
@@ -55,7 +60,7 @@ UPDATES = 2
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Pictures, encoder, run folder of the cached way, and updates a turn."""
+    """Folder of pictures, the encoder's checkpoint, run folder of the cached way, and updates of a turn."""
 
     root: Path
     encoder: Path
@@ -64,7 +69,7 @@ class Settings:
 
 
 def adversaries(system: GeneratorSystem, encoder: Any, pictures: Tensor) -> tuple[Any, Any]:
-    """New generator and discriminator for such pictures, of PyTorch's own layers."""
+    """(new generator, new discriminator) for such pictures, made of PyTorch's layers."""
     maps = encoder.maps(pictures)
     code = encoder.code_from_pool5(maps[-1])
     scale, size, channels = float(code.std()), code.shape[1], pictures.shape[1]
@@ -75,7 +80,7 @@ def adversaries(system: GeneratorSystem, encoder: Any, pictures: Tensor) -> tupl
 
 
 def bare_step(system: GeneratorSystem, batches: list[Tensor]) -> Callable[[], None]:
-    """One update of discriminator and generator, written down without Lightning; of `system` come the config's weights and rates,
+    """A function that updates discriminator and generator once, without Lightning. system: gives the config's weights and rates;
     its distances are "l1_mean" and "unit_channel_square"."""
     last, betas = torch.channels_last, system.optimisation.betas
     rate, weights = system.optimisation.learning_rate, system.losses
@@ -92,21 +97,21 @@ def bare_step(system: GeneratorSystem, batches: list[Tensor]) -> Callable[[], No
             with torch.no_grad():
                 real_maps = encoder.maps(pictures)
                 code = encoder.code_from_pool5(real_maps[-1])
-            made = generator(code)
-            made_maps = encoder.maps(made)
-            seen_real, seen_made = augment_alike(pictures, made)
+            generated = generator(code)
+            generated_maps = encoder.maps(generated)
+            seen_real, seen_generated = augment_alike(pictures, generated)
             on_real = discriminator(seen_real, real_maps, code)
-            on_made = discriminator(seen_made.detach(), [m.detach() for m in made_maps], code)
-            against = discriminator_loss(weights.adversarial_loss, on_real, on_made)
+            on_generated = discriminator(seen_generated.detach(), [m.detach() for m in generated_maps], code)
+            against = discriminator_loss(weights.adversarial_loss, on_real, on_generated)
         theirs.zero_grad()
         against.backward()
         theirs.step()
         discriminator.requires_grad_(False)
         with torch.autocast("cpu", torch.bfloat16):
-            judged = discriminator(seen_made, made_maps, code)
-            loss = weights.image * functional.l1_loss(made, pictures)
-            for pair in zip(made_maps, real_maps, strict=True):
-                first, second = (functional.normalize(one.float(), dim=1, eps=1e-6) for one in pair)
+            judged = discriminator(seen_generated, generated_maps, code)
+            loss = weights.image * functional.l1_loss(generated, pictures)
+            for pair in zip(generated_maps, real_maps, strict=True):
+                first, second = (functional.normalize(maps.float(), dim=1, eps=1e-6) for maps in pair)
                 loss = loss + weights.feature * (first - second).square().sum(1).mean()
             loss = loss + weights.adversarial * adversarial_loss(weights.adversarial_loss, judged)
         discriminator.requires_grad_(True)
@@ -119,7 +124,7 @@ def bare_step(system: GeneratorSystem, batches: list[Tensor]) -> Callable[[], No
 
 
 def command_line(settings: Settings, *more: str) -> TrainingCLI:
-    """What scripts/train_generator.py builds for the config, on the processor, without validation."""
+    """The objects that scripts/train_generator.py builds for the config, on the processor, without validation."""
     given = ["--config", str(CONFIG), "--data.name", "folder", "--data.root", str(settings.root)]
     given += ["--model.encoder", str(settings.encoder), "--trainer.default_root_dir", str(settings.run)]
     given += ["--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "0", "--trainer.max_epochs", "-1"]
@@ -128,8 +133,8 @@ def command_line(settings: Settings, *more: str) -> TrainingCLI:
 
 
 class Turns(Callback):
-    """Holds Lightning's loop after every `updates` batches until the next turn; sends the turn's processor seconds and the wall
-    seconds between its training steps."""
+    """Hold Lightning's loop after every `updates` batches until the next turn, and send the processor seconds of the turn and the
+    wall seconds between its training steps."""
 
     def __init__(self, turns: Connection, updates: int) -> None:
         self.turns, self.updates, self.done = turns, updates, 0
@@ -152,7 +157,7 @@ class Turns(Callback):
 
 
 def work(way: str, settings: Settings, turns: Connection) -> None:
-    """A way's process: ready, then `updates` updates for each message, until it is ended."""
+    """The process of a way: `updates` updates for each message, until it is ended."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -172,6 +177,7 @@ def work(way: str, settings: Settings, turns: Connection) -> None:
 
 
 def preloaded(data: Any) -> list[Tensor]:
+    """PRELOADED batches of training, augmented, in memory."""
     data.setup()
     batches = itertools.islice(data.train_dataloader(), PRELOADED)
     mirrored = [augment(pictures.float() / 255, True, 0) for pictures, _ in batches]
@@ -180,8 +186,8 @@ def preloaded(data: Any) -> list[Tensor]:
 
 def measure(root: Path, encoder: Path, repeats: int = REPEATS, updates: int = UPDATES, run: Path | None = None) -> dict[str, Any]:
     """Way -> images per second, ratios to the bare loops, milliseconds of an update and of loading; with machine and settings.
-    Raises EOFError where a way's process fails; it has then said why."""
-    told: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    Raises EOFError where the process of a way fails, which then has printed its error."""
+    turns: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as room:
         settings = Settings(root, encoder, run or Path(room), updates)
@@ -190,7 +196,7 @@ def measure(root: Path, encoder: Path, repeats: int = REPEATS, updates: int = UP
 
         def turn(way: str) -> None:
             pipes[way][0].send(None)
-            told[way].append(pipes[way][0].recv())
+            turns[way].append(pipes[way][0].recv())
 
         try:
             for worker in workers:
@@ -202,7 +208,7 @@ def measure(root: Path, encoder: Path, repeats: int = REPEATS, updates: int = UP
             for worker in workers:
                 worker.kill()
     batch = command_line(settings).datamodule.hparams.batch_size
-    per_update = {way: [statistics.median(column) / updates for column in zip(*told[way][1:], strict=True)] for way in WAYS}
+    per_update = {way: [statistics.median(column) / updates for column in zip(*turns[way][1:], strict=True)] for way in WAYS}
     ways = {
         way: {
             "images_per_second": batch * updates / taken[way],
@@ -221,7 +227,7 @@ def measure(root: Path, encoder: Path, repeats: int = REPEATS, updates: int = UP
 def report(measured: dict[str, Any]) -> str:
     """The table of `measure`'s result."""
     columns = ["way", "images / s", "of the bare loop", "by processor time", "by it, memory kept"]
-    columns += ["ms an update", "processor ms", "ms of loading"]
+    columns += ["ms per update", "processor ms", "ms of loading"]
     return table(columns, [[way, *row.values()] for way, row in measured["ways"].items()])
 
 
@@ -229,10 +235,10 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--root", type=Path, required=True, help="imagenette64: train/<class>/<picture>, val/<class>/<picture>")
     options.add_argument("--encoder", type=Path, required=True, help="last.ckpt of training/configs/imagenette64_encoder.yaml")
-    options.add_argument("--run", type=Path, help="folder for the features, to find them again; default: a temporary one")
-    options.add_argument("--updates", type=int, default=UPDATES, help="of one turn")
-    options.add_argument("--repeats", type=int, default=REPEATS, help="turns of each way")
-    options.add_argument("--json", type=Path, help="where to write all of it")
+    options.add_argument("--run", type=Path, help="folder for the features, to find them again (default: a temporary folder)")
+    options.add_argument("--updates", type=int, default=UPDATES, help="updates of a turn (default: 2)")
+    options.add_argument("--repeats", type=int, default=REPEATS, help="turns of each way that count (default: 5)")
+    options.add_argument("--json", type=Path, help="file for all of it")
     given = options.parse_args()
     measured = measure(given.root, given.encoder, given.repeats, given.updates, given.run)
     print(report(measured))

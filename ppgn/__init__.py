@@ -6,44 +6,76 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ppgn import checks, conditions, priors, samplers
-    from ppgn.bundle import Bundle, BundleError, list_bundles
+    from ppgn import checks, conditions, evaluation, priors, recipes, requests, samplers, sampling, starts, tuning
+    from ppgn.bundle import Bundle, list_bundles
     from ppgn.bundle import load_bundle as load
+    from ppgn.errors import BundleError
     from ppgn.objective import Objective, Term
-    from ppgn.recipes import Samples, Settings, sample
-    from ppgn.types import ChainState, Evaluation
+    from ppgn.recipes import Recipe
+    from ppgn.requests import unit
+    from ppgn.sampling import Samples, from_picture, in_paint, sample, walk
+    from ppgn.types import ChainState, CodeSpace, Evaluation, ImageSpec
 
 __version__ = "0.1.0"
-_MODULES = ("checks", "conditions", "priors", "samplers")
+_MODULES = (
+    "checks",
+    "conditions",
+    "evaluation",
+    "priors",
+    "recipes",
+    "requests",
+    "samplers",
+    "sampling",
+    "starts",
+    "tuning",
+)
 _WHERE = {
     "Bundle": ("bundle", "Bundle"),
-    "BundleError": ("bundle", "BundleError"),
+    "BundleError": ("errors", "BundleError"),
     "ChainState": ("types", "ChainState"),
+    "CodeSpace": ("types", "CodeSpace"),
     "Evaluation": ("types", "Evaluation"),
+    "ImageSpec": ("types", "ImageSpec"),
     "Objective": ("objective", "Objective"),
-    "Samples": ("recipes", "Samples"),
-    "Settings": ("recipes", "Settings"),
+    "Recipe": ("recipes", "Recipe"),
+    "Samples": ("sampling", "Samples"),
     "Term": ("objective", "Term"),
+    "from_picture": ("sampling", "from_picture"),
+    "in_paint": ("sampling", "in_paint"),
     "list_bundles": ("bundle", "list_bundles"),
     "load": ("bundle", "load_bundle"),
-    "sample": ("recipes", "sample"),
+    "sample": ("sampling", "sample"),
+    "unit": ("requests", "unit"),
+    "walk": ("sampling", "walk"),
 }
 __all__ = [
     "Bundle",
     "BundleError",
     "ChainState",
+    "CodeSpace",
     "Evaluation",
+    "ImageSpec",
     "Objective",
+    "Recipe",
     "Samples",
-    "Settings",
     "Term",
     "checks",
     "conditions",
+    "evaluation",
+    "from_picture",
+    "in_paint",
     "list_bundles",
     "load",
     "priors",
+    "recipes",
+    "requests",
     "sample",
     "samplers",
+    "sampling",
+    "starts",
+    "tuning",
+    "unit",
+    "walk",
 ]
 
 

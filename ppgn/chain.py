@@ -1,6 +1,6 @@
 """The only loop. Everything that watches a chain (pictures, videos, thresholds) consumes its iterator.
 
-    for sample in above(thin(run(sampler, state, 1000), 5), log_prob=-0.02): ...
+    for sample in above(thin(run(sampler, objective, state, 1000), 5), log_prob=-0.02): ...
 
 Memory does not grow with the steps: what is yielded and not kept is gone.
 """
@@ -13,47 +13,51 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from ppgn.finite import StopBroken
-from ppgn.types import ChainState, Evaluation, LogProb, Sampler
+from ppgn.divergence import DivergenceGuard
+from ppgn.types import ChainState, Evaluation, Evaluator, LogProb, Sampler
 
 Step: TypeAlias = tuple[ChainState, Evaluation]
-"""What a run yields: the state AFTER an update, the evaluation of the code BEFORE it."""
+"""A step as a run yields it: the state AFTER an update, the evaluation of the code BEFORE it."""
+Stage: TypeAlias = tuple[Sampler, Evaluator]
+"""A sampler and the objective that it steps on."""
 Callback: TypeAlias = Callable[[ChainState, Evaluation], ChainState | None]
 """Sees each step and may return another state, from which the chain goes on."""
 
 
-def run(sampler: Sampler, state: ChainState, steps: int, callbacks: Sequence[Callback] = ()) -> Iterator[Step]:
+def run(
+    sampler: Sampler, objective: Evaluator, state: ChainState, steps: int, callbacks: Sequence[Callback] = ()
+) -> Iterator[Step]:
     """Yields, after each of `steps` steps, (the state AFTER the update, the evaluation of the code BEFORE it).
 
     The image of a step is thus the one made before that step's update, as in the released code. callbacks are called
-    in their order before each yield, each with the state that the one before it left, and the last one's is yielded.
-    A chain that becomes infinite or NaN stops and is held (`finite.StopBroken`), the others go on. Raises ValueError at once
-    when steps < 1, and during the run when no chain is left, and when a callback returns no state or one of another
-    shape or step.
+    in their order before each yield, each with the state that the callback before it left; the last one's state is yielded.
+    A chain that becomes infinite or NaN stops and is held (`divergence.DivergenceGuard`), the others go on. Raises ValueError
+    at once when steps < 1, and during the run when no chain is left, and when a callback returns no state or one of
+    another shape or step.
     """
     _check_count("a run got steps", steps)
-    return _steps(sampler, state, steps, tuple(callbacks), StopBroken())
+    return _steps((sampler, objective), state, steps, tuple(callbacks), DivergenceGuard())
 
 
-def run_in_turn(samplers: Sequence[Sampler], state: ChainState, steps: int, callbacks: Sequence[Callback] = ()) -> Iterator[Step]:
-    """One chain under several conditions, `steps` each: `[replace(sampler, objective=one) for one in objectives]`.
+def run_in_turn(stages: Sequence[Stage], state: ChainState, steps: int, callbacks: Sequence[Callback] = ()) -> Iterator[Step]:
+    """One chain through several stages, (sampler, objective) each, with `steps` steps in each stage.
 
-    As released: the code and the step are carried over, the first of the K samplers makes one update more, and there
-    are steps * K + 1 in all. Which sampler acts is a function of the state's step alone (`turn`), so a state taken from
-    the middle goes on with the same samplers and steps as if never interrupted. Otherwise as `run`. Raises ValueError
-    at once when there is no sampler, when steps < 1, and when the state has no step left.
+    As released: the code and the step are carried over, the first of the K stages makes one update more, and there
+    are steps * K + 1 in all. Which stage acts is a function of the state's step alone (`turn`), so a state taken from
+    the middle goes on with the same stages and steps as if never interrupted. Otherwise as `run`. Raises ValueError
+    at once when there is no stage, when steps < 1, and when the state has no step left.
     """
     _check_count("a run in turn got steps", steps)
-    if turn(state.step, steps) >= len(samplers):
+    if turn(state.step, steps) >= len(stages):
         raise ValueError(
-            f"a run in turn got {len(samplers)} samplers of {steps} steps and a state at step {state.step}, expected one "
-            f"with a step left: pass more samplers, or a state from the first one's init"
+            f"a run in turn got {len(stages)} stages of {steps} steps and a state at step {state.step}, expected one "
+            f"with a step left: pass more stages, or a state from the first sampler's init"
         )
-    return _in_turn(tuple(samplers), state, steps, tuple(callbacks))
+    return _in_turn(tuple(stages), state, steps, tuple(callbacks))
 
 
 def turn(step: int, steps: int) -> int:
-    """Which sampler of `run_in_turn` makes this step, both counted from 0: steps 0 to `steps` are the first one's."""
+    """The stage of `run_in_turn` that makes this step, both counted from 0: steps 0 to `steps` are those of the first stage."""
     return max(step - 1, 0) // steps
 
 
@@ -116,32 +120,23 @@ def best(pairs: Iterable[Step], term: str | None = None) -> list[Sample]:
     return found
 
 
-def linear(start: float, end: float, steps: int, begin: int = 0) -> Callable[[int], float]:
-    """The schedule start + (end - start) * (step - begin) / steps: start up to step `begin`, end from `begin` + `steps` on.
-
-    The released code has begin 0 and goes on past its end, which leads below 0. Raises ValueError when steps < 1.
-    """
-    if steps < 1:
-        raise ValueError(f"a linear schedule got steps {steps}, expected at least 1: ask for one step or more")
-    return lambda step: start + (end - start) * min(max((step - begin) / steps, 0.0), 1.0)
-
-
 def _steps(
-    sampler: Sampler, state: ChainState, steps: int, callbacks: tuple[Callback, ...], stop_broken: StopBroken
+    stage: Stage, state: ChainState, steps: int, callbacks: tuple[Callback, ...], guard: DivergenceGuard
 ) -> Iterator[Step]:
+    sampler, objective = stage
     for _ in range(steps):
         before = state
-        state, evaluation = stop_broken(before, *sampler.step(before))
+        state, evaluation = guard(before, *sampler.step(before, objective))
         for callback in callbacks:
             state = _after_callback(callback(state, evaluation), state)
         yield state, evaluation
 
 
-def _in_turn(samplers: tuple[Sampler, ...], state: ChainState, steps: int, callbacks: tuple[Callback, ...]) -> Iterator[Step]:
-    stop_broken = StopBroken()
-    for index in range(turn(state.step, steps), len(samplers)):
+def _in_turn(stages: tuple[Stage, ...], state: ChainState, steps: int, callbacks: tuple[Callback, ...]) -> Iterator[Step]:
+    guard = DivergenceGuard()
+    for index in range(turn(state.step, steps), len(stages)):
         left = (index + 1) * steps + 1 - state.step
-        for pair in _steps(samplers[index], state, left, callbacks, stop_broken):
+        for pair in _steps(stages[index], state, left, callbacks, guard):
             state = pair[0]
             yield pair
 
@@ -165,7 +160,9 @@ def _what(value: object) -> str:
 
 def _log_prob(evaluation: Evaluation, term: str | None) -> LogProb:
     if term is not None and term not in evaluation.log_probs:
-        raise ValueError(f"samples of the term {term!r} were asked for, expected one of {list(evaluation.log_probs)}: name it so")
+        raise ValueError(
+            f"samples of the term {term!r} were asked for, expected one of {list(evaluation.log_probs)}: pass one of these names"
+        )
     return evaluation.log_prob if term is None else evaluation.log_probs[term]
 
 

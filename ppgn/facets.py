@@ -15,20 +15,20 @@ from torch import Tensor
 
 from ppgn.seeds import check_seeds
 
-COMPONENTS = 50  # of PCA, before t-SNE, as in the paper
-NEAREST = 15  # pictures averaged, as in the paper
-PERPLEXITY = 30.0  # t-SNE's usual one; a third of the pictures when there are fewer than 90 of them
-FEWEST = 4  # pictures; t-SNE needs a perplexity of at least 1, so three neighbours
+COMPONENTS = 50  # of the PCA before t-SNE, as in the paper
+NEAREST = 15  # pictures in a mean, as in the paper
+PERPLEXITY = 30.0  # t-SNE's default; a third of the neighbours where there are fewer than 90 of them
+FEWEST = 4  # pictures: t-SNE needs a perplexity of at least 1, so at least three neighbours
 
 
 @dataclass(frozen=True, eq=False)
 class Facets:
-    """The facets of a unit, the one with most pictures first.
+    """The facets of a unit, ordered by their number of pictures, the largest first.
 
-    starts `[facet, ...]`, the mean value of the pictures nearest each centroid; nearest, per facet the indices of those
-    pictures, nearest first; chosen `[most]`, the indices of the pictures that excite the unit most, most exciting first;
-    facet `[most]`, the facet of each chosen picture; embedding `[most, 2]`, its place in the t-SNE plane. Indices
-    count the pictures that `facets` was given; all but starts are on the CPU.
+    starts: `[facet, ...]`, the mean value of the pictures nearest to each centre. nearest: for each facet the indices of these
+    pictures, nearest first. chosen: `[most]`, the indices of the pictures that excite the unit most, most exciting first. facet:
+    `[most]`, the facet of each chosen picture. embedding: `[most, 2]`, its place in the t-SNE plane. Indices count the pictures
+    passed to `facets`. All tensors except starts are on the CPU.
     """
 
     starts: Tensor
@@ -48,15 +48,16 @@ def facets(
     nearest: int = NEAREST,
     seed: int = 0,
 ) -> Facets:
-    """The mean of the 15 pictures nearest each centre of the k-means clusters of t-SNE(PCA_50(vectors)), in two dimensions.
+    """Finds the k-means clusters of t-SNE(PCA_50(vectors)) in the plane, and the mean of the 15 pictures nearest to each centre.
 
-    activations: `[picture]`, how much each picture excites the unit. vectors: `[picture, unit]`, what tells pictures apart
-    (a code; pixels work too: `[picture, ...]` is flattened). values: `[picture, ...]`, what is averaged: codes for a chain of
-    codes, pixels for one of pixels. clusters: how many facets. most: how many of the most exciting pictures take part, by default
-    all. nearest: how many are averaged; a cluster of fewer pictures gives all that it has, never those of another.
-    The result is a function of the arguments, seed included, and not of the order of the pictures (but for equal
-    activations) or the number of threads. Raises ValueError for wrong shapes, numbers that are not finite, fewer pictures
-    than clusters (or than 4), fewer different vectors than clusters, a bad seed, and without scikit-learn.
+    activations: `[picture]`, of the unit at each picture. vectors: `[picture, unit]`, codes or pixels by which pictures are
+    compared (`[picture, ...]` is flattened). values: `[picture, ...]`, whose means are taken: codes for a chain of codes, pixels
+    for a chain of pixels. clusters: the number of facets. most: the number of most exciting pictures that take part; None: all.
+    nearest: the number of pictures in each mean. A smaller cluster gives all its pictures, and never those of another cluster.
+
+    The result is a function of the arguments, seed included. It does not depend on the order of the pictures (except for equal
+    activations) or on the number of threads. Raises ValueError for wrong shapes, numbers that are not finite, fewer pictures than
+    clusters (or than 4), fewer different vectors than clusters, a bad seed, and without scikit-learn.
     """
     _check_tensors(activations, vectors, values)
     (seed,) = check_seeds([seed])
@@ -75,13 +76,13 @@ def facets(
 
 
 def _cluster(vectors: Tensor, clusters: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Places in the plane `[picture, 2]`, the cluster of each picture `[picture]` and the clusters' centres `[cluster, 2]`."""
+    """Places in the plane `[picture, 2]`, the cluster of each picture `[picture]`, and the centres of clusters `[cluster, 2]`."""
     decomposition, manifold, cluster, threads = (
         _scikit(name) for name in ("sklearn.decomposition", "sklearn.manifold", "sklearn.cluster", "threadpoolctl")
     )
-    random = np.random.RandomState(np.random.PCG64(seed))  # takes any seed, unlike an int
+    random = np.random.RandomState(np.random.PCG64(seed))  # takes a seed of any size, where an int must be below 2^32
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    # Several threads may add in another order, which t-SNE amplifies; and they wait for each other on a busy machine.
+    # Several threads may add in another order, which t-SNE amplifies. On a busy machine they also wait for each other.
     with threads.threadpool_limits(limits=1):
         components = min(COMPONENTS, *vectors.shape)
         reduced = decomposition.PCA(components, random_state=random).fit_transform(vectors.double().numpy())
@@ -101,22 +102,24 @@ def _check_tensors(activations: Tensor, vectors: Tensor, values: Tensor) -> None
     if activations.ndim != 1 or vectors.ndim < 2 or values.ndim < 2 or not len(activations) == len(vectors) == len(values):
         raise ValueError(
             f"facets got activations {tuple(activations.shape)}, vectors {tuple(vectors.shape)} and values "
-            f"{tuple(values.shape)}, expected [picture], [picture, unit] and [picture, ...] of the same pictures: pass one row "
-            f"of each per picture"
+            f"{tuple(values.shape)}, expected [picture], [picture, unit] and [picture, ...] of the same pictures: pass a row "
+            f"per picture in each"
         )
     for name, tensor in (("activations", activations), ("vectors", vectors), ("values", values)):
         if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
             raise ValueError(
-                f"facets got {name} of type {tensor.dtype} that are not all finite floating-point numbers, expected these: "
-                f"convert them with .float() and leave out the pictures with NaN or infinity"
+                f"facets got {name} of type {tensor.dtype} that are not all finite floating-point numbers, expected such "
+                f"numbers: convert them with .float() and leave out the pictures with NaN or infinity"
             )
     if vectors[0].numel() < 2:
-        raise ValueError(f"facets got vectors {tuple(vectors.shape)}, expected two units or more: t-SNE lays out a plane")
+        raise ValueError(
+            f"facets got vectors {tuple(vectors.shape)}, expected at least two units, as t-SNE fills a plane: pass longer vectors"
+        )
 
 
 def _check_numbers(pictures: int, most: int, clusters: int, nearest: int) -> None:
     if clusters < 1 or nearest < 1:
-        raise ValueError(f"facets got clusters={clusters} and nearest={nearest}, expected both at least 1: pass such numbers")
+        raise ValueError(f"facets got clusters={clusters} and nearest={nearest}, expected at least 1: pass larger numbers")
     if not max(clusters, FEWEST) <= most <= pictures:
         raise ValueError(
             f"facets got {pictures} pictures and most={most} for {clusters} clusters, expected most from "

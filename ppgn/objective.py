@@ -4,33 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from ppgn.types import Code, Condition, Evaluation, Generator, Image, LogProb, Prior
+from ppgn.types import Code, CodeSpace, Condition, Evaluation, Generator, Image, LogProb, Prior
 
 
 @dataclass(frozen=True)
 class Term:
-    """weight * condition(image), in nats, under the name that reports and errors use."""
+    """weight * condition(image), in nats, under the name that reports and errors use.
+
+    plain: the same request at temperature 1, by which codes are scored; None where it is the condition itself.
+    """
 
     name: str
     condition: Condition
     weight: float = 1.0
+    plain: Condition | None = None
 
 
 class Objective:
     """log p(y | G(code)) = sum over terms of weight * condition(G(code)), and the prior's direction beside it.
 
-    Raises ValueError when two terms have one name.
+    space: bounds and spread of the codes, for samplers. Raises ValueError when two terms have one name.
     """
 
-    def __init__(self, generator: Generator, prior: Prior, terms: Sequence[Term] = ()) -> None:
+    def __init__(self, generator: Generator, prior: Prior, terms: Sequence[Term] = (), space: CodeSpace | None = None) -> None:
         self.generator = generator
         self.prior = prior
         self.terms = tuple(terms)
+        self.space = CodeSpace() if space is None else space
         names = [term.name for term in self.terms]
         if len(set(names)) != len(names):
             raise ValueError(f"an objective got the term names {names}, expected each once: rename one of the terms")
@@ -60,12 +66,46 @@ class Objective:
         detached = {name: value.detach() for name, value in log_probs.items()}
         return Evaluation(leaf.detach(), image.detach(), total.detach(), detached, direction, gradient)
 
-    def log_prob(self, code: Code) -> LogProb:
-        """The total log-probability of codes `[chain, *code]` alone, `[chain]`: one generator pass, no gradient."""
+    def evaluate_without_gradient(self, code: Code) -> Evaluation:
+        """The evaluation of codes `[chain, *code]` for searches that need no gradient: direction and gradient are 0."""
         _check_code(code)
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
+            code = _versioned(code.detach())
             image = self.generator(code)
-            return sum((term.weight * term.condition(image) for term in self.terms), start=code.new_zeros(len(code)))
+            log_probs = {term.name: _checked(term.name, term.condition(image), image) for term in self.terms}
+            total = sum((term.weight * log_probs[term.name] for term in self.terms), start=image.new_zeros(len(image)))
+            nothing = torch.zeros_like(code)
+        return Evaluation(code, image, total, log_probs, nothing, nothing)
+
+    def score(self, code: Code) -> LogProb:
+        """log p(y | G(code)) of codes `[chain, *code]` at temperature 1, `[chain]`: one generator pass and no gradient.
+
+        By it a start is chosen among several, a chain accepted, and a search without gradients led. Conditions need not be
+        differentiable.
+        """
+        _check_code(code)
+        with torch.inference_mode(False), torch.no_grad():
+            return self.score_image(self.generator(_versioned(code)))
+
+    def score_image(self, image: Image) -> LogProb:
+        """The score of images `[chain, channel, height, width]`, without a generator pass."""
+        with torch.inference_mode(False), torch.no_grad():
+            image = _versioned(image)
+            values = (term.weight * _checked(term.name, (term.plain or term.condition)(image), image) for term in self.terms)
+            return sum(values, start=image.new_zeros(len(image)))
+
+    def at_level(self, level: float) -> Objective:
+        """The objective of codes with noise of this level: conditions see the image of the code that the prior has denoised.
+
+        Raises ValueError for a prior that knows no noise levels.
+        """
+        if not isinstance(self.prior, _HasLevels):
+            raise ValueError(
+                f"noise levels were asked of the prior {type(self.prior).__name__}, expected one that knows them: use a "
+                f"noise-level prior, or a sampler without levels"
+            )
+        prior = self.prior.at_level(level)
+        return Objective(lambda code: self.generator(prior.denoised(code)), prior, self.terms, self.space)
 
     def _image(self, leaf: Code) -> Image:
         image = self.generator(leaf)
@@ -86,6 +126,13 @@ class Objective:
         return direction.detach().to(code.dtype)
 
 
+@runtime_checkable
+class _HasLevels(Protocol):
+    """A prior that knows noise levels: `at_level` gives a prior that also has `denoised(code)`."""
+
+    def at_level(self, level: float) -> Any: ...
+
+
 def _gradient(total: LogProb, image: Image, leaf: Code, rule: Callable[[Image], Image] | None) -> Code:
     if rule is None:
         return torch.autograd.grad(total.sum(), leaf)[0]
@@ -98,6 +145,11 @@ def _gradient(total: LogProb, image: Image, leaf: Code, rule: Callable[[Image], 
     return torch.autograd.grad(image, leaf, at_image)[0]
 
 
+def _versioned(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy of one made in inference mode, which has no version; passes are shared by it."""
+    return tensor.clone() if tensor.is_inference() else tensor
+
+
 def _check_code(code: Code) -> None:
     if code.ndim < 1 or not code.is_floating_point():
         raise ValueError(
@@ -107,17 +159,21 @@ def _check_code(code: Code) -> None:
 
 
 def _log_prob(term: Term, image: Image) -> LogProb:
-    value = term.condition(image)
-    if not isinstance(value, Tensor) or value.shape != (len(image),):
-        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(
-            f"the condition {term.name!r} returned {got}, expected a tensor of shape ({len(image)},): "
-            f"return one log-probability per chain, not a mean or a sum over chains"
-        )
+    value = _checked(term.name, term.condition(image), image)
     if not _depends_on(value, image):
         raise ValueError(
             f"the condition {term.name!r} is not connected to the image, expected a log-probability with a "
             f"gradient to it: remove detach, no_grad, argmax or NumPy from the condition"
+        )
+    return value
+
+
+def _checked(name: str, value: Any, image: Image) -> LogProb:
+    if not isinstance(value, Tensor) or value.shape != (len(image),):
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(
+            f"the condition {name!r} returned {got}, expected a tensor of shape ({len(image)},): "
+            f"return one log-probability per chain, not a mean or a sum over chains"
         )
     return value
 

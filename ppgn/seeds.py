@@ -7,18 +7,25 @@ The bits come from the counter-based Philox4x64-10 (Salmon et al. 2011, "Paralle
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor
 
-NOISE = 0
-"""The stream of the noise that a sampler adds at each step."""
-START = 1
-"""The stream of starting codes, so that a start is independent of the noise of step 0."""
-AGAIN = 7
-"""The stream of the seeds of chains that begin anew; 2 to 6 are those of resets, holes, choices of starts, levels."""
+
+class Stream(IntEnum):
+    """The purposes of random numbers: two streams of one (seed, step) are independent. A new purpose takes the next number."""
+
+    NOISE = 0  # that a sampler adds at each step
+    START = 1  # starting codes, independent of the noise of step 0
+    RESET_CODE = 2  # codes that resets of the released sampler draw
+    RESET_PRIOR_SCALE = 3  # prior scales that they draw
+    HOLE_PLACE = 4  # where a random hole lies
+    START_CHOICE = 5  # the choice among several starting codes
+    FIRST_LEVEL = 6  # noise that brings codes to the first level of annealing
+    RETRY = 7  # seeds of chains that begin anew
 
 
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -31,7 +38,7 @@ def normal(
     step: int,
     shape: Sequence[int],
     *,
-    stream: int = NOISE,
+    stream: int = Stream.NOISE,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Tensor:
@@ -43,10 +50,10 @@ def normal(
     return _draw(lambda random: random.standard_normal(tuple(shape)), seeds, step, shape, stream).to(dtype).to(device)
 
 
-def again(seeds: Sequence[int], number: int) -> tuple[int, ...]:
+def retry_seeds(seeds: Sequence[int], number: int) -> tuple[int, ...]:
     """Seeds of the chains that begin anew in the place of chains with these `seeds`, a function of (seed, number) each;
     number counts from 1. Raises ValueError as `normal`."""
-    counter = np.array([0, 0, _word("number", number), AGAIN], dtype=np.uint64)
+    counter = np.array([0, 0, _word("number", number), Stream.RETRY], dtype=np.uint64)
     found = (np.random.Generator(np.random.Philox(key=key, counter=counter)) for key in check_seeds(seeds))
     return tuple(int(random.integers(0, 2**64, dtype=np.uint64)) for random in found)
 
@@ -56,7 +63,7 @@ def uniform(
     step: int,
     shape: Sequence[int],
     *,
-    stream: int = NOISE,
+    stream: int = Stream.NOISE,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Tensor:

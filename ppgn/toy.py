@@ -1,7 +1,6 @@
-"""A closed-form world: linear generator, Gaussian prior, Gaussian likelihood, hence a Gaussian posterior that is
-known exactly.
+"""A closed-form world: a linear generator, a Gaussian prior and a Gaussian likelihood, hence a known Gaussian posterior.
 
-One noiseless step of a Langevin chain in it is an affine map, so that samplers can be checked to rounding error.
+A step of a Langevin chain without noise is an affine map in it, so samplers can be checked to rounding error.
 """
 
 from __future__ import annotations
@@ -14,17 +13,16 @@ from torch import Tensor
 
 from ppgn.objective import Objective, Term
 from ppgn.priors import Gaussian
-from ppgn.types import Code, Image, LogProb
+from ppgn.types import Code, CodeSpace, Image, LogProb
 
 
 @dataclass(frozen=True, eq=False)
 class LinearWorld:
     """code ~ N(0, prior_std^2 I), image = A code, y = image + N(0, noise_std^2 I).
 
-    matrix A `[pixels, units]` and target y `[pixels]` in float64. Images are `[chain, 1, 1, pixels]` and not confined
-    to [0, 1]. Langevin with condition_scale e, prior_scale e / prior_std^2 and noise_scale sqrt(2 e) targets the
-    posterior as e -> 0. Raises ValueError for other shapes or dtypes, and unless both standard deviations are
-    positive.
+    matrix: A `[pixels, units]`, and target: y `[pixels]`, in float64. Images are `[chain, 1, 1, pixels]` and not confined to
+    [0, 1]. Langevin with condition_scale e, prior_scale e / prior_std^2 and noise_scale sqrt(2 e) samples the posterior as
+    e -> 0. Raises ValueError for other shapes or dtypes, and unless both standard deviations are positive.
     """
 
     matrix: Tensor
@@ -36,7 +34,8 @@ class LinearWorld:
         if self.matrix.ndim != 2 or self.target.shape != self.matrix.shape[:1]:
             raise ValueError(
                 f"a linear world got a matrix of shape {tuple(self.matrix.shape)} and a target of shape "
-                f"{tuple(self.target.shape)}, expected [pixels, units] and [pixels]"
+                f"{tuple(self.target.shape)}, expected [pixels, units] and [pixels]: "
+                f"give the target a number for each row of the matrix"
             )
         if (self.matrix.dtype, self.target.dtype) != (torch.float64, torch.float64):
             raise ValueError(
@@ -44,11 +43,12 @@ class LinearWorld:
             )
         if self.noise_std <= 0 or self.prior_std <= 0:
             raise ValueError(
-                f"a linear world got noise_std {self.noise_std} and prior_std {self.prior_std}, expected positive numbers"
+                f"a linear world got noise_std {self.noise_std} and prior_std {self.prior_std}, expected positive numbers: "
+                f"pass standard deviations above 0"
             )
 
     def generator(self, code: Code) -> Image:
-        """A code: `[chain, units]` -> `[chain, 1, 1, pixels]`."""
+        """image = A code: `[chain, units]` -> `[chain, 1, 1, pixels]`."""
         return (code @ self.matrix.T)[:, None, None, :]
 
     def condition(self, image: Image) -> LogProb:
@@ -57,9 +57,13 @@ class LinearWorld:
         normaliser = 0.5 * len(self.target) * math.log(2 * math.pi * self.noise_std**2)
         return -squares / (2 * self.noise_std**2) - normaliser
 
-    def objective(self) -> Objective:
-        """Generator, Gaussian prior and the likelihood of y as the one term, "likelihood"."""
-        return Objective(self.generator, Gaussian(0.0, self.prior_std), (Term("likelihood", self.condition),))
+    def objective(self, space: CodeSpace | None = None) -> Objective:
+        """Generator, Gaussian prior and the log-likelihood of y as the only term, "likelihood".
+
+        space: bounds and spread of codes for samplers, by default neither.
+        """
+        space = CodeSpace((self.matrix.shape[1],)) if space is None else space
+        return Objective(self.generator, Gaussian(0.0, self.prior_std), (Term("likelihood", self.condition),), space)
 
     @property
     def posterior_covariance(self) -> Tensor:

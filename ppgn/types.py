@@ -1,14 +1,15 @@
-"""The nouns of ppgn: code, image and log-probability, who turns one into another, and what a chain carries.
+"""The nouns of ppgn: code, image and log-probability, what turns one into another, and what a chain carries.
 
 `[chain, ...]` everywhere: the first axis counts independent chains, and nothing may mix them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import torch
 from torch import Tensor
 
 Code: TypeAlias = Tensor
@@ -17,6 +18,64 @@ Image: TypeAlias = Tensor
 """`[chain, channel, height, width]`, pixels in [0, 1]."""
 LogProb: TypeAlias = Tensor
 """`[chain]`, in nats."""
+
+
+@dataclass(frozen=True, eq=False)
+class CodeSpace:
+    """The codes of a generator: their shape, the bounds of each unit, and mean and std of each unit over real pictures.
+
+    low, high: in code units, a number or one per unit; None is unbounded. std: None where nobody measured it. relu: codes stand
+    after a ReLU, as fc6 does. Raises ValueError when a low bound exceeds its high bound.
+    """
+
+    shape: tuple[int, ...] = ()
+    low: float | Tensor | None = None
+    high: float | Tensor | None = None
+    mean: float | Tensor = 0.0
+    std: float | Tensor | None = None
+    relu: bool = False
+
+    def __post_init__(self) -> None:
+        if self.low is None or self.high is None:
+            return
+        if not bool(torch.all(torch.as_tensor(self.low) <= torch.as_tensor(self.high))):
+            raise ValueError(f"a code space got low {self.low} and high {self.high}, expected low <= high: swap the two")
+
+    def clip(self, code: Code) -> Code:
+        """The code `[chain, *code]` inside [low, high], each unit by itself; unchanged where there are no bounds."""
+        low, high = (
+            None if bound is None else torch.as_tensor(bound, dtype=code.dtype, device=code.device)
+            for bound in (self.low, self.high)
+        )
+        return code if low is None and high is None else torch.clamp(code, low, high)
+
+    def to(self, device: torch.device | str) -> CodeSpace:
+        """The same space with its tensors on another device."""
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Height, width and number of channels of images. Raises ValueError unless all are at least 1."""
+
+    height: int
+    width: int
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.channels) < 1:
+            raise ValueError(f"images got {self}, expected a height, a width and channels of at least 1: correct the smallest")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.channels, self.height, self.width
 
 
 class Generator(Protocol):
@@ -98,9 +157,42 @@ class Evaluation:
     stopped: Mapping[int, str] = field(default_factory=dict)
 
 
+class Evaluator(Protocol):
+    """The worth of codes, on which samplers step, with and without gradients. `ppgn.Objective` is the one implementation."""
+
+    space: CodeSpace
+
+    def evaluate(self, code: Code, image_gradient_rule: Callable[[Image], Image] | None = None) -> Evaluation: ...
+
+    def evaluate_without_gradient(self, code: Code) -> Evaluation: ...
+
+    def score(self, code: Code) -> LogProb: ...
+
+    def at_level(self, level: float) -> Evaluator: ...
+
+
 class Sampler(Protocol):
-    """A pure `init` and `step`: all that changes is in the ChainState, so chains can be resumed and split at will."""
+    """Settings with a pure `init` and `step`. All that changes is in the ChainState, so chains can be resumed and split.
+
+    objective: an Evaluator; untyped here, so that a rule may state that it needs more, such as `ppgn.Objective`.
+    """
 
     def init(self, code: Code, seeds: Sequence[int]) -> ChainState: ...
 
-    def step(self, state: ChainState) -> tuple[ChainState, Evaluation]: ...
+    def step(self, state: ChainState, objective: Any) -> tuple[ChainState, Evaluation]: ...
+
+
+@runtime_checkable
+class AskTell(Protocol):
+    """A search without gradients: `ask` proposes codes, `tell` takes their scores.
+
+    Codes are `[chain, population, *code]`, scores `[chain, population]`, higher ones better. The population is an axis inside a
+    chain, so seeds, independence and resume hold for it as for every other chain. `tell` returns a state whose code is the best
+    one known and whose step is one higher.
+    """
+
+    def init(self, code: Code, seeds: Sequence[int]) -> ChainState: ...
+
+    def ask(self, state: ChainState) -> Code: ...
+
+    def tell(self, state: ChainState, scores: Tensor) -> ChainState: ...

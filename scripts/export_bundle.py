@@ -1,10 +1,10 @@
-"""Turn trained checkpoints into a bundle: `python scripts/export_bundle.py --run runs/NAME --name NAME [--config FILE]`."""
+"""Export trained checkpoints as a bundle: `python scripts/export_bundle.py --run runs/NAME --name NAME [--config FILE]`."""
 
 import sys
 
 from jsonargparse import auto_cli
 
-from training.export import export
+from training import export
 
 if __name__ == "__main__":
     try:

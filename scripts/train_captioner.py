@@ -1,8 +1,9 @@
-"""Train the captioner: `python scripts/train_captioner.py fit --config training/configs/NAME.yaml`; see `--help`."""
+"""Train the captioner: `python scripts/train_captioner.py fit --config training/configs/NAME.yaml`.
 
-from training.captioner import CaptionerSystem
-from training.captions import CaptionData
-from training.commands import train
+`fit --help` lists every setting.
+"""
+
+from training import CaptionData, CaptionerSystem, train
 
 if __name__ == "__main__":
     train(CaptionerSystem, CaptionData)

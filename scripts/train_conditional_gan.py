@@ -1,7 +1,9 @@
-"""Train the GAN baseline: `python scripts/train_conditional_gan.py fit --config training/configs/NAME.yaml`; see `--help`."""
+"""Train the class-conditional GAN, a baseline: `python scripts/train_conditional_gan.py fit --config training/configs/NAME.yaml`.
 
-from training.commands import train
-from training.conditional_gan import ConditionalGanSystem
+`fit --help` lists every setting.
+"""
+
+from training import ConditionalGanSystem, train
 
 if __name__ == "__main__":
     train(ConditionalGanSystem)

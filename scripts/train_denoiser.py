@@ -1,7 +1,9 @@
-"""Train the code denoiser: `python scripts/train_denoiser.py fit --config training/configs/NAME.yaml`; `--help` lists all."""
+"""Train the code denoiser: `python scripts/train_denoiser.py fit --config training/configs/NAME.yaml`.
 
-from training.commands import train
-from training.denoiser import CodeData, DenoiserSystem
+`fit --help` lists every setting.
+"""
+
+from training import CodeData, DenoiserSystem, train
 
 if __name__ == "__main__":
     train(DenoiserSystem, CodeData)

@@ -1,7 +1,9 @@
-"""Train the encoder: `python scripts/train_encoder.py fit --config training/configs/NAME.yaml`; `--help` lists every setting."""
+"""Train the encoder: `python scripts/train_encoder.py fit --config training/configs/NAME.yaml`.
 
-from training.commands import train
-from training.encoder import EncoderSystem
+`fit --help` lists every setting.
+"""
+
+from training import EncoderSystem, train
 
 if __name__ == "__main__":
     train(EncoderSystem)

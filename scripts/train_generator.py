@@ -1,7 +1,9 @@
-"""Train the generator: `python scripts/train_generator.py fit --config training/configs/NAME.yaml`; `fit --help` lists all."""
+"""Train the generator: `python scripts/train_generator.py fit --config training/configs/NAME.yaml`.
 
-from training.commands import train
-from training.generator import GeneratorSystem
+`fit --help` lists every setting.
+"""
+
+from training import GeneratorSystem, train
 
 if __name__ == "__main__":
     train(GeneratorSystem)

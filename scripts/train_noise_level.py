@@ -1,8 +1,9 @@
-"""Train the noise-level denoiser: `python scripts/train_noise_level.py fit --config training/configs/NAME.yaml`; see `--help`."""
+"""Train the noise-level denoiser: `python scripts/train_noise_level.py fit --config training/configs/NAME.yaml`.
 
-from training.commands import train
-from training.denoiser import CodeData
-from training.noise_level import NoiseLevelSystem
+`fit --help` lists every setting.
+"""
+
+from training import CodeData, NoiseLevelSystem, train
 
 if __name__ == "__main__":
     train(NoiseLevelSystem, CodeData)

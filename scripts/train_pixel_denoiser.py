@@ -1,7 +1,9 @@
-"""Train the pixel denoiser: `python scripts/train_pixel_denoiser.py fit --config training/configs/NAME.yaml`; see `--help`."""
+"""Train the pixel denoiser: `python scripts/train_pixel_denoiser.py fit --config training/configs/NAME.yaml`.
 
-from training.commands import train
-from training.pixel_denoiser import PixelDenoiserSystem
+`fit --help` lists every setting.
+"""
+
+from training import PixelDenoiserSystem, train
 
 if __name__ == "__main__":
     train(PixelDenoiserSystem)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from ppgn.caffe.schema import message
-from ppgn.caffe.upgrade import V0_TYPES, V1_TYPES
+from ppgn.caffe import V0_TYPES, V1_TYPES, message
 
 Layers = Mapping[str, tuple[str, Sequence[NDArray[Any]]]]
 

@@ -13,8 +13,7 @@ import torch
 from caffe_files import write_caffemodel, write_prototxt
 from numpy.typing import NDArray
 
-from ppgn.caffe.prototxt import read_definition
-from ppgn.networks.caffe import CaffeNetwork, CaffeNetworkConfig
+from ppgn.caffe import CaffeNetwork, CaffeNetworkConfig, read_definition
 
 CLASSES = 20
 

@@ -2,20 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from ppgn.bundle import Bundle, load_bundle, save_bundle
-from ppgn.networks import (
-    CodeDenoiser,
-    CodeDenoiserConfig,
-    Fc6Encoder,
-    Fc6EncoderConfig,
-    ImageGenerator,
-    ImageGeneratorConfig,
-)
+from ppgn.networks import CodeDenoiser, CodeDenoiserConfig, Fc6Encoder, Fc6EncoderConfig, ImageGenerator, ImageGeneratorConfig
 from ppgn.toy import LinearWorld
+from ppgn.types import CodeSpace, ImageSpec
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -53,6 +48,20 @@ class Letters:
 
 
 CLASS_NAMES = ["tench", "English springer", "golf ball", "gas pump"]
+SCALES = {"prior_scale": 1e-5, "condition_scale": 1.0, "noise_scale": 0.0}
+RECIPE: dict[str, Any] = {
+    "sampler": {"name": "released", **SCALES, "step_size": {"name": "linear", "start": 0.5, "end": 1.0}, "reset_every": 0},
+    "prior": {"name": "reconstruction"},
+    "start": {"name": "normal", "mean": 0.0, "std": 1.0},
+    "measure": {"name": "released", "temperature": 1.0},
+    "generator": "generator",
+    "bounds": {"name": "fixed", "low": 0.0, "high": 30.0},
+    "choice": {"draws": 1, "draw_power": 1.0},
+    "retries": {"tries": 1, "accept": -0.7},
+    "steps": 5,
+    "precision": "float32",
+}
+PAPERS: dict[str, Any] = {**RECIPE, "sampler": {"name": "langevin", **SCALES, "condition_limit": 0.0}}
 
 
 def tiny_parts() -> dict[str, torch.nn.Module]:
@@ -79,15 +88,16 @@ def tiny_parts() -> dict[str, torch.nn.Module]:
 
 
 def save_tiny_bundle(folder: Path) -> Path:
-    settings = {"steps": 5, "step_size": 0.5}
     save_bundle(
         folder,
         name=folder.name,
         parts=tiny_parts(),
-        code={"shape": [12], "mean": 0.5, "std": 1.0, "low": 0.0, "high": 30.0, "active": 0.5},
-        image={"size": 8, "channels": 1},
-        class_names=CLASS_NAMES,
-        recipe={"name": "class", "settings": settings},
+        code=CodeSpace((12,), mean=0.5, std=1.0, low=0.0, high=30.0, relu=True),
+        facts={"active": 0.5},
+        image=ImageSpec(8, 8, channels=1),
+        classes=CLASS_NAMES,
+        recipes={"class": RECIPE},
+        papers={"class": PAPERS},
         training={},
         data={"name": "none"},
         licence="MIT",

@@ -14,8 +14,8 @@ from caffe_topologies import lrcn
 from torch import Tensor
 from torch.nn import functional
 
-from ppgn import cli, load, recipes
-from ppgn.caffe import parts, read_definition
+from ppgn import cli, importers, load, sampling
+from ppgn.caffe import read_definition
 from ppgn.conditions import Caption
 
 WORDS = ["a", "red", "church", "with", "two", "clocks", "it"]
@@ -130,8 +130,8 @@ def test_the_two_layer_wiring_runs_too(command: list[str], tmp_path: Path) -> No
     for name in ("caffenet.prototxt", "caffenet.caffemodel"):
         (tmp_path / name).symlink_to(Path(command[5]).parent / name)
     given = write_captioner(tmp_path, factored=False)
-    encoder = parts.read_encoder(parts.Files(*command[5:7]), 256)
-    captioner = parts.read_captioner(parts.Files(*given[1:3]), given[4], encoder)
+    encoder = importers.read_encoder(importers.Files(*command[5:7]), 256)
+    captioner = importers.read_captioner(importers.Files(*given[1:3]), given[4], encoder)
     assert "lstm1" not in captioner.word_inputs(torch.tensor([[1, 2, 0]]))
     assert float(Caption(captioner, "a red church")(picture())[0].detach()) < 0
 
@@ -147,7 +147,7 @@ def test_the_fifth_released_example_runs(bundle: Any, tmp_path: Path) -> None:
 
 def test_a_caption_is_sampled_as_with_any_bundle(bundle: Any, tmp_path: Path) -> None:
     condition = Caption(bundle.parts["captioner"], CAPTIONS)
-    samples = recipes.sample(bundle, condition, count=2, steps=3)
+    samples = sampling.sample(bundle, condition, count=2, steps=3)
     assert samples.images.isfinite().all()
     assert (samples.log_prob < 0).all()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from caffe_files import FORMS, TEXTS, V2_TEXT, random_layers, write_caffemodel, write_prototxt
 
-from ppgn.caffe import CaffeError, fields, read_definition, upgrade
+from ppgn import caffe
+from ppgn.caffe import CaffeError, read_definition
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -29,10 +30,10 @@ def test_a_network_in_any_of_the_three_forms_is_one_definition(tmp_path: Path, f
 
 
 def test_types_of_the_old_forms_are_the_new_names_but_for_a_few() -> None:
-    same = {old: new for old, new in upgrade.V1_TYPES.items() if old.replace("_", "").lower() == new.lower()}
-    assert {old: new for old, new in upgrade.V1_TYPES.items() if old not in same} == {"SOFTMAX_LOSS": "SoftmaxWithLoss"}
-    assert {value.split("=")[0] for value in fields.ENUMS["V1LayerParameter.LayerType"].split()} == {"NONE", *upgrade.V1_TYPES}
-    changed = {old: new for old, new in upgrade.V0_TYPES.items() if upgrade.V1_TYPES.get(old.upper()) != new}
+    same = {old: new for old, new in caffe.V1_TYPES.items() if old.replace("_", "").lower() == new.lower()}
+    assert {old: new for old, new in caffe.V1_TYPES.items() if old not in same} == {"SOFTMAX_LOSS": "SoftmaxWithLoss"}
+    assert {value.split("=")[0] for value in caffe.ENUMS["V1LayerParameter.LayerType"].split()} == {"NONE", *caffe.V1_TYPES}
+    changed = {old: new for old, new in caffe.V0_TYPES.items() if caffe.V1_TYPES.get(old.upper()) != new}
     short = {"conv": "Convolution", "images": "ImageData", "innerproduct": "InnerProduct", "pool": "Pooling"}
     assert changed == short
 
@@ -158,7 +159,7 @@ def test_a_definition_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Pat
 
 def test_a_definition_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = write_caffemodel(tmp_path / "net.caffemodel", random_layers())
-    with pytest.raises(CaffeError, match="no UTF-8 text"):
+    with pytest.raises(CaffeError, match="not UTF-8 text"):
         read_definition(path)
 
 

@@ -16,7 +16,7 @@ STEPS = 20
 IMPORT_AND_RUN = """
 import sys, resource
 from ppgn import cli, load
-from ppgn.recipes import examples
+from ppgn.sampling import examples
 
 generator, encoder, out = sys.argv[1:3], sys.argv[3:5], sys.argv[5]
 assert cli.main(["import-caffe", "--generator", *generator, "--encoder", *encoder, "--out", out]) == 0

@@ -30,8 +30,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppgn.caffe import CaffeError, read_definition, read_weights
-from ppgn.caffe.schema import message
+from ppgn.caffe import CaffeError, message, read_definition, read_weights
 
 
 def cases(count: int) -> settings:

@@ -17,12 +17,22 @@ import torch
 from caffe_pairs import CLASSES, write_network, write_pair
 from caffe_topologies import googlenet, pool5_generator
 
-from ppgn import cli, images, load, named, recipes
-from ppgn.caffe import read_definition, read_weights
-from ppgn.caffe.lists import class_names, code_of
+from ppgn import cli, images, load, loaders, sampling
+from ppgn.acceleration import Converted
+from ppgn.caffe import (
+    CaffeEncoder,
+    CaffeEncoderConfig,
+    CaffeGenerator,
+    CaffeGeneratorConfig,
+    CaffeNetwork,
+    CaffeNetworkConfig,
+    read_definition,
+    read_weights,
+)
 from ppgn.conditions import Unit
-from ppgn.networks import CaffeEncoder, CaffeEncoderConfig, CaffeGenerator, CaffeGeneratorConfig, CaffeNetwork, CaffeNetworkConfig
-from ppgn.speed import Hastened
+from ppgn.importers import class_names, code_of
+from ppgn.recipes import PAPERS, Recipe
+from ppgn.types import ImageSpec
 
 CODE = 256
 MEAN = torch.tensor([104.006, 116.669, 122.679])
@@ -127,41 +137,44 @@ def test_a_bundles_weights_are_those_of_the_files_bit_by_bit(shelf: Path) -> Non
     ] == read_definition(prototxt)
 
 
-def test_a_bundle_says_where_it_is_from(shelf: Path) -> None:
-    info = load(shelf / "checkpoints" / "original").info
+def test_a_bundle_says_where_it_is_from_and_has_the_released_recipe(shelf: Path) -> None:
+    loaded = load(shelf / "checkpoints" / "original")
+    info, released = loaded.info, Recipe().changed(**PAPERS["noiseless_joint_ppgn_h_released"])
     hashed = {
         name: hashlib.sha256((shelf / name).read_bytes()).hexdigest() for name in ("generator.caffemodel", "caffenet.prototxt")
     }
     assert hashed.items() <= {one["file"]: one["sha256"] for one in info["data"]["sources"]}.items()
     assert all(value in info["source"] for value in hashed.values())
     assert "non-commercial" in info["licence"]
-    assert info["recipe"] == {
-        "name": "noiseless_joint_ppgn_h_released",
-        "settings": {**recipes.NAMED["noiseless_joint_ppgn_h_released"], "precision": "auto"},
-        "plugged": {"precision": "float32"},
-    }
+    recipes = {"class": released.changed(precision="auto"), "plugged": released}
+    assert released.precision == "float32"
+    assert loaded.recipes == {kind: recipe.to_json() for kind, recipe in recipes.items()}
+    scales = {"name": "langevin", "prior_scale": 1e-5, "condition_scale": 1.0, "noise_scale": 1e-17, "condition_limit": 0.0}
+    assert loaded.papers == {kind: {**recipe.to_json(), "sampler": scales} for kind, recipe in recipes.items()}
+    assert loaded.image == ImageSpec(256, 256, 3)
 
 
 def test_bounds_and_names_come_from_the_lists(shelf: Path) -> None:
     loaded = load(shelf / "checkpoints" / "original")
-    assert loaded.class_names[13] == "name13, other13"
-    assert loaded.info["code"]["high"][:3] == pytest.approx([1, 1.01, 1.02])
-    assert loaded.info["code"]["std"][0] == pytest.approx(1 / 3)
-    ascended = recipes.sample(loaded, "name13", count=1, steps=2, recipe="dgn_am")
-    assert (ascended.codes <= torch.tensor(loaded.info["code"]["high"]) + 1e-6).all()
+    assert loaded.classes[13] == "name13, other13"
+    assert loaded.code.high[:3].tolist() == pytest.approx([1, 1.01, 1.02])
+    assert float(loaded.code.std[0]) == pytest.approx(1 / 3)
+    assert (loaded.code.low, loaded.code.mean, loaded.code.relu) == (0.0, 0.63, True)
+    ascended = sampling.sample(loaded, "name13", count=1, steps=2, recipe="dgn_am")
+    assert (ascended.codes <= loaded.code.high + 1e-6).all()
 
 
 def test_prior_and_class_share_one_pass_through_the_trunk(shelf: Path) -> None:
     loaded, seen = load(shelf / "checkpoints" / "original"), []
     loaded.encoder.trunk.register_forward_hook(lambda *_: seen.append(1))
-    recipes.sample(loaded, "name13", count=2, steps=3, precision="float32")
+    sampling.sample(loaded, "name13", count=2, steps=3, precision="float32")
     assert len(seen) == 3
 
 
 def test_in_bfloat16_pictures_keep_what_their_mean_would_round_away(shelf: Path) -> None:
     loaded = load(shelf / "checkpoints" / "original")
-    generator, encoder = (Hastened(part, "bfloat16") for part in (loaded.generator, loaded.encoder))
-    code = torch.randn(2, *loaded.code_shape, generator=torch.Generator().manual_seed(0))
+    generator, encoder = (Converted(part, "bfloat16") for part in (loaded.generator, loaded.encoder))
+    code = torch.randn(2, *loaded.code.shape, generator=torch.Generator().manual_seed(0))
     image = generator(code)
     assert image.dtype == torch.float32
     torch.testing.assert_close(image, loaded.generator(code), atol=0.02, rtol=0.0)
@@ -189,7 +202,7 @@ def test_in_bfloat16_pictures_keep_what_their_mean_would_round_away(shelf: Path)
     ],
 )
 def test_the_released_examples_run(asked: list[str], shelf: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ppgn.recipes.examples.KEEP_UNITS_ABOVE", -100.0)  # random units are not that sure of themselves
+    monkeypatch.setattr("ppgn.sampling.examples.KEEP_UNITS_ABOVE", -100.0)  # random units are not that sure of themselves
     filled = [part.format(shelf) for part in asked]
     assert cli.main(["example", *filled, "--bundle", "original", "--steps", "2", "--out", "made.png"]) == 0
     assert (here / "made.png").is_file()
@@ -212,7 +225,7 @@ def test_sampling_filling_and_listing_work_as_with_any_bundle(
 
 def test_networks_run_in_half_the_precision(shelf: Path) -> None:
     loaded = load(shelf / "checkpoints" / "original")
-    half, full = (recipes.sample(loaded, 3, count=1, steps=1, precision=one).images for one in ("bfloat16", "float32"))
+    half, full = (sampling.sample(loaded, 3, count=1, steps=1, precision=one).images for one in ("bfloat16", "float32"))
     torch.testing.assert_close(half, full, rtol=0, atol=0.02 * float(full.abs().max()))
 
 
@@ -222,8 +235,9 @@ def test_a_pool5_generator_has_maps_as_codes(shelf: Path, here: Path) -> None:
     given[2:4] = [str(shelf / "pool5.prototxt"), str(shelf / "pool5.caffemodel")]
     assert cli.main([*given, "--code-blob", "pool5"]) == 0
     loaded = load(here / "pool5")
-    assert loaded.code_shape == (16, 6, 6)
-    assert recipes.sample(loaded, 3, count=2, steps=2).images.shape == (2, 3, 256, 256)
+    assert loaded.code.shape == (16, 6, 6)
+    assert not loaded.code.relu
+    assert sampling.sample(loaded, 3, count=2, steps=2).images.shape == (2, 3, 256, 256)
 
 
 @pytest.mark.parametrize("form", ["v0", "v1", "v2"])
@@ -246,7 +260,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "text as weights": (["--encoder", ENCODER[0], "{0}/words.txt"], "words.txt: "),
     "a missing file": (["--encoder", "nowhere.prototxt", ENCODER[1]], "nowhere.prototxt: cannot be read"),
-    "no such code": (["--code-blob", "fc66"], "no layer makes the code blob 'fc66', expected one such as fc6, .*--code-blob"),
+    "no such code": (
+        ["--code-blob", "fc66"],
+        "no layer makes the code blob 'fc66', expected one such as fc6, .*choose the code blob",
+    ),
     "no such scores": (["--scores-blob", "fc9"], "scores blob 'fc9'"),
     "scores before the code": (["--scores-blob", "conv1"], "cannot be computed from the code 'fc6' alone"),
     "a code of another size": (["--code-blob", "pool5"], "takes codes of 256 numbers, .*choose the code blob fc6 or fc7"),
@@ -286,7 +303,7 @@ def test_without_protobuf_the_extra_is_named(
 def test_a_bundle_loads_without_protobuf(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google", None)
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    assert load(shelf / "checkpoints" / "original").code_shape == (CODE,)
+    assert load(shelf / "checkpoints" / "original").code.shape == (CODE,)
 
 
 def test_an_older_bundle_is_replaced(shelf: Path, here: Path) -> None:
@@ -294,7 +311,7 @@ def test_an_older_bundle_is_replaced(shelf: Path, here: Path) -> None:
     given = [*command(shelf, str(here / "original")), "--name", "again"]
     assert cli.main(given) == 0
     assert load(here / "original").name == "again"
-    assert load(here / "original").info["code"]["high"] == 30
+    assert load(here / "original").code.high == 30
 
 
 def test_the_commands_of_the_page_are_understood() -> None:
@@ -303,12 +320,12 @@ def test_the_commands_of_the_page_are_understood() -> None:
     commands = [line.split()[1:] for line in blocks.splitlines() if line.startswith("ppgn ")]
     assert {given[0] for given in commands} == {"import-caffe", "import-deepsim", "sample", "example", "layers"}
     for given in commands:
-        assert cli.parser().parse_args(given).command == given[0]
+        assert cli.parse(given).command == given[0]
 
 
 def test_a_unit_of_a_layer_with_a_slash_in_its_name_is_found(tmp_path: Path) -> None:
     definition, weights = write_network(tmp_path, "googlenet", googlenet(16))
-    seen = named.network(f"caffe:{definition},{weights}")
+    seen = loaders.network(f"caffe:{definition},{weights}")
     assert Unit(seen, "inception_3a/output:2@centre")(torch.rand(2, 3, 256, 256)).shape == (2,)
 
 
@@ -328,14 +345,14 @@ def test_lists_of_names_are_read_in_their_published_forms(lines: str, names: lis
 
 def test_bounds_have_the_shape_of_the_code(tmp_path: Path) -> None:
     (tmp_path / "pool5.txt").write_text("1 2\n3 4\n")
-    assert code_of((2, 1, 2), tmp_path / "pool5.txt")["high"] == [[[1, 2]], [[3, 4]]]
+    assert code_of((2, 1, 2), tmp_path / "pool5.txt").high.tolist() == [[[1, 2]], [[3, 4]]]
     (tmp_path / "pool5.txt").write_text("1 -2\n3 4\n")
     with pytest.raises(ValueError, match="numbers below 0"):
         code_of((4,), tmp_path / "pool5.txt")
 
 
 def seen_network(shelf: Path) -> Any:
-    return named.network(f"caffe:{shelf}/caffenet.prototxt,{shelf}/caffenet.caffemodel")
+    return loaders.network(f"caffe:{shelf}/caffenet.prototxt,{shelf}/caffenet.caffemodel")
 
 
 def test_a_named_network_gives_scores_before_the_softmax_of_the_centre(shelf: Path) -> None:
@@ -348,7 +365,7 @@ def test_a_logarithm_behind_the_softmax_is_left_out_too(shelf: Path, here: Path)
     """The definition released with PPGN ends in one."""
     tail = 'layer { name: "log" type: "Log" bottom: "prob" top: "log" }'
     (here / "log.prototxt").write_text((shelf / "caffenet.prototxt").read_text() + tail)
-    found = named.network(f"caffe:{here}/log.prototxt,{shelf}/caffenet.caffemodel")
+    found = loaders.network(f"caffe:{here}/log.prototxt,{shelf}/caffenet.caffemodel")
     picture = torch.rand(1, 3, 256, 256)
     assert torch.equal(found(picture), seen_network(shelf)(picture))
 
@@ -374,7 +391,7 @@ def test_a_named_network_steers_a_bundle(asked: list[str], shelf: Path, here: Pa
     ("name", "weights", "said"),
     [
         ("caffe:{0}/caffenet.prototxt", None, "needs its weights behind a comma"),
-        ("caffe:{0}/caffenet.prototxt,{0}/caffenet.caffemodel", "x.pth", "without --weights"),
+        ("caffe:{0}/caffenet.prototxt,{0}/caffenet.caffemodel", "x.pth", "got weights=x.pth"),
         ("caffe:{0}/caffenet.prototxt,{0}/generator.caffemodel", None, "generator.caffemodel: layer 'conv1' got no blobs"),
         ("caffe:{0}/generator.prototxt,{0}/generator.caffemodel", None, "expected one picture of three channels"),
         ("caffe:{0}/none.prototxt,{0}/none.caffemodel", None, "none.prototxt: cannot be read"),
@@ -382,4 +399,4 @@ def test_a_named_network_steers_a_bundle(asked: list[str], shelf: Path, here: Pa
 )
 def test_a_named_network_that_cannot_be_is_one_sentence(name: str, weights: str | None, said: str, shelf: Path) -> None:
     with pytest.raises(ValueError, match=said):
-        named.network(name.format(shelf), weights)
+        loaders.network(name.format(shelf), weights)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ppgn import networks
-from ppgn.networks.caffe import CaffeNetwork, CaffeNetworkConfig
+from ppgn.caffe import CaffeNetwork, CaffeNetworkConfig
 
 PICTURE = (2, 4, 6, 7)
 

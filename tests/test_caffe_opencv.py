@@ -25,9 +25,7 @@ from test_caffe_layers import lstm_by_loops
 from torchvision import models
 
 from ppgn import images
-from ppgn.caffe.caffemodel import read_weights
-from ppgn.caffe.prototxt import read_definition
-from ppgn.networks.caffe import CaffeNetwork, CaffeNetworkConfig
+from ppgn.caffe import CaffeNetwork, CaffeNetworkConfig, read_definition, read_weights
 
 cv2 = pytest.importorskip("cv2")
 SHARED = Path(os.environ.get("PPGN_SHARED", Path(__file__).parents[2] / "shared")) / "data"

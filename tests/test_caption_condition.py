@@ -16,6 +16,14 @@ from ppgn.types import Condition
 TEXTS = ["a red handbag for women", "blue shoe", "handbags"]
 
 
+def a_captioner() -> Captioner:
+    """The tiny captioner with random weights under which words and images matter."""
+    network, drawn = tiny_captioner(), torch.Generator().manual_seed(1)
+    for weights in network.parameters():
+        weights.normal_(0, 0.6, generator=drawn)
+    return network
+
+
 def some_images(chains: int = 3) -> Tensor:
     return torch.rand(chains, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
@@ -39,7 +47,7 @@ def gradient(condition: Any, image: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("truncated", [False, True])
 def test_the_value_is_the_sum_over_words_computed_one_at_a_time(truncated: bool) -> None:
-    network, image = tiny_captioner().double(), some_images()
+    network, image = a_captioner().double(), some_images()
     wanted = torch.stack([word_by_word(network, one[None], text) for one, text in zip(image, TEXTS, strict=True)])
     torch.testing.assert_close(Caption(network, TEXTS, truncated=truncated)(image), wanted, rtol=1e-12, atol=1e-12)
     one_text = torch.stack([word_by_word(network, one[None], TEXTS[0]) for one in image])
@@ -47,8 +55,8 @@ def test_the_value_is_the_sum_over_words_computed_one_at_a_time(truncated: bool)
 
 
 def test_a_temperature_divides_the_scores_of_all_words() -> None:
-    network, image = tiny_captioner().double(), some_images()
-    cooled = tiny_captioner().double()
+    network, image = a_captioner().double(), some_images()
+    cooled = a_captioner().double()
     for weights in (cooled.words.weight, cooled.words.bias):
         weights.data /= 3
     torch.testing.assert_close(Caption(network, TEXTS, temperature=3.0)(image), Caption(cooled, TEXTS)(image))
@@ -58,12 +66,12 @@ def test_a_temperature_divides_the_scores_of_all_words() -> None:
 
 
 def test_the_gradient_is_that_of_finite_differences_to_eight_digits() -> None:
-    network, image = tiny_captioner().double(), some_images()
+    network, image = a_captioner().double(), some_images()
     assert torch.autograd.gradcheck(Caption(network, TEXTS), image.clone().requires_grad_(), eps=1e-6, rtol=1e-6, atol=1e-8)
 
 
 def test_the_truncated_gradient_is_that_of_a_loop_with_its_state_detached_between_words() -> None:
-    network, image = tiny_captioner().double(), some_images()
+    network, image = a_captioner().double(), some_images()
 
     def loop(pictures: Tensor) -> Tensor:
         return torch.stack([word_by_word(network, one[None], text, True) for one, text in zip(pictures, TEXTS, strict=True)])
@@ -74,13 +82,13 @@ def test_the_truncated_gradient_is_that_of_a_loop_with_its_state_detached_betwee
 
 
 def test_per_word_is_the_mean_over_words_and_the_end_mark() -> None:
-    network, image = tiny_captioner().double(), some_images()
+    network, image = a_captioner().double(), some_images()
     counts = torch.tensor([6.0, 3.0, 2.0], dtype=torch.float64)
     torch.testing.assert_close(Caption(network, TEXTS, per_word=True)(image) * counts, Caption(network, TEXTS)(image))
 
 
 def test_a_chain_alone_has_the_value_and_the_gradient_that_it_has_in_a_batch() -> None:
-    network, image = tiny_captioner().double(), some_images()
+    network, image = a_captioner().double(), some_images()
     together = Caption(network, TEXTS)
     for row, text in enumerate(TEXTS):
         alone = Caption(network, [text])
@@ -92,7 +100,7 @@ def test_a_chain_alone_has_the_value_and_the_gradient_that_it_has_in_a_batch() -
 
 @pytest.mark.parametrize("settings", [{}, {"per_word": True}, {"truncated": True}])
 def test_it_keeps_the_contract_of_a_condition_alone_and_within_and_and_not(settings: dict[str, bool]) -> None:
-    network, image = tiny_captioner(), some_images().float()
+    network, image = a_captioner(), some_images().float()
     caption = Caption(network, TEXTS[0], **settings)
     red = ClassLogProb(lambda seen: functional.linear(seen.flatten(1), torch.randn(3, 64, generator=torch.manual_seed(0))), 1)
     conditions: list[Condition] = [caption, Not(Caption(network, "blue shoe", **settings)), And(caption, red, weights=[0.5, 2.0])]
@@ -103,7 +111,7 @@ def test_it_keeps_the_contract_of_a_condition_alone_and_within_and_and_not(setti
 
 
 def test_what_needs_no_image_is_computed_once_and_the_image_seen_once_an_evaluation() -> None:
-    network, image, calls = tiny_captioner(), some_images().float(), {"first": 0, "trunk": 0, "second": 0}
+    network, image, calls = a_captioner(), some_images().float(), {"first": 0, "trunk": 0, "second": 0}
     for name in calls:
         getattr(network, name).register_forward_hook(lambda *_, name=name: calls.__setitem__(name, calls[name] + 1))
     condition = Caption(network, TEXTS)
@@ -139,7 +147,7 @@ def test_any_object_with_four_methods_is_a_captioner() -> None:
 
 
 def test_another_number_of_captions_than_chains_and_strange_words_are_sentences() -> None:
-    network = tiny_captioner()
+    network = a_captioner()
     for captions in (["red shoe"], ["red shoe"] * 3, []):
         with pytest.raises(ValueError, match=f"got {len(captions)} captions for 2 chains, expected one per chain"):
             Caption(network, captions)(some_images(2).float())

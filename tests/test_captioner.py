@@ -11,13 +11,8 @@ from lightning import Trainer, seed_everything
 from test_captions_data import product_table
 from test_training import QUIET
 
-from ppgn.networks import Captioner, CaptionerConfig, build
-from ppgn.networks.captioner import END, MARKS, UNKNOWN, Lstm, Said, search, tokens
-from training.captioner import CaptionerSystem, build_captioner
-from training.captions import CaptionData
-from training.data import ImageData
-from training.encoder import EncoderSystem
-from training.files import read_network
+from ppgn.networks import END, MARKS, UNKNOWN, Captioner, CaptionerConfig, Lstm, ScoredCaption, beam_search, build, tokens
+from training import CaptionData, CaptionerSystem, EncoderSystem, ImageData, build_captioner, read_network
 
 WORDS = ("a", "red", "blue", "handbag", "handbags", "shoe", "for", "women")
 
@@ -108,6 +103,15 @@ def test_the_vector_from_an_encoders_maps_of_the_same_trunk_is_the_images_own() 
     torch.testing.assert_close(network.join(maps), torch.cat([coarse, maps[1]], 1))
 
 
+def test_maps_of_pictures_that_are_not_square_keep_their_shape() -> None:
+    network, image = tiny_captioner(input_size=(8, 16)), torch.rand(2, 1, 12, 20)
+    assert network.config.map_size == (2, 4)
+    maps = network.maps(image)
+    assert [tuple(one.shape[2:]) for one in maps] == [(4, 8), (2, 4)]
+    assert network.join(maps).shape == (2, 10, 2, 4) and network.image_vector(image).shape == (2, 7)
+    assert len(network.beam_search(image)) == 2
+
+
 def test_words_are_lower_case_without_punctuation_and_come_back_as_text() -> None:
     assert tokens("A Women's T-Shirt, (red) & 2 more_s!") == ["a", "womens", "tshirt", "red", "2", "more", "s"]
     network = tiny_captioner()
@@ -132,11 +136,11 @@ def test_a_word_outside_the_vocabulary_is_answered_with_the_nearest(text: str, s
         tiny_captioner().words_of(text)
 
 
-def all_captions(network: Captioner, vector: torch.Tensor, longest: int) -> list[Said]:
+def all_captions(network: Captioner, vector: torch.Tensor, longest: int) -> list[ScoredCaption]:
     known = [word for word in range(len(network.config.vocabulary)) if word not in (END, UNKNOWN)]
     rows = [(*words, END) for length in range(longest + 1) for words in itertools.product(known, repeat=length)]
     values = [float(network.word_log_probs(vector, torch.tensor([row])).sum()) for row in rows]
-    return [Said(network.text_of(row), value) for row, value in zip(rows, values, strict=True)]
+    return [ScoredCaption(network.text_of(row), value) for row, value in zip(rows, values, strict=True)]
 
 
 @pytest.mark.parametrize("per_word", [False, True])
@@ -150,7 +154,7 @@ def test_a_wide_beam_finds_the_likeliest_of_all_captions(per_word: bool) -> None
     for one, vector in zip(found, network.image_vector(image), strict=True):
         every = all_captions(network, vector[None], 3)
         if per_word:
-            every = [Said(text, value / (len(text.split()) + 1)) for text, value in every]
+            every = [ScoredCaption(text, value / (len(text.split()) + 1)) for text, value in every]
         wanted = max(every, key=lambda said: said.log_prob)
         assert one.text == wanted.text
         assert one.log_prob == pytest.approx(wanted.log_prob, abs=1e-4)
@@ -162,7 +166,7 @@ def test_a_wide_beam_finds_the_likeliest_of_all_captions(per_word: bool) -> None
 def test_one_beam_takes_the_likeliest_word_each_time_and_a_picture_alone_is_described_as_in_a_batch() -> None:
     network, image = tiny_captioner(), torch.rand(3, 1, 8, 8)
     vector = network.image_vector(image)
-    found = search(network, vector, beams=1, longest=5)
+    found = beam_search(network, vector, beams=1, longest=5)
     for one, row in zip(found, vector, strict=True):
         words: list[int] = []
         while len(words) < 5 and END not in words:
@@ -170,8 +174,8 @@ def test_one_beam_takes_the_likeliest_word_each_time_and_a_picture_alone_is_desc
             values = network.word_log_probs(row.expand(len(everything), -1), everything)[:, -1]
             words = everything[values.argmax()].tolist()
         assert one.text == network.text_of(words)
-    alone = [search(network, row[None], beams=3)[0] for row in vector]
-    together = search(network, vector, beams=3)
+    alone = [beam_search(network, row[None], beams=3)[0] for row in vector]
+    together = beam_search(network, vector, beams=3)
     assert [one.text for one in alone] == [one.text for one in together]
     np.testing.assert_allclose([one.log_prob for one in alone], [one.log_prob for one in together], rtol=1e-5)
 
@@ -280,5 +284,5 @@ def test_a_torchvision_trunk_takes_its_weights_from_a_file_and_a_bare_convnet_is
     assert torch.equal(system.network.trunk.state_dict()["0.weight"], state["features.0.weight"])
     assert system.network.config.map_channels == 64 + 512
     assert not (tmp_path / "captions.png").exists()
-    with pytest.raises(ValueError, match="not trained, and got a convnet without weights: pass --model.encoder"):
+    with pytest.raises(ValueError, match="not trained, and got a convnet without weights, .*: set model.encoder to a checkpoint"):
         CaptionerSystem(trunk="convnet")

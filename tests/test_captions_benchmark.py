@@ -1,4 +1,4 @@
-"""benchmarks/captions.py: what is asked for in words, and the rank that a captioner of known answers gives it."""
+"""benchmarks/captions.py: how captions are phrased, and the rank that a captioner of known answers gives them."""
 
 import importlib
 import json
@@ -13,8 +13,10 @@ from test_composition import NAMES, TRAINING, save_judge
 from test_composition import root as root
 from test_words import with_captioner
 
-from ppgn.networks.captioner import MARKS
-from training.files import describe
+import ppgn
+from ppgn import recipes
+from ppgn.networks import MARKS
+from training import describe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 captions = importlib.import_module("captions")
@@ -48,20 +50,22 @@ def test_the_rank_counts_the_captions_that_are_as_likely_as_the_right_one() -> N
     assert captions.ranks(Reader(), wrong, pairs, range(4), NAMES, 4, 0).tolist() == [3, 3, 3, 3]
 
 
-def test_the_command_samples_each_caption_and_tells_how_many_are_right(
+def test_the_command_samples_each_caption_and_says_how_many_are_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root: Path
 ) -> None:
     folder = tmp_path / "tiny"
     with_captioner(folder, vocabulary=VOCABULARY)
     info = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps({**info, "class_names": list(NAMES), "training": TRAINING}))
+    (folder / "bundle.json").write_text(json.dumps({**info, "classes": list(NAMES), "training": TRAINING}))
     judge, second = save_judge(tmp_path / "judge.ckpt"), tmp_path / "second.ckpt"
     torch.save({"ppgn": {"parts": {"captioner": describe(tiny_captioner(vocabulary=VOCABULARY))}, "class_names": []}}, second)
     options: list[Any] = ["--bundle", folder, "--judge", judge, "--root", root, "--captioner", second, "--captions", 4]
-    options += ["--samples", 2, "--among", 2, "--json", tmp_path / "told.json", "--grid", tmp_path / "grid.png"]
+    options += ["--samples", 2, "--among", 2, "--json", tmp_path / "numbers.json", "--grid", tmp_path / "grid.png"]
     monkeypatch.setattr(sys, "argv", ["captions.py", *map(str, options)])
     captions.main()
-    rows = json.loads((tmp_path / "told.json").read_text())["rows"]
+    result = json.loads((tmp_path / "numbers.json").read_text())
+    rows = result["rows"]
+    assert result["recipe"] == recipes.recipe_for(ppgn.load(folder), "caption").to_json()
     assert {name: row["pictures"] for name, row in rows.items()} == {
         "samples, pairs in training": 6, "samples, absent pairs": 2, "samples, all": 8, "real held-out pictures": 9,
     }  # fmt: skip

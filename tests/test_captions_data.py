@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ppgn.networks.captioner import END, MARKS, UNKNOWN
-from training.captions import CaptionData, CaptionedMaps, phrasings, singular
+from ppgn.networks import END, MARKS, UNKNOWN
+from training import CaptionData, CaptionedMaps, phrasings, singular
 
 HUES = {"Red": (255, 0, 0), "Maroon": (255, 0, 0), "Blue": (0, 0, 255)}
 LABELS = {"type": "kind", "colour": "hue"}

@@ -1,4 +1,4 @@
-"""The loop, its schedule, and the state that it can be resumed from."""
+"""The loop, and the state that it can be resumed from."""
 
 import io
 import itertools
@@ -6,13 +6,13 @@ import itertools
 import pytest
 import torch
 
-from ppgn.chain import linear, run
-from ppgn.finite import ChainStopped
+from ppgn.chain import run
+from ppgn.errors import ChainStopped
 from ppgn.objective import Objective, Term
 from ppgn.priors import NoPrior
-from ppgn.samplers import Langevin, ReleasedLangevin
+from ppgn.samplers import Langevin, Linear, ReleasedLangevin
 from ppgn.toy import LinearWorld
-from ppgn.types import ChainState
+from ppgn.types import ChainState, CodeSpace
 
 
 def make_world() -> LinearWorld:
@@ -20,8 +20,8 @@ def make_world() -> LinearWorld:
     return LinearWorld(matrix, torch.tensor([0.4, -0.1, 0.9], dtype=torch.float64), noise_std=0.5, prior_std=0.8)
 
 
-def make_sampler() -> Langevin:
-    return Langevin(make_world().objective(), 0.1, 0.05, linear(0.5, 0.1, 10))
+OBJECTIVE, SAMPLER = make_world().objective(), Langevin(0.1, 0.05, Linear(0.5, 0.1, 10))
+BOUNDED = make_world().objective(CodeSpace((2,), 0.0, 30.0))
 
 
 def make_code() -> torch.Tensor:
@@ -29,25 +29,24 @@ def make_code() -> torch.Tensor:
 
 
 def test_a_run_yields_each_state_after_its_update_beside_the_evaluation_before_it():
-    sampler = make_sampler()
-    start = sampler.init(make_code(), [0, 1, 2])
-    pairs = list(run(sampler, start, 4))
+    start = SAMPLER.init(make_code(), [0, 1, 2])
+    pairs = list(run(SAMPLER, OBJECTIVE, start, 4))
     assert [state.step for state, _ in pairs] == [1, 2, 3, 4]
     befores = [start, *(state for state, _ in pairs[:-1])]
     for before, (_, evaluation) in zip(befores, pairs, strict=True):
         assert torch.equal(evaluation.code, before.code)
 
 
-@pytest.mark.parametrize("sampler", [make_sampler(), ReleasedLangevin(make_world().objective(), noise_scale=0.5)])
-def test_a_run_resumed_from_disk_equals_the_uninterrupted_run_to_the_bit(sampler):
+@pytest.mark.parametrize(("sampler", "objective"), [(SAMPLER, OBJECTIVE), (ReleasedLangevin(noise_scale=0.5), BOUNDED)])
+def test_a_run_resumed_from_disk_equals_the_uninterrupted_run_to_the_bit(sampler, objective):
     start = sampler.init(make_code(), [0, 1, 2])
-    whole = [state.code for state, _ in run(sampler, start, 10)]
-    *_, (half, _) = run(sampler, start, 5)
+    whole = [state.code for state, _ in run(sampler, objective, start, 10)]
+    *_, (half, _) = run(sampler, objective, start, 5)
     file = io.BytesIO()
     torch.save(half.state_dict(), file)
     file.seek(0)
     resumed = ChainState.from_state_dict(torch.load(file, weights_only=True))
-    rest = [state.code for state, _ in run(sampler, resumed, 5)]
+    rest = [state.code for state, _ in run(sampler, objective, resumed, 5)]
     assert all(torch.equal(one, other) for one, other in zip(whole[5:], rest, strict=True))
 
 
@@ -55,17 +54,16 @@ def test_a_run_does_only_the_steps_that_are_asked_of_it():
     calls = []
     world = make_world()
     objective = Objective(lambda code: calls.append(1) or world.generator(code), NoPrior())
-    sampler = Langevin(objective, 0.1, 0.0, 0.0)
-    chain = run(sampler, sampler.init(make_code(), [0, 1, 2]), 1000)
+    sampler = Langevin(0.1, 0.0, 0.0)
+    chain = run(sampler, objective, sampler.init(make_code(), [0, 1, 2]), 1000)
     assert calls == []
     list(itertools.islice(chain, 3))
     assert len(calls) == 3
 
 
 def test_a_run_keeps_the_states_it_was_given_and_gave_unchanged():
-    sampler = make_sampler()
-    start = sampler.init(make_code(), [0, 1, 2])
-    first, _ = next(chain := run(sampler, start, 3))
+    start = SAMPLER.init(make_code(), [0, 1, 2])
+    first, _ = next(chain := run(SAMPLER, OBJECTIVE, start, 3))
     kept = first.code.clone()
     list(chain)
     assert torch.equal(first.code, kept) and torch.equal(start.code, make_code())
@@ -73,9 +71,8 @@ def test_a_run_keeps_the_states_it_was_given_and_gave_unchanged():
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True])
 def test_fewer_than_one_step_is_refused_before_the_first_is_asked_for(steps):
-    sampler = make_sampler()
     with pytest.raises(ValueError, match="expected a whole number of at least 1"):
-        run(sampler, sampler.init(make_code(), [0, 1, 2]), steps)
+        run(SAMPLER, OBJECTIVE, SAMPLER.init(make_code(), [0, 1, 2]), steps)
 
 
 def test_a_log_probability_that_is_not_finite_is_named_with_its_term_step_chain_and_seed():
@@ -86,8 +83,8 @@ def test_a_log_probability_that_is_not_finite_is_named_with_its_term_step_chain_
         lambda code: code[:, None, None, :], lambda code, image: torch.ones_like(code), [Term("late", breaks_late)]
     )
     code = torch.tensor([[-9.0], [0.5]], dtype=torch.float64)
-    sampler = Langevin(objective, 0.5, 0.0, 0.0)
-    chain = run(sampler, sampler.init(code, [7, 8]), 10)
+    sampler = Langevin(0.5, 0.0, 0.0)
+    chain = run(sampler, objective, sampler.init(code, [7, 8]), 10)
     next(chain)
     next(chain)
     with pytest.warns(ChainStopped, match=r"log-probability of 'late' of chain 1 \(seed 8\) .* at step 2"):
@@ -105,20 +102,10 @@ def test_a_log_probability_that_is_not_finite_is_named_with_its_term_step_chain_
 )
 def test_the_first_quantity_that_is_not_finite_is_named(generator, prior, condition, what):
     generator = generator or (lambda code: code[:, None, None, :])
-    sampler = Langevin(Objective(generator, prior or NoPrior(), [Term("y", condition)]), 10.0, 1.0, 0.0)
+    objective = Objective(generator, prior or NoPrior(), [Term("y", condition)])
+    sampler = Langevin(10.0, 1.0, 0.0)
     with pytest.raises(ValueError, match=rf"the {what} of chain 0 \(seed 5\) became infinite or NaN at step 0"):
-        next(run(sampler, sampler.init(torch.ones(1, 2, dtype=torch.float64), [5]), 1))
-
-
-def test_a_linear_schedule_goes_from_start_to_end_and_stays_there():
-    schedule = linear(1.0, 0.5, 4)
-    assert [schedule(step) for step in (0, 1, 2, 4, 9)] == [1.0, 0.875, 0.75, 0.5, 0.5]
-    assert [linear(1.0, 0.5, 4, begin=3)(step) for step in (0, 3, 4, 7, 9)] == [1.0, 1.0, 0.875, 0.5, 0.5]
-
-
-def test_a_linear_schedule_of_no_steps_is_refused():
-    with pytest.raises(ValueError, match="linear schedule got steps 0"):
-        linear(1.0, 0.0, 0)
+        next(run(sampler, objective, sampler.init(torch.ones(1, 2, dtype=torch.float64), [5]), 1))
 
 
 def test_a_state_survives_its_plain_form_with_all_that_a_sampler_carries():

@@ -1,4 +1,7 @@
-"""Every contract check: plug-ins that pass, and for each rule one that fails it (of conditions: test_checks_faults.py)."""
+"""Every contract check: plug-ins that pass, and for each rule a plug-in that fails it.
+
+Faults of conditions are in test_checks_faults.py, searches without gradients in test_checks_ask_tell.py.
+"""
 
 from dataclasses import replace
 
@@ -158,14 +161,13 @@ def test_a_generator_that_breaks_a_rule_is_refused(generator, message):
 class Wrapped:
     """A good sampler to break, one rule per subclass."""
 
-    def __init__(self):
-        self.inner = Langevin(make_world().objective(), 0.1, 0.05, 0.3)
+    inner = Langevin(0.1, 0.05, 0.3)
 
     def init(self, code, seeds):
         return self.inner.init(code, seeds)
 
-    def step(self, state):
-        return self.inner.step(state)
+    def step(self, state, objective):
+        return self.inner.step(state, objective)
 
 
 class ForgetsSeeds(Wrapped):
@@ -173,80 +175,99 @@ class ForgetsSeeds(Wrapped):
         return self.inner.init(code, [0] * len(seeds))
 
 
+class ReturnsCodes(Wrapped):
+    def init(self, code, seeds):
+        return code
+
+
 class DoesNotCount(Wrapped):
-    def step(self, state):
-        after, evaluation = self.inner.step(state)
+    def step(self, state, objective):
+        after, evaluation = super().step(state, objective)
         return replace(after, step=state.step), evaluation
 
 
 class WorksInPlace(Wrapped):
-    def step(self, state):
-        after, evaluation = self.inner.step(state)
+    def step(self, state, objective):
+        after, evaluation = super().step(state, objective)
         state.code.copy_(after.code)
         return after, evaluation
 
 
 class EvaluatesLate(Wrapped):
-    def step(self, state):
-        after, _ = self.inner.step(state)
-        return after, self.inner.objective.evaluate(after.code)
+    def step(self, state, objective):
+        after, _ = super().step(state, objective)
+        return after, objective.evaluate(after.code)
+
+
+class KeepsItsObjective(Wrapped):
+    def step(self, state, objective):
+        return super().step(state, make_world().objective())
 
 
 class DrawsFromTorch(Wrapped):
-    def step(self, state):
-        after, evaluation = self.inner.step(state)
+    def step(self, state, objective):
+        after, evaluation = super().step(state, objective)
         return replace(after, code=after.code + torch.randn_like(after.code)), evaluation
 
 
 class RemembersOutsideTheState(Wrapped):
     momentum: torch.Tensor | float = 0.0
 
-    def step(self, state):
-        after, evaluation = self.inner.step(state)
+    def step(self, state, objective):
+        after, evaluation = super().step(state, objective)
         self.momentum = after.code - state.code + (0.5 * self.momentum if state.step else 0.0)
         return replace(after, code=state.code + self.momentum), evaluation
 
 
 class MixesChains(Wrapped):
-    def step(self, state):
-        after, evaluation = self.inner.step(state)
+    def step(self, state, objective):
+        after, evaluation = super().step(state, objective)
         return replace(after, code=after.code - after.code.mean(0)), evaluation
 
 
 class DividesByChains(Wrapped):
-    def step(self, state):
-        after, evaluation = self.inner.step(state)
+    def step(self, state, objective):
+        after, evaluation = super().step(state, objective)
         return replace(after, code=after.code / len(after.code)), evaluation
 
 
 class Diverges(Wrapped):
-    def step(self, state):
-        after, evaluation = self.inner.step(state)
+    def step(self, state, objective):
+        after, evaluation = super().step(state, objective)
         return replace(after, code=after.code / 0), evaluation
 
 
 class CarriesMomentum(Wrapped):
     def init(self, code, seeds):
-        return replace(self.inner.init(code, seeds), carry={"momentum": torch.zeros_like(code)})
+        return replace(super().init(code, seeds), carry={"momentum": torch.zeros_like(code)})
 
-    def step(self, state):
-        after, evaluation = self.inner.step(state)
+    def step(self, state, objective):
+        after, evaluation = super().step(state, objective)
         momentum = 0.5 * state.carry["momentum"] + after.code - state.code
         return replace(after, code=state.code + momentum, carry={"momentum": momentum}), evaluation
 
 
+class AddsToItsMomentum(CarriesMomentum):
+    def step(self, state, objective):
+        state.carry["momentum"].add_(1)
+        return super().step(state, objective)
+
+
 @pytest.mark.parametrize("sampler", [Wrapped(), CarriesMomentum()])
 def test_a_good_sampler_passes(sampler):
-    checks.check_sampler(sampler, make_code(), tolerance=1e-10)
+    checks.check_sampler(sampler, make_world().objective(), make_code(), tolerance=1e-10)
 
 
 @pytest.mark.parametrize(
     ("sampler", "message"),
     [
         (ForgetsSeeds(), r"init returned .* seeds \(0, 0, 0\)"),
+        (ReturnsCodes(), "init returned Tensor, expected a ChainState"),
         (DoesNotCount(), "step returned .* step 0"),
         (WorksInPlace(), "changed the code of the state"),
+        (AddsToItsMomentum(), "changed the carried 'momentum' of the state"),
         (EvaluatesLate(), "evaluation of another code"),
+        (KeepsItsObjective(), r"did not evaluate the objective it was given, expected objective\.evaluate\(state\.code\)"),
         (DrawsFromTorch(), "differs by .* between two runs.* draw noise only by ppgn.seeds.normal"),
         (RemembersOutsideTheState(), "between a resumed and an uninterrupted run.* into the carry"),
         (MixesChains(), "depend on each other: it differs by .* between a chain alone and in the batch"),
@@ -256,16 +277,16 @@ def test_a_good_sampler_passes(sampler):
 )
 def test_a_sampler_that_breaks_a_rule_is_refused(sampler, message):
     with pytest.raises(ValueError, match=message):
-        checks.check_sampler(sampler, make_code())
+        checks.check_sampler(sampler, make_world().objective(), make_code())
 
 
 @pytest.mark.parametrize(
     "check",
     [
-        lambda one: checks.check_condition(brightness, as_image(one)),
-        lambda one: checks.check_prior(Gaussian(), one, as_image(one)),
-        lambda one: checks.check_generator(as_image, one),
-        lambda one: checks.check_sampler(Wrapped(), one),
+        lambda code: checks.check_condition(brightness, as_image(code)),
+        lambda code: checks.check_prior(Gaussian(), code, as_image(code)),
+        lambda code: checks.check_generator(as_image, code),
+        lambda code: checks.check_sampler(Wrapped(), make_world().objective(), code),
     ],
 )
 def test_one_chain_is_too_few_to_check_independence(check):
@@ -274,9 +295,9 @@ def test_one_chain_is_too_few_to_check_independence(check):
 
 
 def judged_by(layer):
-    """A sampler whose condition runs the layer, in train mode where it has one."""
+    """An objective whose condition runs the layer, in train mode where the layer has one."""
     judge = nn.Sequential(nn.Flatten(), layer, nn.Linear(3, 1), nn.Flatten(0)).double()
-    return Langevin(Objective(make_world().generator, Gaussian(), [Term("judge", judge)]), 0.1, 0.05, 0.3)
+    return Objective(make_world().generator, Gaussian(), [Term("judge", judge)])
 
 
 @pytest.mark.parametrize(
@@ -292,16 +313,16 @@ def judged_by(layer):
 )
 def test_a_network_that_a_sampler_runs_is_named_with_its_fault(layer, message):
     with pytest.raises(ValueError, match=message):
-        checks.check_sampler(judged_by(layer), make_code())
+        checks.check_sampler(Langevin(0.1, 0.05, 0.3), judged_by(layer), make_code())
 
 
 def test_a_sampler_that_leaves_gradients_in_weights_is_refused():
     judge = nn.Sequential(nn.Flatten(), nn.Linear(3, 1), nn.Flatten(0)).double()
 
     class CallsBackward(Wrapped):
-        def step(self, state):
+        def step(self, state, objective):
             judge(make_world().generator(state.code)).sum().backward()
-            return super().step(state)
+            return super().step(state, objective)
 
-    with pytest.raises(ValueError, match=r"the sampler left a gradient behind in the \.grad of 'judge\.1\.weight'"):
-        checks.check_sampler(CallsBackward(), make_code())
+    with pytest.raises(ValueError, match=r"the sampler left a gradient behind in the \.grad of 'sampler\.judge\.1\.weight'"):
+        checks.check_sampler(CallsBackward(), make_world().objective(), make_code())

@@ -102,7 +102,7 @@ CAUSE_AND_FIX = {
     "spread over the batch": (
         lambda image: image.flatten(1).sum(1) / image.numel(),
         "a mean over the batch or divides by its size",
-        "len.image. or numel.. say",
+        "as len.image. or numel.. do",
     ),
     "centred on the batch": (
         lambda image: brightness(image - image.mean(0, keepdim=True)),

@@ -10,21 +10,17 @@ import torch
 from conftest import save_tiny_bundle, tiny_bundle
 from PIL import Image
 
-from ppgn import cli, recipes
+from ppgn import cli, sampling
 from ppgn.bundle import Bundle
-from ppgn.conditions import ClassesOfGroups, ClassLogProb, ReleasedClass
-from ppgn.conditions.classes import class_groups
-from training.data import ImageData
-from training.labels import accuracies, cross_entropy
-from training.sources import open_source
+from ppgn.conditions import ClassesOfGroups, LogSoftmax, Measure, Released, class_groups
+from training import ImageData, accuracies, cross_entropy, open_source
 
 NAMES = ("type:Bag", "type:Shoe", "colour:Red", "colour:Blue")
 GROUPS = {"type": (0, 2), "colour": (2, 4)}
 
 
 def grouped_bundle() -> Bundle:
-    bundle = tiny_bundle()
-    return replace(bundle, info={**bundle.info, "class_names": list(NAMES)})
+    return replace(tiny_bundle(), classes=NAMES)
 
 
 def network(image: torch.Tensor) -> torch.Tensor:
@@ -38,10 +34,10 @@ def test_names_with_a_colon_stand_in_groups_and_names_without_are_one() -> None:
         class_groups(("type:Bag", "colour:Red", "type:Shoe"))
 
 
-@pytest.mark.parametrize("kind", [ClassLogProb, ReleasedClass])
-def test_the_log_probabilities_of_the_groups_add_up_for_each_chain(kind: type) -> None:
+@pytest.mark.parametrize("measure", [None, LogSoftmax(), Released()])
+def test_the_log_probabilities_of_the_groups_add_up_for_each_chain(measure: Measure | None) -> None:
     image = torch.randn(3, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    condition = ClassesOfGroups(network, [(0, 3), (1,), (2,)], GROUPS, kind)
+    condition = ClassesOfGroups(network, [(0, 3), (1,), (2,)], GROUPS, measure)
     type_, colour = network(image)[:, :2].log_softmax(1), network(image)[:, 2:].log_softmax(1)
     wanted = torch.stack([type_[0, 0] + colour[0, 1], type_[1, 1], colour[2, 0]])
     torch.testing.assert_close(condition(image), wanted)
@@ -57,12 +53,12 @@ def test_what_cannot_be_asked_for_is_a_sentence(targets: list[tuple[int, ...]], 
 
 def test_a_sample_is_asked_for_a_class_of_each_group() -> None:
     bundle = grouped_bundle()
-    samples = recipes.sample(bundle, "Bag & colour:Blue", count=2, steps=3)
+    samples = sampling.sample(bundle, "Bag & colour:Blue", count=2, steps=3)
     logits = bundle.encoder.logits_from_code(bundle.encoder(samples.images))
     wanted = logits[:, :2].log_softmax(1)[:, 0] + logits[:, 2:].log_softmax(1)[:, 1]
     torch.testing.assert_close(samples.log_prob, wanted)
     with pytest.raises(ValueError, match="two classes of the group ''"):
-        recipes.sample(tiny_bundle(), "tench & gas pump", count=1)
+        sampling.sample(tiny_bundle(), "tench & gas pump", count=1)
 
 
 def test_the_command_line_asks_for_every_class_of_one_group_with_every_one_of_the_other(
@@ -70,7 +66,7 @@ def test_the_command_line_asks_for_every_class_of_one_group_with_every_one_of_th
 ) -> None:
     folder = save_tiny_bundle(tmp_path / "tiny")
     info = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps({**info, "class_names": list(NAMES)}))
+    (folder / "bundle.json").write_text(json.dumps({**info, "classes": NAMES}))
     monkeypatch.chdir(tmp_path)
     options = ["--class", "type:Bag", "Shoe", "--class", "colour:Red", "--count", "1", "--steps", "2", "--save-images", "each"]
     assert cli.main(["sample", str(folder), *options]) == 0

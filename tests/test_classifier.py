@@ -10,17 +10,18 @@ from conftest import tiny_bundle
 from test_class_groups import write_table
 from test_training import SMALL, fit
 
-from ppgn import recipes
-from ppgn.conditions import ClassLogProb
-from ppgn.probe import EncoderPass
-from ppgn.recipes.wiring import class_condition, objective_for
-from training.data import ImageData
-from training.discriminator import DiscriminatorConfig
-from training.encoder import CODE_LAYERS, EncoderSystem
-from training.export import encoder_of
-from training.files import read_network
-from training.generator import GeneratorSystem
-from training.sources import open_source
+from ppgn import recipes, requests
+from ppgn.conditions import ClassMeasure, LogSoftmax
+from training import (
+    CODE_LAYERS,
+    DiscriminatorConfig,
+    EncoderSystem,
+    GeneratorSystem,
+    ImageData,
+    encoder_of,
+    open_source,
+    read_network,
+)
 
 
 def test_merged_values_count_as_one_class_and_are_enough_together(tmp_path: Path) -> None:
@@ -85,14 +86,15 @@ def test_the_bundle_gets_the_new_head_where_its_codes_are_those_of_the_generator
 def test_a_classifier_of_the_bundle_is_a_second_opinion() -> None:
     """The mean of both log-probabilities; without it, the encoder's alone."""
     bundle = tiny_bundle()
-    settings = recipes.settings_for(bundle, gradient="log_softmax", temperature=2.0)
+    recipe = recipes.recipe_for(bundle, measure="log_softmax", temperature=2.0)
     image, targets = bundle.generator(torch.rand(3, 12)), [0, 2, 1]
 
     def alone(network: Any) -> torch.Tensor:
-        return ClassLogProb(lambda seen: network.logits_from_code(network(seen)) / 2, targets)(image)
+        return ClassMeasure(lambda seen: network.logits_from_code(network(seen)), targets, LogSoftmax(temperature=2.0))(image)
 
     def together() -> torch.Tensor:
-        return class_condition(bundle, EncoderPass(bundle.encoder), targets, settings)(image)
+        request = requests.of(bundle, targets)
+        return request.condition(recipes.prepare(bundle, recipe, request).passes())(image)
 
     torch.testing.assert_close(together(), alone(bundle.encoder))
     other = copy.deepcopy(bundle.encoder)
@@ -105,14 +107,13 @@ def test_a_classifier_of_the_bundle_is_a_second_opinion() -> None:
 def test_in_painting_shows_the_composite_to_both_opinions() -> None:
     bundle = tiny_bundle()
     bundle.parts["classifier"] = copy.deepcopy(bundle.encoder)
-    settings = recipes.settings_for(bundle, gradient="log_softmax")
-    size = bundle.image_size
-    known = torch.zeros(size, size)
-    known[:, : size // 2] = 1
-    hole = recipes.Hole(torch.rand(bundle.channels, size, size), known, 0.0)
+    recipe, request = recipes.recipe_for(bundle, measure="log_softmax"), requests.of(bundle, [1])
+    known = torch.zeros(bundle.image.size)
+    known[:, : bundle.image.width // 2] = 1
+    hole = recipes.Hole(torch.rand(bundle.image.shape), known, 0.0)
     seen = {name: [] for name in ("encoder", "classifier")}
     for name, shown in seen.items():
         bundle.parts[name].register_forward_pre_hook(lambda _, inputs, shown=shown: shown.append(inputs[0].detach()))
-    made = objective_for(bundle, [1], settings, hole).evaluate(torch.rand(1, 12)).image
+    made = recipes.objective(recipes.prepare(bundle, recipe, request), request, hole).evaluate(torch.rand(1, 12)).image
     for (shown,) in seen.values():
         torch.testing.assert_close(shown, known * hole.picture + (1 - known) * made)

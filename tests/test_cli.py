@@ -18,7 +18,7 @@ def test_sample_writes_a_labelled_grid_and_each_picture(folder: Path, capsys: py
     assert [(row["class"], row["seed"]) for row in told["samples"]] == [("tench", 5), ("tench", 6), ("tench", 7)] + [
         ("golf ball", 5), ("golf ball", 6), ("golf ball", 7)
     ]  # fmt: skip
-    assert told["settings"]["steps"] == 5
+    assert told["recipe"]["steps"] == 5
     assert all(Image.open(folder / "each" / row["file"]).size == (8, 8) for row in told["samples"])
     assert all(row["log_probability"] < 0 for row in told["samples"])
     grid = Image.open(folder / "grid.png")
@@ -50,6 +50,13 @@ def test_bundles_lists_name_size_and_classes(folder: Path, capsys: pytest.Captur
     assert "tiny" in printed
     assert "golf ball" in printed
     assert "broken" in printed
+
+
+def test_bundles_rewrites_old_descriptions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bundles", "--migrate", "bundles/tiny"]) == 0
+    assert "bundles/tiny: of the newest version already" in capsys.readouterr().out
+    assert cli.main(["bundles", "--migrate", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
 
 
 def truncate_weights(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`ppgn chain`: a video or a sheet of chains on their way, and what is said when it cannot be made."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,24 @@ import torch
 from PIL import Image
 
 from ppgn import cli, images
+from ppgn.recipes import PAPERS
+
+STILLS = """
+from dataclasses import dataclass, replace
+from ppgn import ChainState
+
+@dataclass(frozen=True)
+class Still:
+    push: float = 0.1
+    step_size: float = 0.2  # a plain number, where the bundle's own rule has a schedule
+
+    def init(self, code, seeds):
+        return ChainState(code, tuple(seeds))
+
+    def step(self, state, objective):
+        found = objective.evaluate(state.code)
+        return replace(state, code=state.code + self.push * self.step_size, step=state.step + 1), found
+"""
 
 
 def chain(*arguments: str) -> int:
@@ -39,7 +58,7 @@ def test_a_chain_from_a_picture_begins_at_its_code(folder: Path, monkeypatch: py
     pixels = torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(1))
     images.save_image(pixels, folder / "own.png")
     begun = []
-    monkeypatch.setattr("ppgn.recipes.in_turn", lambda *_, code, **__: begun.append(code) or iter(()))
+    monkeypatch.setattr("ppgn.sampling.walk", lambda *_, code, **__: begun.append(code) or iter(()))
     chain("--class", "tench", "--from", "own.png", "--count", "3", "--out", "own.gif")
     from ppgn.bundle import load_bundle
 
@@ -60,8 +79,8 @@ def test_units_are_asked_for_one_after_the_other(folder: Path, capsys: pytest.Ca
         (["--class", "tench", "--count", "0"], "got --count 0, expected at least 1"),
         (["--class", "tench", "--fps", "99"], "got 99.0 frames per second"),
         (["--class", "tench", "--from", "none.png"], "none.png"),
-        (["--class", "tench", "--recipe", "ppgn_y"], "unknown recipe 'ppgn_y': choose ppgn_x, dgn_am"),
-        (["--class", "tench", "--recipe", "ppgn_x"], "has no pixel_denoiser"),
+        (["--class", "tench", "--recipe", "ppgn_y"], "unknown --recipe 'ppgn_y': choose ppgn_x, dgn_am"),
+        (["--class", "tench", "--recipe", "ppgn_x"], "has no pixel denoiser"),
         ([], "which class?"),
     ],
 )
@@ -101,7 +120,7 @@ def test_a_released_example_writes_what_its_script_saves(
         (["1", "--class", "tench", "--unit", "fc6:1"], "example 1 has no use for --unit"),
         (["1", "--class", "tench", "ball"], "example 1 got 2 classes, expected one"),
         (["4", "--unit", "fc6:1"], "example 4 needs --network"),
-        (["5", "--caption", "a bag"], "has no captioner of its own"),
+        (["5", "--caption", "a bag"], "has no captioner: use another bundle"),
         (["3", "--unit", "trunk.block0:1@centre", "--steps", "1"], "example 3 kept no picture"),
     ],
 )
@@ -110,8 +129,26 @@ def test_what_an_example_lacks_is_said(folder: Path, capsys: pytest.CaptureFixtu
     assert said in capsys.readouterr().err
 
 
-def test_the_help_names_every_recipe() -> None:
-    from ppgn.cli.arguments import RECIPES
-    from ppgn.recipes import NAMED
+def test_the_help_names_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["chain", "--help"])
+    shown = set(re.findall(r"\w+", capsys.readouterr().out.partition("a method of the papers:")[2]))
+    assert set(PAPERS) <= shown
 
-    assert {name.removesuffix("_released") for name in NAMED} == set(RECIPES.partition(";")[0].split(", "))
+
+def test_each_unit_of_a_walk_that_is_labelled_by_a_value_is_asked_for_in_its_turn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = []
+    monkeypatch.setattr("ppgn.images.grid", lambda image, shown, **_: labels.append(shown) or images.to_pil(image[0]))
+    assert chain("--unit", "fc7:3,5", "--measure", "log_softmax", "--steps", "2", "--out", "units.gif") == 0
+    assert [label.partition(" ")[0] for [label] in labels] == ["fc7:3"] * 3 + ["fc7:5"] * 2
+    assert all(0 <= float(label.partition(" ")[2]) <= 1 for [label] in labels)
+
+
+def test_chains_of_a_rule_of_the_users_own_walk_by_its_fields(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "stills.py").write_text(STILLS)
+    monkeypatch.syspath_prepend(str(folder))
+    rule = ["--sampler", "stills:Still", "--push", "0.5"]
+    assert chain("--class", "tench", *rule, "--steps", "2", "--out", "still.gif") == 0
+    assert chain("--class", "tench", *rule, "--momentum", "0.5", "--steps", "2") == 2

@@ -11,25 +11,23 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ppgn import cli, measured
+from ppgn import cli, loaders, requests
 from ppgn.bundle import load_bundle
-from ppgn.cli import asked
 from ppgn.conditions import Unit
-from ppgn.named import networks, precisions
-from ppgn.probe import Probe, Seen
-from ppgn.recipes import sample
+from ppgn.probe import Preprocessed, Probe
+from ppgn.sampling import sample
 
 NETWORK = """
 import torch
 from torch import nn
-from ppgn.probe import Seen
+from ppgn.probe import Preprocessed
 
 def build():
     torch.manual_seed(3)
     return nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7))
 
 def seen():
-    return Seen(build(), 12, (0.5, 0.4, 0.3), 0.25)
+    return Preprocessed(build(), 12, (0.5, 0.4, 0.3), 0.25)
 
 def bright(image):
     return image.mean((1, 2, 3))
@@ -70,7 +68,7 @@ def test_a_unit_of_the_bundles_encoder_is_sampled_as_from_python(folder: Path) -
 
 
 class Tail(nn.Module):
-    """The encoder up to its head, written apart from ppgn.named."""
+    """The encoder up to its head, written apart from ppgn.loaders."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -124,10 +122,10 @@ def test_a_network_of_torchvision_is_folded_but_for_the_layers_that_are_looked_a
     torch.save(plain.state_dict(), "resnet18.pth")
     image = torch.rand(1, 3, 32, 32)
     for layer, left in (("conv1", ["bn1"]), ("bn1", [])):
-        seen = networks.network("torchvision:resnet18", "resnet18.pth", 32, 0.0, 1.0, layers=(layer,))
+        seen = loaders.network("torchvision:resnet18", "resnet18.pth", 32, 0.0, 1.0, layers=(layer,))
         assert [name for name, module in seen.network.named_modules() if isinstance(module, nn.BatchNorm2d)] == left
-        torch.testing.assert_close(Probe(seen, layer)(image), Probe(Seen(plain, 32, 0.0, 1.0), layer)(image))
-    unfolded = networks.network("torchvision:resnet18", "resnet18.pth", 32, 0.0, 1.0)
+        torch.testing.assert_close(Probe(seen, layer)(image), Probe(Preprocessed(plain, 32, 0.0, 1.0), layer)(image))
+    unfolded = loaders.network("torchvision:resnet18", "resnet18.pth", 32, 0.0, 1.0)
     assert isinstance(unfolded.network.layer1[0].bn1, nn.BatchNorm2d)
 
 
@@ -138,11 +136,11 @@ def test_a_network_runs_in_the_precision_asked_for_and_in_float32_for_a_method_o
     for precision in ("float32", "bfloat16"):
         found[precision] = told(folder, "--network", "mine:seen", "--class", "6", "--network-precision", precision)
         assert found[precision]["condition"]["network_precision"] == precision
-        assert found[precision]["settings"]["precision"] == "float32"
+        assert found[precision]["recipe"]["precision"] == "float32"
     plain, quick = (found[precision]["samples"][0]["log_probability"] for precision in ("float32", "bfloat16"))
     assert plain != quick == pytest.approx(plain, abs=0.02)
-    monkeypatch.setattr(measured, "WORTH", 1e9)
-    monkeypatch.setattr(precisions, "AGREEMENT", -1.0)
+    monkeypatch.setattr("ppgn.acceleration.precision.MAX_TIME_RATIO", 1e9)
+    monkeypatch.setattr("ppgn.acceleration.precision.AGREEMENT", -1.0)
     assert told(folder, "--network", "mine:seen", "--class", "6")["condition"]["network_precision"] == "bfloat16"
     named = told(folder, "--network", "mine:seen", "--class", "6", "--recipe", "dgn_am")
     assert named["condition"]["network_precision"] == "float32"
@@ -160,11 +158,10 @@ def test_a_function_in_the_working_directory_is_climbed(folder: Path) -> None:
     assert few["samples"][0]["condition"] == "mine:bright"
 
 
-def test_labels_say_the_name_and_a_probability_or_the_value() -> None:
-    one = asked.Asked("class", {3: "tench"}, lambda targets: targets, {})
-    assert one.label(3, math.log(0.25)) == "tench 0.25"
-    raw = asked.Asked("unit", {3: "fc7:3"}, lambda targets: targets, {}, probability=False)
-    assert raw.label(3, 1234.5) == "fc7:3 1.23e+03"
+def test_labels_say_the_name_and_a_probability_or_the_value(folder: Path) -> None:
+    bundle = load_bundle("tiny")
+    assert requests.classes(bundle, "tench").label(0, math.log(0.25)) == "tench 0.25"
+    assert requests.parse(bundle, unit="fc7:3").label(0, 1234.5) == "fc7:3 1.23e+03"
 
 
 def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,12 +183,22 @@ def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.Captur
         (["layers", "torchvision:resnet81"], "resnet18"),
         (["layers", "bundle:classifier"], "the bundle's own name"),
         (["sample", "tiny"], "--text or --condition"),
-        (["sample", "tiny", "--class", "0", "--unit", "fc6:1"], "got --class and --unit"),
-        (["sample", "tiny", "--unit", "fc6:1", "--condition", "mine:bright"], "got --unit and --condition"),
+        (["sample", "tiny", "--class", "0", "1", "--unit", "fc6:1-3"], "a sum got 2 class targets and 3 unit targets"),
+        (
+            ["sample", "tiny", "--class", "0", "--unit", "fc6:1", "--weight", "1", "2", "3"],
+            "--weight for --class and --unit",
+        ),
+        (["sample", "tiny", "--class", "0", "1", "--weight", "1", "2", "3"], "got 3 weights for 2 targets"),
+        (["sample", "tiny", "--weight", "1", "2"], "got --weight without a request"),
+        (["sample", "tiny", "--direction", "d.safetensors"], "got --direction without --layer"),
+        (["sample", "tiny", "--layer", "fc7"], "got --layer without --direction or --sae"),
+        (["sample", "tiny", "--latent", "3"], "got --latent without --sae"),
+        (["sample", "tiny", "--sae", "s.safetensors", "--layer", "fc7"], "got --sae without --latent"),
         (["sample", "tiny", "--network", "mine:seen"], "which class or unit of mine:seen"),
         (["sample", "tiny", "--network", "mine:seen", "--condition", "mine:bright"], "inside the function"),
         (["sample", "tiny", "--class", "0", "--weights", "x.pth", "--bgr"], "got --weights, --bgr without --network"),
-        (["sample", "tiny", "--class", "0", "--measure", "released"], "--measure without --unit"),
+        (["sample", "tiny", "--condition", "mine:bright", "--measure", "released"], "got --measure without --class, --unit"),
+        (["sample", "tiny", "--unit", "fc7:1", "--temperature", "2"], "got --temperature without --class or --caption"),
         (["sample", "tiny", "--unit", "fc9:1"], "fc6"),
         (["sample", "tiny", "--unit", "fc7:10"], "expected 0 to 9"),
         (["sample", "tiny", "--unit", "fc7"], "layer:unit"),
@@ -199,11 +206,11 @@ def test_layers_of_a_bundle_and_of_a_network(folder: Path, capsys: pytest.Captur
         (["sample", "tiny", "--class", "0", "--network-precision", "bfloat16"], "got --network-precision without --network"),
         (
             ["sample", "tiny", "--network", "bundle:classifier", "--class", "0", "--network-precision", "bfloat16"],
-            "another one",
+            "expected another network",
         ),
         (["sample", "tiny", "--network", "mine:seen", "--class", "7"], "out of range: mine:seen has 7 classes, numbered from 0"),
-        (["sample", "tiny", "--network", "mine:build", "--class", "0"], "--size HEIGHT"),
-        (["sample", "tiny", "--network", "torchvision:resnet18", "--class", "0"], "pass --weights FILE"),
+        (["sample", "tiny", "--network", "mine:build", "--class", "0"], "give --size HEIGHT,WIDTH, --mean"),
+        (["sample", "tiny", "--network", "torchvision:resnet18", "--class", "0"], "give --weights FILE"),
         (["sample", "tiny", "--network", "timm:", "--class", "0"], "torchvision:NAME"),
         (["sample", "tiny", "--condition", "mine:mean"], "one log-probability per chain"),
         (["sample", "tiny", "--condition", "mine:nosuch"], "no function 'nosuch'"),

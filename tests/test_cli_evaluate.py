@@ -1,4 +1,4 @@
-"""`ppgn evaluate`: what a person types, what is told, and what is left on the disk."""
+"""`ppgn evaluate`: what a person types, what is printed, and what is left on the disk."""
 
 import json
 import re
@@ -10,9 +10,8 @@ from conftest import CLASS_NAMES
 from PIL import Image
 from torch import nn
 
-from ppgn import cli
-from ppgn.cli import evaluate
-from ppgn.tables import table_of
+from ppgn import cli, images
+from ppgn.images import table_of
 
 QUICK = ["--count", "2", "--chain-steps", "6"]
 
@@ -44,52 +43,53 @@ def evaluated(folder: Path, *arguments: str, out: str = "evaluation") -> dict:
 def test_evaluate_writes_a_table_scores_and_a_page_that_needs_nothing_else(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = evaluated(folder, "--train", "train", "--sampler", "langevin", "--noise-scale", "0.3", *QUICK)
+    scores = evaluated(folder, "--train", "train", "--sampler", "langevin", "--noise-scale", "0.3", *QUICK)
     assert sorted(file.name for file in (folder / "evaluation").iterdir()) == ["index.html", "scores.json"]
-    assert told["samples"]["pictures"] == 8
-    assert told["real"]["pictures"] == 16
-    assert told["compared"] == {"reference": 8, "samples": 8, "real": 8}
+    assert scores["samples"]["pictures"] == 8
+    assert scores["real"]["pictures"] == 16
+    assert scores["compared"] == {"reference": 8, "samples": 8, "real": 8}
     for key in ("accuracy", "calibration_error", "frechet", "kernel", "coverage", "feature_diversity", "structure_diversity"):
-        assert isinstance(told["samples"][key], float), key
-        assert isinstance(told["real"][key], float), key
-    assert sum(map(sum, told["samples"]["confusion"])) == 8
-    assert told["samples"]["copies"]["least_ratio"] > 0
-    assert told["training_pictures"] == 12
-    assert told["chain"]["steps"] == 6 and len(told["chain"]["log_prob"]["autocorrelation"]) == 6
-    assert told["cost"]["passes_per_sample"] == {"encoder": 5.0, "generator": 5.0}
-    assert told["cost"]["seconds_per_sample"] > 0
+        assert isinstance(scores["samples"][key], float), key
+        assert isinstance(scores["real"][key], float), key
+    assert sum(map(sum, scores["samples"]["confusion"])) == 8
+    assert scores["samples"]["copies"]["least_ratio"] > 0
+    assert scores["training_pictures"] == 12
+    assert scores["chain"]["steps"] == 6 and len(scores["chain"]["log_prob"]["autocorrelation"]) == 6
+    assert scores["cost"]["passes_per_sample"] == {"encoder": 5.0, "generator": 5.0}
+    assert scores["cost"]["seconds_per_sample"] > 0
     page = (folder / "evaluation" / "index.html").read_text()
     assert page.count("data:image/png;base64,") == 4
     assert page.count("<svg") == 3
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     printed = capsys.readouterr().out
     assert "| accuracy |" in printed
-    assert "own, not held out" in printed and "own, not held out" in page
+    assert "bundle:classifier (not held out)" in printed and "bundle:classifier (not held out)" in page
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 5 for line in printed.splitlines() if line.startswith("|"))
 
 
-def test_a_chain_at_rest_is_told_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = evaluated(folder, "--count", "2", "--chain-steps", "6", "--steps", "3", "--sampler", "langevin", "--condition-scale",
+def test_a_chain_at_rest_is_reported_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = evaluated(folder, "--count", "2", "--chain-steps", "6", "--steps", "3", "--sampler", "langevin", "--condition-scale",
                      "0", "--prior", "none", "--noise-scale", "0")  # fmt: skip
-    assert told["chain"]["log_prob"]["tau"] is told["chain"]["features"]["tau"] is None
+    assert scores["chain"]["log_prob"]["tau"] is scores["chain"]["features"]["tau"] is None
     assert "at rest" in (folder / "evaluation" / "index.html").read_text()
     assert "| autocorrelation time, log-probability | - |" in capsys.readouterr().out
 
 
-def test_samples_made_before_score_as_those_made_now(folder: Path) -> None:
+def test_samples_from_a_folder_score_as_those_sampled_now(folder: Path) -> None:
     now = evaluated(folder, *QUICK, out="now")
     assert cli.main(["sample", "tiny", "--class", "all", "--count", "2", "--save-images", "made"]) == 0
     before = evaluated(folder, "--samples", "made", out="before")
     assert before["samples"]["confusion"] == now["samples"]["confusion"]
     assert before["samples"]["feature_diversity"] == pytest.approx(now["samples"]["feature_diversity"], abs=0.01)
-    assert before["cost"] is before["chain"] is before["settings"] is None
+    assert before["cost"] is before["chain"] is before["recipe"] is before["seed"] is None
+    assert now["recipe"]["steps"] == 5 and now["seed"] == 0
 
 
-def test_training_pictures_given_as_samples_are_found_out_as_copies(folder: Path) -> None:
-    told = evaluated(folder, "--samples", "train", "--train", "train")
-    assert told["samples"]["copies"]["below_one"] == 1
-    assert told["samples"]["copies"]["median_ratio"] == 0
-    assert told["real"]["copies"]["least_ratio"] > 0
+def test_training_pictures_given_as_samples_are_found_to_be_copies(folder: Path) -> None:
+    scores = evaluated(folder, "--samples", "train", "--train", "train")
+    assert scores["samples"]["copies"]["below_one"] == 1
+    assert scores["samples"]["copies"]["median_ratio"] == 0
+    assert scores["real"]["copies"]["least_ratio"] > 0
 
 
 def test_the_same_command_gives_the_same_scores(folder: Path) -> None:
@@ -99,7 +99,7 @@ def test_the_same_command_gives_the_same_scores(folder: Path) -> None:
 
 
 def judge() -> nn.Module:
-    """Tells five classes apart; three colours."""
+    """A classifier of five classes in three colours."""
     torch.manual_seed(1)
     return nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
 
@@ -120,18 +120,16 @@ def write_judge(folder: Path) -> None:
 def test_another_network_judges_the_classes_it_shares_by_name(folder: Path) -> None:
     write_judge(folder)
     arguments = [*JUDGE, "--judge-classes", "names.txt", "--samples", "val", "--class", "ball", "tench"]
-    told = evaluated(folder, *arguments)
-    assert told["judge"] == {"name": "judges:judge", "weights": None, "held_out": True, "layer": "2", "features": 6}
-    assert told["classes"] == CLASS_NAMES
-    assert told["samples"]["pictures"] == 8
-    assert told["samples"]["per_class"][1] is told["samples"]["per_class"][3] is None
-    from ppgn import images
-
+    scores = evaluated(folder, *arguments)
+    assert scores["judge"] == {"name": "judges:judge", "weights": None, "held_out": True, "layer": "2", "features": 6}
+    assert scores["classes"] == CLASS_NAMES
+    assert scores["samples"]["pictures"] == 8
+    assert scores["samples"]["per_class"][1] is scores["samples"]["per_class"][3] is None
     pictures = torch.stack([images.load_image(folder / "val" / "golf_ball" / f"{number}.png") for number in range(4)])
     with torch.no_grad():
         logits = judge().eval()((pictures - 0.5) / 0.5)[:, [1, 4, 2, 3]]  # tench, springer, golf ball, gas pump
     expected = torch.bincount(logits.argmax(1), minlength=4).tolist()
-    assert told["samples"]["confusion"][2] == expected
+    assert scores["samples"]["confusion"][2] == expected
 
 
 @pytest.mark.parametrize(
@@ -140,17 +138,17 @@ def test_another_network_judges_the_classes_it_shares_by_name(folder: Path) -> N
         (["--real", "nowhere"], "no folder nowhere"),
         (["--real", "bundles"], "'tench'"),
         (["--train", "nowhere"], "no folder nowhere"),
-        (["--count", "0"], "--count 0, expected at least 1"),
+        (["--count", "0"], "count 0, expected at least 1"),
         (["--real-count", "1"], "at least 2"),
-        (["--real-count", "-1"], "--real-count"),
-        (["--chain-steps", "1"], "--chain-steps"),
-        (["--samples", "val", "--steps", "9"], "--steps"),
-        (["--samples", "val", "--chain-steps", "9"], "--chain-steps"),
+        (["--real-count", "-1"], "--real-count -1, expected at least 0"),
+        (["--chain-steps", "1"], "--chain-steps 1, expected at least 2"),
+        (["--samples", "val", "--steps", "9"], "steps"),
+        (["--samples", "val", "--chain-steps", "9"], "chain_steps"),
         (["--samples", "nowhere"], "no folder nowhere"),
         (["--class", "whale"], "whale"),
-        (["--judge-bgr"], "--judge NAME"),
+        (["--judge-bgr"], "got bgr, expected none"),
         (["--judge", "nosuch:judge"], "nosuch"),
-        (JUDGE, "5 classes apart"),
+        (JUDGE, "has 5 classes"),
         ([*JUDGE, "--judge-classes", "a", "b", "c", "d", "e"], "'tench'"),
         (["--judge-layer", "trunk.nosuch"], "trunk.block1"),
         (["--lpips", "resnet"], "alex"),
@@ -181,27 +179,20 @@ def test_a_picture_that_is_broken_is_named(folder: Path, capsys: pytest.CaptureF
 def test_a_bundle_of_a_table_is_judged_by_pictures_that_its_training_held_out(folder: Path) -> None:
     names = ["type:Bag", "type:Shoe", "colour:Blue", "colour:Red"]
     data = {"name": "table", "table": "rows.jsonl", "labels": {"type": "kind", "colour": "hue"}, "least": 5, "split_seed": 0}
-    info = json.loads((folder / "bundles" / "tiny" / "bundle.json").read_text())
+    description = folder / "bundles" / "tiny" / "bundle.json"
     training = {"encoder": {"data": {**data, "validation_share": 0.3}}}
-    (folder / "bundles" / "tiny" / "bundle.json").write_text(json.dumps({**info, "class_names": names, "training": training}))
+    description.write_text(json.dumps({**json.loads(description.read_text()), "classes": names, "training": training}))
     (folder / "table").mkdir()
     rows = []
     for index in range(60):
         rows.append({"file": f"{index}.png", "kind": ("Bag", "Shoe")[index % 2], "hue": ("Red", "Blue")[index // 30]})
         Image.effect_noise((8, 8), 60).save(folder / "table" / f"{index}.png")
     (folder / "table" / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    table = table_of({**info, "class_names": names, "training": training}, folder / "table")
+    table = table_of(training, names, folder / "table")
     assert table is not None
-    told = evaluated(folder, "--real", "table", "--train", "table", "--real-count", "0", "--class", "colour:all", *QUICK)
-    assert told["classes"] == names[2:]
-    assert told["real"]["pictures"] == len(table.held_out)
-    assert told["samples"]["pictures"] == 4
+    scores = evaluated(folder, "--real", "table", "--train", "table", "--real-count", "0", "--class", "colour:all", *QUICK)
+    assert scores["classes"] == names[2:]
+    assert scores["real"]["pictures"] == len(table.held_out)
+    assert scores["samples"]["pictures"] == 4
     pictures = {path for path, _ in table.training} | {path for path, _ in table.held_out}
     assert len(pictures) == 60 == len(table.training) + len(table.held_out)
-
-
-def test_many_classes_get_fewer_samples_each_but_two(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for most, made in ((12, 3), (4, 2), (1000, 10)):
-        monkeypatch.setattr(evaluate, "ALL", most)
-        told = evaluated(folder, "--chain-steps", "0", "--steps", "1", out=f"out{most}")
-        assert told["samples"]["pictures"] == made * len(CLASS_NAMES)

@@ -1,4 +1,4 @@
-"""benchmarks/composition.py: which pairs are asked for, and what a judge of known answers makes of the pictures."""
+"""benchmarks/composition.py: which pairs are sampled, and what a judge of known answers makes of the pictures."""
 
 import importlib
 import json
@@ -12,8 +12,10 @@ import torch
 from conftest import save_tiny_bundle, tiny_bundle, tiny_parts
 from PIL import Image
 
+import ppgn
+from ppgn import recipes
 from ppgn.bundle import Bundle
-from training.files import describe
+from training import describe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 composition = importlib.import_module("composition")
@@ -53,7 +55,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def bundle(root: Path) -> Bundle:
     tiny = tiny_bundle()
-    return replace(tiny, info={**tiny.info, "class_names": list(NAMES), "training": TRAINING})
+    return replace(tiny, classes=NAMES, info={**tiny.info, "training": TRAINING})
 
 
 def save_judge(path: Path, names: tuple[str, ...] = NAMES, seed: int | None = 1) -> Path:
@@ -87,13 +89,13 @@ def test_a_judge_that_sees_what_is_shown_finds_every_class_and_a_share_of_the_ot
     pairs = torch.tensor([[0, 2], [0, 3], [1, 2], [1, 3]])
     found = composition.judged([seeing], shown(pairs), GROUPS)
     assert found.tolist() == pairs.tolist()
-    asked = torch.tensor([[0, 2], [1, 3], [1, 3], [0, 3]])  # type right in 2, colour in 3, both in 1
-    assert composition.score(asked, found, GROUPS) == {"pictures": 4, "type": 0.5, "colour": 0.75, "both": 0.25}
-    assert composition.mistakes(asked, found, NAMES) == {
+    wanted = torch.tensor([[0, 2], [1, 3], [1, 3], [0, 3]])  # type right in 2, colour in 3, both in 1
+    assert composition.score(wanted, found, GROUPS) == {"pictures": 4, "type": 0.5, "colour": 0.75, "both": 0.25}
+    assert composition.mistakes(wanted, found, NAMES) == {
         "type": [("Shoe", "Bag", 1), ("Bag", "Shoe", 1)],
         "colour": [("Red", "Blue", 1)],
     }
-    assert composition.mistakes(asked, asked, NAMES) == {"type": [], "colour": []}
+    assert composition.mistakes(wanted, wanted, NAMES) == {"type": [], "colour": []}
 
 
 def test_present_and_absent_pairs_are_scored_apart_and_real_pairs_once_each() -> None:
@@ -125,7 +127,7 @@ def test_what_cannot_be_measured_is_a_sentence(bundle: Bundle, root: Path, tmp_p
     with pytest.raises(ValueError, match="not trained on a table"):
         composition.table_for(tiny_bundle(), root)
     with pytest.raises(ValueError, match="differ in the classes .*type:Hat"):
-        composition.table_for(replace(bundle, info={**bundle.info, "class_names": [*NAMES[:2], "type:Hat", *NAMES[2:]]}), root)
+        composition.table_for(replace(bundle, classes=(*NAMES[:2], "type:Hat", *NAMES[2:])), root)
     with pytest.raises(ValueError, match="knows no colour:Red"):
         composition.read_judge(save_judge(tmp_path / "judge.ckpt", (*NAMES[:3], "colour:Pink")), bundle)
     with pytest.raises(ValueError, match="is the bundle's own encoder"):
@@ -144,20 +146,21 @@ def test_the_command_samples_absent_pairs_by_their_share_of_all_and_says_how_man
 ) -> None:
     folder = save_tiny_bundle(tmp_path / "tiny")
     info = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps({**info, "class_names": list(NAMES), "training": TRAINING}))
+    (folder / "bundle.json").write_text(json.dumps({**info, "classes": list(NAMES), "training": TRAINING}))
     judge, figures, picture = save_judge(tmp_path / "judge.ckpt"), tmp_path / "figures.json", tmp_path / "grid.png"
     options = ["--bundle", str(folder), "--judge", str(judge), "--root", str(root), "--pairs", "8", "--json", str(figures)]
     monkeypatch.setattr(sys, "argv", ["composition.py", *options, "--grid", str(picture), "--set", "steps=2"])
     composition.main()
-    told, told_json = capsys.readouterr().out, json.loads(figures.read_text())
-    asked = [tuple(one["asked"]) for one in told_json["samples"]]
-    assert set(asked[:3]) == {(0, 2), (0, 3), (1, 2)} and asked[:3] == asked[3:6]
-    assert asked[6:] == [(1, 3), (1, 3)]  # a quarter of all pairs is absent: the one that is, two seeds
-    assert [one["seed"] for one in told_json["samples"]] == list(range(8))
-    assert "training saw 3 pairs of its classes, 1 it did not" in told
-    right = [one["asked"] == one["judged"] for one in told_json["samples"]]
-    assert told_json["rows"]["samples, all"]["both"] == pytest.approx(sum(right) / 8)
-    assert f"| samples, absent pairs | 2 | {told_json['rows']['samples, absent pairs']['type']:.3f} |" in told
+    page, result = capsys.readouterr().out, json.loads(figures.read_text())
+    wanted = [tuple(sample["wanted"]) for sample in result["samples"]]
+    assert set(wanted[:3]) == {(0, 2), (0, 3), (1, 2)} and wanted[:3] == wanted[3:6]
+    assert wanted[6:] == [(1, 3), (1, 3)]  # a quarter of all pairs is absent: the only absent pair, two seeds
+    assert [sample["seed"] for sample in result["samples"]] == list(range(8))
+    assert result["recipe"] == recipes.recipe_for(ppgn.load(folder), steps=2).to_json()
+    assert "training saw 3 pairs of its classes and did not see 1" in page
+    right = [sample["wanted"] == sample["judged"] for sample in result["samples"]]
+    assert result["rows"]["samples, all"]["both"] == pytest.approx(sum(right) / 8)
+    assert f"| samples, absent pairs | 2 | {result['rows']['samples, absent pairs']['type']:.3f} |" in page
     with Image.open(picture) as opened:
         assert opened.width > 10 * 2 * 8  # ten columns of 8 px tiles, twice as large
 

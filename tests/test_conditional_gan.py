@@ -13,14 +13,22 @@ import torch
 from lightning import Trainer, seed_everything
 from PIL import Image
 
-from ppgn.metrics.folders import class_folder
+from ppgn.evaluation import class_folder
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
-from training.conditional_gan import ClassGenerator, ConditionalGanSystem, mode_seeking_loss, one_hot, read_conditional_gan
-from training.data import ImageData
-from training.discriminator import DiscriminatorConfig
-from training.encoder import EncoderSystem
-from training.files import read_checkpoint, read_network
-from training.generator import Optimisation
+from ppgn.types import ImageSpec
+from training import (
+    ClassGenerator,
+    ConditionalGanSystem,
+    DiscriminatorConfig,
+    EncoderSystem,
+    ImageData,
+    Optimisation,
+    mode_seeking_loss,
+    one_hot,
+    read_checkpoint,
+    read_conditional_gan,
+    read_network,
+)
 
 ROOT = Path(__file__).parents[1]
 SMALL = ImageGeneratorConfig(hidden=(16,), base_channels=8, base_size=4, stages=((8, 8),))
@@ -150,16 +158,15 @@ def test_the_adversary_sees_the_class_but_no_noise(encoder: Path, data: dict[str
     system = small_gan(encoder)
     fit(system, tmp_path, 1, data)
     assert system.generator.network.config.code_size == 6 + 2
-    system.labels = torch.tensor([1, 0])
-    _, seen = system.encode(torch.rand(2, 1, 8, 8))
+    _, seen = system.encode(torch.rand(2, 1, 8, 8), torch.tensor([1, 0]))
     assert torch.equal(seen, one_hot(torch.tensor([1, 0]), 2))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network": ImageGeneratorConfig(hidden=(16,), stages=((8, 8), (8, 8)))}, "16 px pictures, the data are 8 px"),
-        ({"discriminator": DiscriminatorConfig()}, "4 discriminator widths halve 8 px pictures to nothing"),
+        ({"network": ImageGeneratorConfig(hidden=(16,), stages=((8, 8), (8, 8)))}, "makes 16x16 pictures"),
+        ({"discriminator": DiscriminatorConfig()}, "4 discriminator widths halve 8x8 pictures to nothing"),
         ({"noise_size": 0}, "got noise_size 0, expected at least 1"),
         ({"mode_seeking": -1.0}, "got mode_seeking -1.0, expected at least 0"),
     ],
@@ -209,7 +216,7 @@ def test_the_benchmark_writes_what_evaluate_reads_and_the_same_bytes_for_the_sam
 ) -> None:
     for folder, seed in (("first", 3), ("again", 3), ("other", 4)):
         benchmark("--checkpoint", trained, "--count", 5, "--batch", 2, "--seed", seed, "--out", folder)
-    found = class_folder(tmp_path / "first", ("dark grey", "light grey"), (0, 1), 0, 8, 1)
+    found = class_folder(tmp_path / "first", ("dark grey", "light grey"), (0, 1), 0, ImageSpec(8, 8, 1))
     assert found.classes == (0,) * 5 + (1,) * 5
     levels = found.load(range(10)).mean((1, 2, 3))
     assert float(levels[:5].max()) < float(levels[5:].min())

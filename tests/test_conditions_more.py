@@ -9,21 +9,21 @@ from torch import Tensor, nn
 from ppgn.checks import check_condition
 from ppgn.conditions import (
     And,
+    CallableCondition,
     ClassLogit,
     ClassLogProb,
-    Function,
+    FeatureMatch,
+    GramMatch,
     InPainted,
     KnownPixels,
-    Match,
     Not,
     Or,
     Region,
     Score,
-    Style,
     Weighted,
+    gram,
 )
-from ppgn.conditions.codes import gram
-from ppgn.conditions.pixels import composite
+from ppgn.images import composite
 from ppgn.objective import Objective, Term
 from ppgn.priors import NoPrior
 from ppgn.probe import Layer, Probe
@@ -57,15 +57,15 @@ def squares(image: Tensor) -> Tensor:
 
 def make_conditions() -> dict:
     return {
-        "match": Match(FEATURES, wave(16), 0.5),
-        "match map": Match.to_picture(MAPS, PICTURE, wave(4, 1, 1) + 0.1),
-        "style": Style(Probe(NETWORK, ["0", "1"]), wave(3, 6, 5, phase=3.0), {"0": 0.25, "1": 2.0}, std=0.1),
+        "match": FeatureMatch(FEATURES, wave(16), 0.5),
+        "match map": FeatureMatch.to_picture(MAPS, PICTURE, wave(4, 1, 1) + 0.1),
+        "style": GramMatch(Probe(NETWORK, ["0", "1"]), wave(3, 6, 5, phase=3.0), {"0": 0.25, "1": 2.0}, std=0.1),
         "known pixels": KnownPixels(PICTURE, HOLE, 0.1),
         "known pixels soft": KnownPixels(PICTURE, SOFT, 0.1),
         "in-painted": InPainted(FIRST, PICTURE, HOLE),
         "in-painted soft": InPainted(FIRST, PICTURE, SOFT),
-        "function": Function(squares),
-        "function of one image": Function(lambda image: -(image**2).sum(), single=True),
+        "function": CallableCondition(squares),
+        "function of one image": CallableCondition(lambda image: -(image**2).sum(), single=True),
         "and": And(FIRST, SECOND, weights=[1.0, -0.25]),
         "or": Or(FIRST, SECOND),
         "not": Not(FIRST),
@@ -106,12 +106,12 @@ def test_a_match_is_the_gaussian_density_of_the_target_up_to_its_constant():
     target, std = wave(16, phase=1.0), wave(16) + 0.1
     normal = torch.distributions.Normal(FEATURES(IMAGE), std)
     expected = normal.log_prob(target).sum(1) + (std * math.sqrt(2 * math.pi)).log().sum()
-    assert torch.allclose(Match(FEATURES, target, std)(IMAGE), expected, rtol=0, atol=1e-10)
+    assert torch.allclose(FeatureMatch(FEATURES, target, std)(IMAGE), expected, rtol=0, atol=1e-10)
 
 
 def test_a_match_of_its_own_picture_is_0_and_each_chain_may_have_its_own():
-    assert torch.equal(Match.to_picture(FEATURES, IMAGE[0])(IMAGE[:1]), torch.zeros(1, dtype=torch.float64))
-    each = Match.to_picture(FEATURES, IMAGE)
+    assert torch.equal(FeatureMatch.to_picture(FEATURES, IMAGE[0])(IMAGE[:1]), torch.zeros(1, dtype=torch.float64))
+    each = FeatureMatch.to_picture(FEATURES, IMAGE)
     assert torch.equal(each(IMAGE), torch.zeros(3, dtype=torch.float64))
     assert bool((each(IMAGE.flip(0))[[0, 2]] < 0).all())
 
@@ -133,8 +133,10 @@ def test_a_style_does_not_see_where_things_are():
     maps = wave(2, 4, 6)
     assert torch.allclose(gram(maps), gram(maps[:, :, torch.randperm(6)]), rtol=0, atol=1e-14)
     probe = Probe(nn.Sequential(nn.Identity()).eval(), "0")
-    assert torch.equal(Style(probe, PICTURE)(PICTURE[None]), torch.zeros(1, dtype=torch.float64))
-    assert torch.allclose(Style(probe, PICTURE)(PICTURE.flip(2)[None]), torch.zeros(1, dtype=torch.float64), rtol=0, atol=1e-28)
+    assert torch.equal(GramMatch(probe, PICTURE)(PICTURE[None]), torch.zeros(1, dtype=torch.float64))
+    assert torch.allclose(
+        GramMatch(probe, PICTURE)(PICTURE.flip(2)[None]), torch.zeros(1, dtype=torch.float64), rtol=0, atol=1e-28
+    )
 
 
 def test_the_gradient_of_known_pixels_is_the_released_context_term():
@@ -168,9 +170,9 @@ def test_an_in_painted_condition_sees_the_composite_and_moves_the_hole_only():
 
 
 def test_a_function_of_one_image_is_that_of_the_batch():
-    single = Function(lambda image: -(image**2).sum(), single=True)
+    single = CallableCondition(lambda image: -(image**2).sum(), single=True)
     assert torch.allclose(single(IMAGE), squares(IMAGE), rtol=0, atol=1e-13)
-    assert torch.equal(Function(squares)(IMAGE), squares(IMAGE))
+    assert torch.equal(CallableCondition(squares)(IMAGE), squares(IMAGE))
 
 
 def test_a_score_has_exactly_the_gradient_it_was_given_and_the_value_0_or_the_one_reported():
@@ -258,18 +260,18 @@ def test_a_region_is_the_condition_on_the_crop_and_moves_nothing_else():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Match(FEATURES, wave(15)), r"target of shape \(15,\), expected \(16,\)"),
-        (lambda: Match(FEATURES, wave(16), 0.0), "a match got std 0.0, expected positive"),
-        (lambda: Style(Probe(NETWORK, "0"), PICTURE, {"1": 1.0}), "weight for the layer '1', expected one of the probe's"),
-        (lambda: Style(Probe(NETWORK, "4"), PICTURE), r"Gram matrix got shape \(1, 5\)"),
+        (lambda: FeatureMatch(FEATURES, wave(15)), r"target of shape \(15,\), expected \(16,\)"),
+        (lambda: FeatureMatch(FEATURES, wave(16), 0.0), "a match got std 0.0, expected positive"),
+        (lambda: GramMatch(Probe(NETWORK, "0"), PICTURE, {"1": 1.0}), "weight for the layer '1', expected one of the probe's"),
+        (lambda: GramMatch(Probe(NETWORK, "4"), PICTURE), r"Gram matrix got shape \(1, 5\)"),
         (lambda: KnownPixels(PICTURE, torch.ones(3, 3)), r"mask has shape \(3, 3\), expected the picture's height and width"),
         (lambda: KnownPixels(PICTURE, HOLE * 255), r"mask has values outside \[0, 1\]"),
         (lambda: KnownPixels(PICTURE, HOLE, -1.0), "known pixels got std -1.0"),
         (lambda: KnownPixels(wave(3, 5, 5), torch.ones(5, 5)), r"picture of shape \(3, 5, 5\) does not fit images"),
         (lambda: InPainted(FIRST, PICTURE, torch.ones(2, 1, 4, 4)), r"mask of shape \(2, 1, 4, 4\) does not fit images"),
-        (lambda: Function(torch.mean), r"returned shape \(\), expected a tensor of shape \(3,\)"),
-        (lambda: Function(lambda image: 1.0), "returned float, expected a tensor"),  # type: ignore[arg-type,return-value]
-        (lambda: Function(torch.square, single=True), r"returned shape \(3, 4, 4\), expected a tensor of one number"),
+        (lambda: CallableCondition(torch.mean), r"returned shape \(\), expected a tensor of shape \(3,\)"),
+        (lambda: CallableCondition(lambda image: 1.0), "returned float, expected a tensor"),  # type: ignore[arg-type,return-value]
+        (lambda: CallableCondition(torch.square, single=True), r"returned shape \(3, 4, 4\), expected a tensor of one number"),
         (lambda: Score(squares), "the gradient of a score condition has shape"),
         (lambda: Score(torch.neg, value=torch.mean), r"value of a score condition has shape \(\), expected \(3,\)"),
         (lambda: And(), "And got 0 conditions"),

@@ -7,7 +7,7 @@ from torchvision import models
 
 from ppgn.checks import check_condition
 from ppgn.conditions import ClassLogit, Direction, Unit, UnitAddress, Units
-from ppgn.probe import Probe, Seen
+from ppgn.probe import Preprocessed, Probe
 
 CENTRE = (2, 2)  # of the 4x4 maps below
 
@@ -176,7 +176,7 @@ REAL = {
 def test_a_unit_of_a_real_network_has_the_gradient_of_finite_differences_and_makes_no_weight_gradient(name, measure):
     torch.manual_seed(0)
     build, address = REAL[name]
-    seen = Seen(build().double(), 32, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    seen = Preprocessed(build().double(), 32, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     condition, image, shift = (
         Unit(seen, address, measure=measure),
         torch.rand(2, 3, 24, 24).double(),
@@ -221,7 +221,7 @@ def test_other_text_is_refused_as_an_address(text):
         (lambda: Unit(NETWORK, "5:0@centre"), "leave it out, the layer is no map"),
         (lambda: Unit(NETWORK, "2:0", channel_axis=4), "expected a channel axis 4"),
         (lambda: Unit(NETWORK, "2:0", channel_axis=0), "expected a channel axis 0"),
-        (lambda: Unit(NETWORK, "2:0", measure="softmax"), "got measure='softmax', expected one of"),  # type: ignore[arg-type]
+        (lambda: Unit(NETWORK, "2:0", measure="softmax"), "got the measure 'softmax', expected one of"),  # type: ignore[arg-type]
         (lambda: Unit(NETWORK, "7:0"), "no layer '7', expected a name such as"),
         (lambda: Unit(NETWORK, "2:4-3"), "counts from 4 to 3"),
         (lambda: Units(NETWORK, "2:0"), "expected a list of at least one address"),

@@ -1,32 +1,31 @@
 """Every public prior, condition, sampler and recipe keeps the contracts, alone and with every other, in float64.
 
 A chain is the same twice, alone and in a batch, resumed and uninterrupted (`ppgn.checks`); the gradient of a condition is that of
-finite differences. The names are those that the modules export: a new plug-in has no case here and fails until it gets one.
+finite differences. The names are those that the rooms export: a new plug-in has no case here and fails until it gets one.
 """
 
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from conftest import tiny_bundle, tiny_parts
-from test_captioner import tiny_captioner
+from test_checks_ask_tell import HillClimbing
 from torch import Tensor, nn
 
-from ppgn import conditions, priors, recipes, samplers
+from ppgn import conditions, priors, recipes, requests, samplers
 from ppgn.bundle import Bundle
-from ppgn.chain import linear
 from ppgn.checks import check_condition, check_generator, check_prior, check_sampler
 from ppgn.conditions import ClassLogit, ClassLogProb
-from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig, PixelDenoiser, PixelDenoiserConfig
+from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
+from ppgn.networks import MARKS, Captioner, CaptionerConfig, PixelDenoiser, PixelDenoiserConfig
 from ppgn.objective import Objective, Term
 from ppgn.probe import Layer, Probe
-from ppgn.recipes.runs import start_for
-from ppgn.recipes.wiring import objective_for, sampler_for
-from ppgn.types import ChainState, Code, Evaluation, Image, LogProb, Sampler
+from ppgn.types import Code, CodeSpace, Evaluation, Image, LogProb, Sampler
 
 TOLERANCE = 1e-9  # relative, of float64 after 4 steps
 
@@ -43,6 +42,15 @@ def make_network() -> nn.Sequential:
     for index, weight in enumerate(network.parameters()):
         weight.copy_(torch.sin(torch.arange(weight.numel(), dtype=torch.float64) * 1.7 + index).reshape(weight.shape))
     return network
+
+
+def make_captioner() -> Captioner:
+    layers = {"widths": (4, 6), "depths": ("block0",), "channels": 3, "input_size": 4, "map_channels": 10, "map_size": 1}
+    sizes = {"reduce": 3, "vector_size": 7, "embedding": 5, "hidden": 6}
+    captioner = Captioner(CaptionerConfig(vocabulary=(*MARKS, "a", "red", "handbag"), **layers, **sizes))
+    for index, weight in enumerate(captioner.double().eval().requires_grad_(False).parameters()):
+        weight.copy_(2 * wave(*weight.shape, phase=index) - 1)
+    return captioner
 
 
 NETWORK = make_network()
@@ -80,9 +88,10 @@ PRIORS: dict[str, Any] = {
     "Reconstruction": priors.Reconstruction(encoder),
     "SumOfPriors": priors.SumOfPriors([priors.Denoiser(denoiser), priors.Gaussian()], [1.0, -0.25]),
 }
-OF_IMAGES = ("Crops", "Processed")
-"""What is exported beside the conditions and makes images of images."""
+OF_IMAGES = ("Crops", "Preprocessing", "ImageFeatures")
+"""Exported beside the conditions: they make images or features of images."""
 CONDITIONS: dict[str, Any] = {
+    "ClassMeasure": conditions.ClassMeasure(NETWORK, 2, conditions.LogSoftmax(temperature=3.0)),
     "ClassLogProb": FIRST,
     "ClassLogit": ClassLogit(NETWORK, 2),
     "ReleasedClass": conditions.ReleasedClass(NETWORK, 1),
@@ -90,31 +99,40 @@ CONDITIONS: dict[str, Any] = {
     "Unit": conditions.Unit(NETWORK, "0:1@centre", measure="log_softmax"),
     "Units": conditions.Units(NETWORK, ["0:2", "4:0"], weights=[1.0, -0.5]),
     "Direction": conditions.Direction(NETWORK, "0", wave(4) - 0.5, cosine=True),
-    "Match": conditions.Match(Layer(NETWORK, "3"), wave(16), 0.5),
-    "Style": conditions.Style(Probe(NETWORK, ["0", "1"]), PICTURE, std=0.1),
+    "Latent": conditions.Latent(NETWORK, "3", wave(2, 16) - 0.5, wave(2), 1),
+    "FeatureMatch": conditions.FeatureMatch(Layer(NETWORK, "3"), wave(16), 0.5),
+    "GramMatch": conditions.GramMatch(Probe(NETWORK, ["0", "1"]), PICTURE, std=0.1),
     "And": conditions.And(FIRST, SECOND, weights=[1.0, -0.25]),
     "Or": conditions.Or(FIRST, SECOND),
     "Not": conditions.Not(FIRST),
     "Weighted": conditions.Weighted(FIRST, -2.5),
     "Region": conditions.Region(FIRST, 1, 0, 2, 3, size=4),
-    "Function": conditions.Function(lambda image: -(image**2).sum(), single=True),
+    "CallableCondition": conditions.CallableCondition(lambda image: -(image**2).sum(), single=True),
     "Score": conditions.Score(lambda image: -2 * image, squares),
     "KnownPixels": conditions.KnownPixels(PICTURE, HOLE, 0.5),
     "InPainted": conditions.InPainted(FIRST, PICTURE, HOLE),
-    "Caption": conditions.Caption(tiny_captioner(channels=3, input_size=4).double(), "a red handbag", temperature=2.0),
+    "Caption": conditions.Caption(make_captioner(), "a red handbag", temperature=2.0),
     "TextSimilarity": conditions.TextSimilarity(NETWORK, wave(3, 5) - 0.5, 1, scale=3.0, crops=conditions.Crops(2, seed=0)),
     "GaussianLikelihood": conditions.GaussianLikelihood(NETWORK, 0.3, 0.7, index=2),
     "BernoulliLikelihood": conditions.BernoulliLikelihood(NETWORK, {1: True, 3: False}),
 }
-SAMPLERS: dict[str, Callable[[Objective], Sampler]] = {
-    "Langevin": lambda objective: samplers.Langevin(objective, 0.1, 0.05, 0.3, (-2.0, 2.0)),
-    "ReleasedLangevin": lambda objective: samplers.ReleasedLangevin(
-        objective, 0.1, 1.0, 0.05, linear(0.3, 0.1, 4), (-2.0, 2.0), reset_every=2
-    ),
-    "Adaptive": lambda objective: samplers.Adaptive(objective, 0.1, 0.2, 0.3, (-2.0, 2.0), wave(3) + 0.5, 0.5),
-    "Annealed": lambda objective: samplers.Annealed(lambda level: objective, (1.0, 0.5, 0.25), 1, 0.2, 0.1, 0.5),
-    "Ascent": lambda objective: samplers.Ascent(objective, linear(0.3, 0.1, 4), (-2.0, 2.0), 0.99),
+FALLING = samplers.Linear(0.3, 0.1, 4)
+SAMPLERS: dict[str, Sampler] = {
+    "Langevin": samplers.Langevin(0.1, 0.05, 0.3, condition_limit=0.2),
+    "ReleasedLangevin": samplers.ReleasedLangevin(0.1, 1.0, 0.05, FALLING, reset_every=2),
+    "Adaptive": samplers.Adaptive(0.1, 0.2, 0.3, momentum=0.5),
+    "Annealed": samplers.Annealed((1.0, 0.5, 0.25), 1, 0.2, 0.1, spread=0.5),
+    "Ascent": samplers.Ascent(FALLING, decay=0.99),
+    "Searched": samplers.Searched(HillClimbing()),
 }
+SPACE = CodeSpace((3,), low=-2.0, high=2.0, std=wave(3) + 0.5)
+
+
+class AtEveryLevel(Objective):
+    """An objective that is the same at every noise level, for priors that know no levels."""
+
+    def at_level(self, level: float) -> Objective:
+        return self
 
 
 def released_surrogate(image: Image) -> LogProb:
@@ -123,14 +141,19 @@ def released_surrogate(image: Image) -> LogProb:
 
 
 DIFFERENTIATED: dict[str, Callable[[Image], LogProb]] = {"ReleasedClass": released_surrogate}
-"""Of the conditions whose gradient is by intent not that of their value: the function whose gradient it is."""
+"""The functions whose gradients the conditions have that, by intent, do not have the gradient of their value."""
 
 
 def public(module: ModuleType, *methods: str) -> list[str]:
-    """The public classes of a module whose instances have these methods."""
+    """The public classes of a room whose instances have these methods."""
     classes = {name: kind for name, kind in vars(module).items() if inspect.isclass(kind) and not name.startswith("_")}
     own = {name: kind for name, kind in classes.items() if kind.__module__.startswith(module.__name__)}
-    return [name for name, kind in own.items() if set(methods) <= {one for base in kind.__mro__ for one in vars(base)}]
+    return [name for name, kind in own.items() if all(any(method in vars(base) for base in kind.__mro__) for method in methods)]
+
+
+def takes_an_image(name: str) -> bool:
+    """Whether a class of `conditions` is called with one argument, unlike a measure."""
+    return len(inspect.signature(vars(conditions)[name].__call__).parameters) == 2
 
 
 def case(cases: dict[str, Any], name: str) -> Any:
@@ -140,7 +163,7 @@ def case(cases: dict[str, Any], name: str) -> Any:
 
 
 PRIOR_NAMES = public(priors, "__call__")
-CONDITION_NAMES = [name for name in public(conditions, "__call__") if name not in OF_IMAGES]
+CONDITION_NAMES = [name for name in public(conditions, "__call__") if takes_an_image(name) and name not in OF_IMAGES]
 SAMPLER_NAMES = public(samplers, "init", "step")
 
 
@@ -173,17 +196,18 @@ def test_the_gradient_of_every_condition_is_that_of_finite_differences(name: str
 @pytest.mark.parametrize("prior", PRIOR_NAMES)
 @pytest.mark.parametrize("condition", CONDITION_NAMES)
 def test_every_sampler_keeps_the_contract_with_every_prior_and_condition(sampler: str, prior: str, condition: str) -> None:
-    objective = Objective(generator, case(PRIORS, prior), [Term(condition, case(CONDITIONS, condition))])
-    check_sampler(case(SAMPLERS, sampler)(objective), CODE, tolerance=TOLERANCE)
+    kind = Objective if prior == "NoiseLevel" else AtEveryLevel
+    objective = kind(generator, case(PRIORS, prior), [Term(condition, case(CONDITIONS, condition))], SPACE)
+    check_sampler(case(SAMPLERS, sampler), objective, CODE, tolerance=TOLERANCE)
 
 
 @functools.cache
 def full_bundle() -> Bundle:
-    """The tiny bundle with all that a recipe may ask for, in float64."""
+    """The tiny bundle with every part that a recipe may need, in float64."""
     bundle = tiny_bundle()
     bundle.parts["joint_generator"] = tiny_parts()["generator"]
     bundle.parts["pixel_denoiser"] = PixelDenoiser(PixelDenoiserConfig(channels=1, width=4, blocks=1))
-    bundle.info["code"]["high"] = [1.0 + 0.25 * unit for unit in range(12)]
+    bundle.code = replace(bundle.code, high=1.0 + 0.25 * torch.arange(12, dtype=torch.float64))
     for network in bundle.parts.values():
         network.double().eval().requires_grad_(False)
     for weight in bundle.parts["joint_generator"].parameters():
@@ -192,30 +216,27 @@ def full_bundle() -> Bundle:
 
 
 class ForAnyCount:
-    """A recipe's sampler, wired for as many chains as it is given: a class recipe lists one class per chain."""
+    """The objective of a request, built anew for as many chains as it is given: a request has a target for each chain."""
 
-    def __init__(self, recipe: str, condition: Callable[[Image], LogProb] | int) -> None:
-        self.settings = recipes.settings_for(full_bundle(), recipe, steps=4)
-        self.condition = condition
+    def __init__(self, setup: recipes.Setup, request: requests.Request) -> None:
+        self.setup = setup
+        self.request = request
+        self.space = setup.space
 
-    def wired(self, chains: int) -> Sampler:
-        asked = self.condition if callable(self.condition) else [self.condition] * chains
-        return sampler_for(full_bundle(), objective_for(full_bundle(), asked, self.settings), self.settings)
-
-    def init(self, code: Code, seeds: Any) -> ChainState:
-        return self.wired(len(seeds)).init(code, seeds)
-
-    def step(self, state: ChainState) -> tuple[ChainState, Evaluation]:
-        return self.wired(len(state.seeds)).step(state)
+    def evaluate(self, code: Code, image_gradient_rule: Callable[[Image], Image] | None = None) -> Evaluation:
+        return recipes.objective(self.setup, self.request.select([0] * len(code))).evaluate(code, image_gradient_rule)
 
 
-@pytest.mark.parametrize("recipe", list(recipes.NAMED))
-@pytest.mark.parametrize("condition", [2, squares], ids=["class", "function"])
-def test_every_recipe_keeps_the_contract_of_samplers(recipe: str, condition: Callable[[Image], LogProb] | int) -> None:
-    sampler = ForAnyCount(recipe, condition)
-    start = start_for(full_bundle(), range(3), sampler.settings).double()
-    check_sampler(sampler, start, tolerance=TOLERANCE)
-    after, evaluation = sampler.step(sampler.init(start, range(3)))
+@pytest.mark.parametrize("name", list(recipes.PAPERS))
+@pytest.mark.parametrize("wanted", [2, squares], ids=["class", "function"])
+def test_every_method_of_the_papers_keeps_the_contract_of_samplers(name: str, wanted: Callable[[Image], LogProb] | int) -> None:
+    request = requests.of(full_bundle(), wanted, 3)
+    recipe = recipes.recipe_for(full_bundle(), request.kind, name, steps=4)
+    setup = recipes.prepare(full_bundle(), recipe, request)
+    sampler, objective = setup.sampler(), ForAnyCount(setup, request)
+    start = recipes.starting_codes(setup, range(3)).double()
+    check_sampler(sampler, objective, start, tolerance=TOLERANCE)
+    after, evaluation = sampler.step(sampler.init(start, range(3)), objective)
     assert bool(evaluation.gradient.any()) and not torch.equal(after.code, start)
 
 
@@ -225,5 +246,5 @@ def test_every_generator_of_a_bundle_keeps_the_contract(part: str) -> None:
 
 
 def test_the_generator_of_pixels_and_that_of_this_file_keep_the_contract() -> None:
-    check_generator(IdentityGenerator(IdentityGeneratorConfig(1, 8)), wave(3, 1, 8, 8), tolerance=TOLERANCE)
+    check_generator(IdentityGenerator(IdentityGeneratorConfig(1, 8, 6)), wave(3, 1, 8, 6), tolerance=TOLERANCE)
     check_generator(generator, CODE, tolerance=TOLERANCE)

@@ -9,8 +9,15 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
-from training.convolutions import Convolution, UpConvolution, is_product, product, with_quick_gradients
-from training.discriminator import DiscriminatorConfig, build_discriminator
+from training import (
+    Convolution,
+    DiscriminatorConfig,
+    UpConvolution,
+    build_discriminator,
+    is_faster_as_matrices,
+    weight_gradient,
+    with_quick_gradients,
+)
 
 
 def networks(dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
@@ -80,8 +87,9 @@ def test_small_maps_of_many_channels_are_multiplied_as_matrices(
     made = nn.functional.conv2d(seen, weight, None, stride, padding)
     gradient = torch.randn_like(made).contiguous(memory_format=memory)
     exact = torch.nn.grad.conv2d_weight(seen.double(), weight.shape, gradient.double(), stride, padding)
-    assert is_product(seen, gradient) and not is_product(seen[:, 1:], gradient) and not is_product(seen, gradient.float())
-    found = product(seen, weight, gradient, stride, padding)
+    assert is_faster_as_matrices(seen, gradient)
+    assert not is_faster_as_matrices(seen[:, 1:], gradient) and not is_faster_as_matrices(seen, gradient.float())
+    found = weight_gradient(seen, weight, gradient, stride, padding)
     assert (found.dtype, found.shape) == (torch.bfloat16, weight.shape)
     torch.testing.assert_close(found.double(), exact, rtol=0.01, atol=0.01 * float(exact.abs().max()))
 

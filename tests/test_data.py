@@ -11,8 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from training.data import ImageData, Pictures, augment, square
-from training.sources import open_source
+from training import ImageData, Pictures, augment, centre_crop, open_source
 
 SHARED = Path(os.environ.get("PPGN_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -30,7 +29,7 @@ def fill(folder: Path, count: int, first: int = 0, mode: str = "RGB") -> Path:
 
 
 def folder_data(root: Path, **changes: Any) -> ImageData:
-    data = ImageData("folder", root, image_size=8, **{"batch_size": 4, **changes})
+    data = ImageData("folder", root, **{"image_size": 8, "batch_size": 4, **changes})
     data.setup()
     return data
 
@@ -157,7 +156,7 @@ def test_a_turned_a_transparent_and_a_16_bit_picture_are_read_as_seen(tmp_path):
     data = ImageData("folder", tmp_path, image_size=8, batch_size=4)
     data.setup()
     source = open_source("folder", tmp_path, False).validation
-    turned, clear, deep = (square(source[index][0], 8, 3) for index in (1, 2, 3))
+    turned, clear, deep = (centre_crop(source[index][0], 8, 3) for index in (1, 2, 3))
     assert (turned[:, :4] == 0).all() and (turned[:, 4:] == 255).all()
     assert (clear == 255).all()
     assert (deep == 128).all()
@@ -167,14 +166,36 @@ def test_a_turned_a_transparent_and_a_16_bit_picture_are_read_as_seen(tmp_path):
 def test_the_centre_of_an_oblong_picture_is_kept(size):
     array = np.zeros((size[1], size[0]), np.uint8)
     array[size[1] // 2 - 10 : size[1] // 2 + 10, size[0] // 2 - 10 : size[0] // 2 + 10] = 200
-    cropped = square(Image.fromarray(array), 20, 1)
+    cropped = centre_crop(Image.fromarray(array), 20, 1)
     assert cropped.shape == (1, 20, 20)
     assert (cropped == 200).all()
 
 
+@pytest.mark.parametrize(("size", "wanted"), [((40, 20), (10, 20)), ((20, 40), (20, 10)), ((9, 33), (48, 80))])
+def test_a_picture_covers_a_size_of_another_shape_and_its_centre_is_kept(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    ramp = np.linspace(0, 255, size[0]).round().astype(np.uint8)
+    cropped = centre_crop(Image.fromarray(np.tile(ramp, (size[1], 1))), wanted, 1)
+    assert cropped.shape == (1, *wanted)
+    assert (cropped[:, 0] == cropped[:, -1]).all()
+    turned = cropped.float() + cropped.flip(-1)
+    torch.testing.assert_close(turned, torch.full_like(turned, 255.0), atol=3, rtol=0)
+
+
+def test_pictures_that_are_not_square_are_batches_of_that_height_and_width(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        fill(tmp_path / split / "cat", 4)
+    data = folder_data(tmp_path, image_size=(6, 10))
+    assert data.picture_size == (6, 10)
+    assert next(iter(data.train_dataloader()))[0].shape == (4, 3, 6, 10)
+    moved = augment(torch.rand(2, 3, 6, 10), flip=True, shift=2)
+    assert moved.shape == (2, 3, 6, 10)
+    with pytest.raises(ValueError, match=r"got the size \(6, 0\), expected \(height, width\) of at least 1"):
+        folder_data(tmp_path, image_size=(6, 0))
+
+
 def test_a_picture_of_the_right_size_passes_unchanged():
     original = picture(3, size=(8, 8))
-    assert np.array_equal(square(original, 8, 3).permute(1, 2, 0).numpy(), np.asarray(original))
+    assert np.array_equal(centre_crop(original, 8, 3).permute(1, 2, 0).numpy(), np.asarray(original))
 
 
 def test_streamed_pictures_equal_cached_ones(tmp_path):
@@ -239,14 +260,14 @@ def test_digits_need_no_files_and_hold_every_fifth_picture_out(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "mnist", "fashion_mnist", "imagenette"])
-def test_a_missing_torchvision_set_is_named_with_the_flag_that_fetches_it(tmp_path, name):
-    with pytest.raises(ValueError, match="--data.download true") as fault:
+def test_a_missing_torchvision_set_is_named_with_the_setting_that_fetches_it(tmp_path, name):
+    with pytest.raises(ValueError, match="set data.download to true") as fault:
         open_source(name, tmp_path, False)
     assert name in str(fault.value).lower() and str(tmp_path) in str(fault.value)
 
 
 def test_an_unknown_data_set_is_answered_with_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="unknown data set 'imagenet': choose one of folder, table, digits"):
+    with pytest.raises(ValueError, match="unknown data set 'imagenet', expected one of folder, table, digits"):
         open_source("imagenet", tmp_path, False)
 
 

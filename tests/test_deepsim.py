@@ -14,9 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ppgn import cli, load
-from ppgn.caffe import read_definition
-from ppgn.caffe.deepsim import read_state
-from ppgn.networks import CaffeGenerator, CaffeGeneratorConfig
+from ppgn.caffe import CaffeGenerator, CaffeGeneratorConfig, read_definition
+from ppgn.importers import read_state
 
 RGB_MEAN = torch.tensor([122.679, 116.669, 104.006]).reshape(1, 3, 1, 1)
 WIDTH = 16

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from ppgn.folding import FOLDED, folded
+from ppgn.acceleration import FOLDED, folded, to_channels_last
 from ppgn.probe import Probe
-from ppgn.speed import laid_out
 
 
 def normed(convolution: nn.Module, channels: int) -> nn.Sequential:
@@ -34,7 +33,7 @@ def normed(convolution: nn.Module, channels: int) -> nn.Sequential:
 def test_a_folded_batch_norm_is_gone_and_its_function_is_not(convolution: nn.Module) -> None:
     network, image = normed(convolution, 6).double(), torch.randn(2, 4, 8, 8, dtype=torch.float64)
     before = network(image)
-    quick = laid_out(folded(network))
+    quick = to_channels_last(folded(network))
     assert not [module for module in quick.modules() if isinstance(module, nn.BatchNorm2d) or module.training]
     torch.testing.assert_close(quick(image), before)
 

@@ -9,9 +9,9 @@ import tiny_text_models as tiny
 import torch
 from torch.nn import functional
 
-from ppgn import named
+from ppgn import loaders
 from ppgn.checks import check_condition
-from ppgn.conditions import Caption, Processed, TransformersCaptioner
+from ppgn.conditions import Caption, Preprocessing, TransformersCaptioner
 
 MAKERS = {"blip": tiny.blip, "git": tiny.git, "vit_bert": tiny.vit_bert, "vit_gpt2": tiny.vit_gpt2}
 LONG, SHORT = "a red handbag for women", "a blue handbag"
@@ -120,7 +120,7 @@ def test_blips_label_smoothing_is_in_its_loss_but_not_in_the_log_probability() -
 def test_pixels_are_made_as_by_the_librarys_own_image_processor(kind, height, width) -> None:
     processor, image = MAKERS[kind]()[1], tiny.image(2, height, width).float()
     own = processor(list(image), do_rescale=False, return_tensors="pt")["pixel_values"]
-    assert torch.allclose(Processed.from_transformers(processor)(image), own, rtol=0, atol=1e-5)
+    assert torch.allclose(Preprocessing.from_transformers(processor)(image), own, rtol=0, atol=1e-5)
 
 
 def test_eight_bit_pictures_and_unit_pixels_give_the_same_network_input() -> None:
@@ -128,7 +128,8 @@ def test_eight_bit_pictures_and_unit_pixels_give_the_same_network_input() -> Non
     for changes in ({}, {"rescale_factor": 1 / 127.5, "do_normalize": False}, {"do_rescale": False, "image_mean": [100.0] * 3}):
         processor = type(tiny.clip_processor())(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8}, **changes)
         own = processor(list(bytes_), return_tensors="pt")["pixel_values"]
-        assert torch.allclose(Processed.from_transformers(processor)(bytes_ / 255), own.float(), rtol=1e-5, atol=1e-4), changes
+        found = Preprocessing.from_transformers(processor)(bytes_ / 255)
+        assert torch.allclose(found, own.float(), rtol=1e-5, atol=1e-4), changes
 
 
 def test_an_image_smaller_than_the_crop_gets_the_librarys_margin_of_zeros() -> None:
@@ -137,11 +138,11 @@ def test_an_image_smaller_than_the_crop_gets_the_librarys_margin_of_zeros() -> N
         tiny.image(2, 5, 12).float(),
     )
     own = processor(list(image), do_rescale=False, return_tensors="pt")["pixel_values"]
-    assert torch.allclose(Processed.from_transformers(processor)(image), own, rtol=0, atol=1e-5)
+    assert torch.allclose(Preprocessing.from_transformers(processor)(image), own, rtol=0, atol=1e-5)
 
 
 def test_a_grey_image_is_given_to_all_three_channels() -> None:
-    prepare = Processed.from_transformers(tiny.clip_processor())
+    prepare = Preprocessing.from_transformers(tiny.clip_processor())
     grey = tiny.image()[:, :1]
     assert torch.equal(prepare(grey), prepare(grey.expand(-1, 3, -1, -1)))
 
@@ -153,13 +154,13 @@ def test_a_saved_folder_is_read_back_by_name_with_the_same_values(kind, tmp_path
         part.save_pretrained(tmp_path / kind)
     image = tiny.image().float()
     expected = Caption(TransformersCaptioner(model, processor, tiny.tokenizer()), SHORT)(image)
-    found = named.captioner(f"hf:{tmp_path / kind}", SHORT)
+    found = loaders.captioner(f"hf:{tmp_path / kind}", SHORT)
     assert torch.allclose(found(image), expected, rtol=0, atol=1e-6)
     assert not any(weight.requires_grad for weight in found.captioner.model.parameters())
 
 
-def test_importing_ppgn_with_its_names_loads_neither_library() -> None:
-    code = "import ppgn.named, ppgn.conditions, sys; print([m for m in ('transformers', 'open_clip') if m in sys.modules])"
+def test_importing_ppgn_with_its_loaders_loads_neither_library() -> None:
+    code = "import ppgn.loaders, ppgn.conditions, sys; print([m for m in ('transformers', 'open_clip') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -175,25 +176,25 @@ def test_a_folder_that_lacks_weights_or_holds_only_pickles_is_refused(tmp_path: 
     torch.save(weights, tmp_path / "pytorch_model.bin")
     save_file({key: value for key, value in weights.items() if "c_proj" not in key}, file, metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"lack \d+ values .* expected all of VisionEncoderDecoderModel"):
-        named.captioner(f"hf:{tmp_path}", SHORT)
+        loaders.captioner(f"hf:{tmp_path}", SHORT)
     file.unlink()
     with pytest.raises(ValueError, match="weights as safetensors"):
-        named.captioner(f"hf:{tmp_path}", SHORT)
+        loaders.captioner(f"hf:{tmp_path}", SHORT)
 
 
 def test_names_that_cannot_be_loaded_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="run `hf download nobody/no-such-model`"):
-        named.captioner("hf:nobody/no-such-model", SHORT)
+        loaders.captioner("hf:nobody/no-such-model", SHORT)
     for name in ("blip", "hf:", "timm:resnet18"):
         with pytest.raises(ValueError, match="expected hf:FOLDER or hf:OWNER/MODEL"):
-            named.captioner(name, SHORT)
+            loaders.captioner(name, SHORT)
     tiny.clip()[0].save_pretrained(tmp_path / "clip")
     with pytest.raises(ValueError, match="of type 'clip', expected one of"):
-        named.captioner("hf:clip", SHORT)
+        loaders.captioner("hf:clip", SHORT)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ValueError, match=r'pip install "ppgn\[text\]"'):
-        named.captioner("hf:clip", SHORT)
+        loaders.captioner("hf:clip", SHORT)
 
 
 def test_captions_and_models_that_do_not_fit_are_refused() -> None:
@@ -228,7 +229,7 @@ def test_captions_and_models_that_do_not_fit_are_refused() -> None:
 )
 def test_an_image_processor_with_a_step_that_is_not_read_is_refused(changes, message) -> None:
     with pytest.raises(ValueError, match=message):
-        Processed.from_transformers(tiny.SiglipImageProcessor(**changes))
+        Preprocessing.from_transformers(tiny.SiglipImageProcessor(**changes))
 
 
 def test_an_encoder_decoder_without_a_start_mark_is_refused() -> None:

@@ -46,6 +46,31 @@ def test_load_image_keeps_the_centre_square(tmp_path: Path) -> None:
     assert images.load_image(tmp_path / "wide.png", size=7).shape == (3, 7, 7)
 
 
+@pytest.mark.parametrize(("file", "size"), [((48, 16), (24, 8)), ((8, 24), (8, 12)), ((30, 10), (48, 80)), ((48, 80), (48, 80))])
+def test_a_picture_is_scaled_to_cover_a_size_of_another_shape_and_its_centre_is_kept(
+    tmp_path: Path, file: tuple[int, int], size: tuple[int, int]
+) -> None:
+    across, down = torch.linspace(0, 1, file[1]).expand(file), torch.linspace(0, 1, file[0])[:, None].expand(file)
+    images.save_image(torch.stack([across, down, torch.full(file, 0.5)]), tmp_path / "ramps.png")
+    loaded = images.load_image(tmp_path / "ramps.png", size)
+    assert loaded.shape == (3, *size)
+    turned = (loaded[:2] + loaded[:2].flip((1, 2))) / 2  # a ramp and its turned copy: their mean is grey at the centre alone
+    torch.testing.assert_close(turned, torch.full_like(turned, 0.5), atol=0.01, rtol=0)
+    scale = max(wanted / side for wanted, side in zip(size, file, strict=True))
+    for ramp_of, axis, side in ((0, -1, file[1]), (1, -2, file[0])):
+        step = loaded[ramp_of].diff(dim=axis).median()
+        assert float(step) == pytest.approx(1 / (scale * (side - 1)), rel=0.15)  # the same scale along both axes
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "covering"), [((10, 20), (5, 5), (5, 10)), ((10, 20), (30, 5), (30, 60)), ((3, 3), (48, 80), (80, 80))]
+)
+def test_a_covering_size_keeps_the_shape_and_touches_the_wanted_size(
+    size: tuple[int, int], wanted: tuple[int, int], covering: tuple[int, int]
+) -> None:
+    assert images.covering_size(size, wanted) == covering
+
+
 def test_values_outside_the_unit_range_are_clipped() -> None:
     picture = images.to_pil(torch.tensor([[[-1.0, 2.0]]]))
     assert (picture.getpixel((0, 0)), picture.getpixel((1, 0))) == (0, 255)
@@ -67,7 +92,7 @@ def test_halving_a_constant_pair_pattern_averages_it_and_passes_gradients() -> N
 
 @pytest.mark.parametrize(("shape", "size"), [((3, 4, 4), 2), ((1, 3, 4, 4), 0)])
 def test_resize_refuses_a_missing_axis_and_an_empty_size(shape: tuple[int, ...], size: int) -> None:
-    with pytest.raises(ValueError, match="resize needs"):
+    with pytest.raises(ValueError, match="resize got"):
         images.resize(torch.zeros(shape), size)
 
 
@@ -79,7 +104,7 @@ def test_normalise_takes_mean_and_std_in_the_order_of_the_network() -> None:
     assert torch.allclose(reversed_channels.flatten(), torch.tensor([0.0, 0.2, 1.0], dtype=torch.float64))
 
 
-@pytest.mark.parametrize(("mean", "std", "message"), [([0, 0], 1, "2 values for 3"), (0, 0, "positive std")])
+@pytest.mark.parametrize(("mean", "std", "message"), [([0, 0], 1, "got 2 values for 3 channels"), (0, 0, "a positive std")])
 def test_normalise_refuses_wrong_counts_and_zero_std(mean: list[float], std: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         images.normalise(torch.zeros(1, 3, 2, 2), mean, std)
@@ -92,6 +117,12 @@ def test_a_grid_puts_each_enlarged_tile_in_its_place() -> None:
     top, left = 16 + 2 * images.GAP, 16 + 2 * images.GAP  # the fifth tile: second row, second column
     expected = np.asarray(images.to_pil(tiles[4])).repeat(2, 0).repeat(2, 1)
     assert np.array_equal(picture[top : top + 16, left : left + 16], expected)
+
+
+def test_a_grid_and_a_sheet_take_pictures_that_are_not_square() -> None:
+    picture = images.grid(torch.rand(3, 3, 48, 80), columns=2)
+    assert picture.size == (2 * 160 + 3 * images.GAP, 2 * 96 + 3 * images.GAP)  # twice as large
+    assert images.sheet([picture, picture]).size == (2 * picture.width + 3 * images.GAP, picture.height + 2 * images.GAP)
 
 
 def test_labels_are_drawn_under_tiles_and_inside_their_width() -> None:
@@ -170,8 +201,8 @@ def test_a_truncated_picture_and_a_missing_one_are_named(tmp_path: Path) -> None
         images.load_image(tmp_path / "none.png")
 
 
-@pytest.mark.parametrize("settings", [{"channels": 2}, {"size": 0}])
+@pytest.mark.parametrize("settings", [{"channels": 2}, {"size": 0}, {"size": (4, 0)}, {"size": (4, 4, 4)}])
 def test_load_image_refuses_wrong_settings(tmp_path: Path, settings: dict) -> None:
     images.save_image(ramp(), tmp_path / "a.png")
-    with pytest.raises(ValueError, match="load_image"):
+    with pytest.raises(ValueError, match="load_image got"):
         images.load_image(tmp_path / "a.png", **settings)

@@ -8,8 +8,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.discriminator import DiscriminatorConfig, augment_alike, build_discriminator, judge_both
-from training.losses import adversarial_loss, discriminator_loss, distance, unit_channels
+from training import (
+    DiscriminatorConfig,
+    adversarial_loss,
+    augment_alike,
+    build_discriminator,
+    check_depth,
+    discriminator_loss,
+    distance,
+    judge_both,
+    unit_channels,
+)
 
 A = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 B = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -106,6 +115,29 @@ def test_augmentation_does_the_same_to_both_batches_and_differs_between_pictures
     first, second = augment_alike(pictures, pictures.clone())
     assert torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
+
+
+def test_augmentation_of_pictures_that_are_not_square_cuts_half_of_each_side_out_and_moves_by_an_eighth_at_most() -> None:
+    torch.manual_seed(0)
+    pictures = torch.rand(200, 3, 16, 48)
+    varied, _ = augment_alike(pictures, pictures)
+    assert varied.shape == pictures.shape
+    grey = (varied == 0.5).all(1)  # the cut-out, and what a moved picture leaves behind
+    filled = grey.all(2).sum(1), grey.all(1).sum(1)  # whole rows and columns
+    assert 0 < int(filled[0].max()) <= 2 and 0 < int(filled[1].max()) <= 6
+    inner = grey[:, 2:-2, 6:-6]
+    assert int(inner.any(2).sum(1).max()) == 8 and int(inner.any(1).sum(1).max()) == 24
+
+
+@pytest.mark.parametrize(("size", "widths", "deepest"), [((8, 8), 4, 3), ((48, 80), 6, 5), ((80, 7), 3, 2)])
+def test_a_discriminator_that_halves_the_shorter_side_to_nothing_is_refused(
+    size: tuple[int, int], widths: int, deepest: int
+) -> None:
+    check_depth(DiscriminatorConfig(widths=(8,) * deepest), size)
+    check_depth(DiscriminatorConfig(kind="published", widths=(8,) * widths), size)
+    message = f"{widths} discriminator widths halve {size[0]}x{size[1]} pictures to nothing, expected at most {deepest}"
+    with pytest.raises(ValueError, match=message):
+        check_depth(DiscriminatorConfig(widths=(8,) * widths), size)
 
 
 def test_augmentation_lets_the_gradient_through() -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ppgn.masks import box_mask, file_mask, random_mask
+from ppgn import seeds
+from ppgn.images import box_mask, file_mask, random_mask
 
 
 def hole(mask: torch.Tensor) -> tuple[int, int, int, int]:
@@ -67,6 +68,11 @@ def test_a_random_hole_is_a_function_of_its_seed() -> None:
     assert torch.equal(random_mask(28, 64, 5), random_mask(28, 64, 5))
     assert hole(random_mask(28, 64, 5)) != hole(random_mask(28, 64, 6))
     assert random_mask(28, 64, 5).shape == (1, 64, 64)
+
+
+def test_a_random_hole_is_drawn_from_its_own_stream_of_random_numbers() -> None:
+    left, top = (seeds.uniform([5], 0, (2,), stream=seeds.Stream.HOLE_PLACE, dtype=torch.float64)[0] * 37).long().tolist()
+    assert hole(random_mask(28, 64, 5)) == (left, top, 28, 28)
 
 
 def test_a_random_hole_as_large_as_the_picture_has_one_place() -> None:

@@ -1,53 +1,79 @@
 """As many chains at once as memory holds, with the same result."""
 
+import logging
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Letters, tiny_bundle
-from torch import nn
+from torch import Tensor, nn
 
-from ppgn import recipes
+import ppgn
+from ppgn import acceleration
 from ppgn.conditions import Caption, ClassLogProb
-from ppgn.recipes import memory
 from ppgn.types import Image, LogProb
+
+CPU = torch.device("cpu")
 
 
 class Squares(nn.Module):
-    """A network that keeps a known number of bytes for its way back."""
+    """A function that keeps a number of maps of 2^20 floats for its way back."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
         self.times = times
 
-    def forward(self, image: Image) -> LogProb:
-        values = image.mean((1, 2, 3)).unsqueeze(1).expand(-1, 1 << 20) * 1.0
+    def forward(self, code: Tensor) -> Tensor:
+        values = code.mean(1).unsqueeze(1).expand(-1, 1 << 20) * 1.0
         for _ in range(self.times):
             values = values.square()
         return values.mean(1)
 
 
-def test_what_a_chain_keeps_grows_by_the_maps_of_a_deeper_network() -> None:
-    bundle = tiny_bundle()
-    settings = recipes.settings_for(bundle)
-    kept = [memory.kept_bytes(bundle, Squares(times), settings) for times in (1, 4)]
-    assert kept[1] - kept[0] == 3 * 4 * (1 << 20)  # three more maps of 2^20 floats
+def test_a_chain_keeps_the_maps_of_its_networks() -> None:
+    kept = [acceleration.kept_bytes(Squares(times), torch.rand(1, 3)) for times in (1, 4)]
+    assert kept[1] - kept[0] == 3 * 4 * (1 << 20)
+    with torch.inference_mode():
+        assert acceleration.kept_bytes(Squares(4), torch.rand(1, 3)) == kept[1]
 
 
-def test_the_batch_is_what_half_of_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = tiny_bundle()
-    settings = recipes.settings_for(bundle)
-    needed = memory.kept_bytes(bundle, [0], settings) * memory.BEYOND_KEPT
+def test_weights_are_no_part_of_what_a_chain_keeps() -> None:
+    network = nn.Sequential(nn.Linear(100, 1000), nn.Linear(1000, 100))
+    with_weights = acceleration.kept_bytes(network, torch.rand(1, 100))
+    kept = acceleration.kept_bytes(network, torch.rand(1, 100), network.parameters())
+    assert with_weights > 4 * 1000 * 100 > 4 * 1000 == kept
+
+
+def test_the_batch_is_as_large_as_half_of_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    function, code = Squares(3), torch.rand(1, 3)
+    needed = acceleration.kept_bytes(function, code) * acceleration.BEYOND_KEPT
 
     def found(chains: float, count: int) -> int:
-        monkeypatch.setattr(memory, "free_bytes", lambda device: int(chains * needed / memory.SHARE) + 1)
-        return recipes.batch_for(bundle, [0] * count, settings, count)
+        free = int(chains * needed / acceleration.SHARE) + 1
+        monkeypatch.setattr("ppgn.acceleration.memory.free_bytes", lambda device: free)
+        return acceleration.batch_size(function, code, count, CPU)
 
-    assert [found(12, 100), found(12, 10), found(0.1, 100), found(1e6, 100), found(0.1, 8)] == [12, 10, 1, memory.MOST, 8]
+    assert [found(12, 100), found(12, 10), found(0.1, 100), found(1e6, 100)] == [12, 10, 1, acceleration.MOST]
+    assert found(0.1, acceleration.FEW) == acceleration.FEW
+
+
+def test_a_function_made_for_all_chains_runs_them_all_at_once_and_a_few_are_not_measured(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    targets = torch.tensor([0, 1, 2] * 4)
+
+    def wanted(code: Tensor) -> Tensor:
+        return code.log_softmax(1)[torch.arange(12), targets]
+
+    with caplog.at_level(logging.INFO, "ppgn"):
+        assert acceleration.batch_size(wanted, torch.rand(1, 3), 8, CPU) == 8
+        assert not caplog.text
+        assert acceleration.batch_size(wanted, torch.rand(1, 3), 12, CPU) == 12
+    assert "all 12 chains run at once, because one alone could not be measured (IndexError: " in caplog.text
 
 
 def test_free_memory_is_a_plausible_number_of_bytes() -> None:
-    assert 10_000_000 < memory.free_bytes(torch.device("cpu")) < 1e14
+    assert 10_000_000 < acceleration.free_bytes(CPU) < 1e14
 
 
 @pytest.mark.parametrize(
@@ -58,39 +84,46 @@ def test_free_memory_is_a_plausible_number_of_bytes() -> None:
     ],
 )
 def test_a_containers_limit_counts(limit: str, used: str, cached: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
-    free = memory.free_bytes(torch.device("cpu"))
+    monkeypatch.setattr("ppgn.acceleration.memory.CGROUPS", tmp_path)
+    free = acceleration.free_bytes(CPU)
     (tmp_path / limit).parent.mkdir(exist_ok=True)
     for name, text in ((limit, "1000\n"), (used, "300\n"), (str(Path(used).with_name("memory.stat")), cached)):
         (tmp_path / name).write_text(text)
-    assert memory.free_bytes(torch.device("cpu")) == 750
+    assert acceleration.free_bytes(CPU) == 750
     (tmp_path / used).write_text("1300\n")
-    assert memory.free_bytes(torch.device("cpu")) == 0
+    assert acceleration.free_bytes(CPU) == 0
     (tmp_path / limit).write_text("max\n")
-    assert memory.free_bytes(torch.device("cpu")) == pytest.approx(free, rel=0.2)
+    assert acceleration.free_bytes(CPU) == pytest.approx(free, rel=0.2)
 
 
 def test_samples_do_not_depend_on_how_many_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = tiny_bundle()
-    whole = recipes.sample(bundle, [0, 1, 2] * 4, steps=2, batch=12)
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 1)
-    single = recipes.sample(bundle, [0, 1, 2] * 4, steps=2)
+    bundle, sizes = tiny_bundle(), list[int]()
+    whole = ppgn.sample(bundle, [0, 1, 2] * 4, steps=2, batch=12)
+    monkeypatch.setattr("ppgn.acceleration.memory.free_bytes", lambda device: 1)
+    bundle.generator.register_forward_hook(lambda module, given, made: sizes.append(len(made)))
+    single = ppgn.sample(bundle, [0, 1, 2] * 4, steps=2)
+    assert sizes == [1] * (1 + 12 * 2)  # the measurement, then two steps of each chain
     torch.testing.assert_close(single.images, whole.images)
 
 
-def test_a_condition_with_a_request_for_each_chain_runs_them_all_at_once_and_a_caption_for_each_in_parts() -> None:
-    bundle, seen = tiny_bundle(), []
+def test_a_condition_with_a_request_for_each_chain_runs_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, sizes = tiny_bundle(), list[int]()
 
-    def logits(image: Image) -> torch.Tensor:
-        seen.append(len(image))
+    def logits(image: Image) -> Tensor:
+        sizes.append(len(image))
         return bundle.encoder.logits_from_code(bundle.encoder(image))
 
-    recipes.sample(bundle, ClassLogProb(logits, [0, 1, 2] * 4), count=12, steps=1)
-    assert seen[-1] == 12
-
-    caption = Caption(Letters(), ["a" * (1 + chain % 9) for chain in range(12)])
-    whole, parts = (recipes.sample(bundle, caption, count=12, steps=2, batch=batch) for batch in (12, 5))
-    torch.testing.assert_close(parts.images, whole.images)
+    wanted = ClassLogProb(logits, [0, 1, 2] * 4)
+    captions = Caption(Letters(), ["a" * (1 + chain % 9) for chain in range(12)])
+    for condition in (wanted, captions):
+        whole, parts = (ppgn.sample(bundle, condition, count=12, steps=2, batch=batch) for batch in (12, 5))
+        torch.testing.assert_close(parts.images, whole.images)
+        assert not torch.equal(whole.images[0], whole.images[1])
+    assert sizes == [12] * 2 + [5] * 2 + [5] * 2 + [2] * 2
+    monkeypatch.setattr("ppgn.acceleration.memory.free_bytes", lambda device: 1)
+    sizes.clear()
+    ppgn.sample(bundle, wanted, count=12, steps=1)
+    assert set(sizes) == {1}
 
 
 def test_a_condition_that_raises_anything_for_one_chain_runs_them_all_at_once() -> None:
@@ -100,4 +133,4 @@ def test_a_condition_that_raises_anything_for_one_chain_runs_them_all_at_once() 
         logits = bundle.encoder.logits_from_code(bundle.encoder(image))
         return logits.log_softmax(1)[torch.arange(12), targets]
 
-    assert len(recipes.sample(bundle, wanted, count=12, steps=1).images) == 12
+    assert len(ppgn.sample(bundle, wanted, count=12, steps=1).images) == 12

@@ -3,9 +3,9 @@
 import torch
 from conftest import tiny_bundle
 
-from ppgn import recipes, starts
+import ppgn
+from ppgn import recipes, requests, starts
 from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig, build
-from ppgn.recipes.runs import start_for
 from ppgn.types import Code, Image, LogProb
 
 
@@ -42,7 +42,7 @@ def test_levels_fall_from_the_highest_to_the_lowest_and_then_to_zero() -> None:
 
 
 def test_a_few_hundred_steps_of_training_learn_two_clusters() -> None:
-    from training.noise_level import NoiseLevelSystem
+    from training import NoiseLevelSystem
 
     torch.manual_seed(0)
     system = NoiseLevelSystem(learning_rate=3e-3)
@@ -54,7 +54,7 @@ def test_a_few_hundred_steps_of_training_learn_two_clusters() -> None:
         batch = codes[torch.randint(1000, (256,))]
         level = (-0.4 + 1.2 * torch.randn(256)).exp()
         optimizer.zero_grad()
-        system._loss(system.network, batch, level).backward()
+        system.loss(system.network, batch, level).backward()
         optimizer.step()
     with torch.no_grad():
         drawn = system.network(torch.randn(500, 2))
@@ -71,8 +71,8 @@ def test_chains_can_begin_at_codes_of_the_noise_level_denoiser() -> None:
     def bright(image: Image) -> LogProb:
         return 5e5 * image.mean((1, 2, 3))
 
-    def begun(count: int, seed: int, draws: int = 1) -> recipes.Samples:
-        return recipes.sample(bundle, bright, count=count, seed=seed, steps=1, start="noise_level", draws=draws)
+    def begun(count: int, seed: int, draws: int = 1) -> ppgn.Samples:
+        return ppgn.sample(bundle, bright, count=count, seed=seed, steps=1, start="noise_level", draws=draws)
 
     torch.testing.assert_close(begun(3, 5).codes[1:2], begun(1, 6).codes)
     assert float(begun(8, 5, draws=16).log_prob.mean()) > float(begun(8, 5).log_prob.mean())
@@ -82,8 +82,10 @@ def test_draws_are_chosen_at_temperature_one_and_by_the_power_asked_for() -> Non
     """The chain climbs at temperature 4; the code chosen is that of likely_code with the class's own log-probability."""
     bundle = tiny_bundle()
     bundle.parts["noise_level"] = untrained(code_size=12)
-    settings = recipes.settings_for(bundle, start="noise_level", draws=6, draw_power=2e6, temperature=4.0, gradient="log_softmax")
+    changes = {"start": "noise_level", "draws": 6, "draw_power": 2e6, "temperature": 4.0, "measure": "log_softmax"}
     seeds, targets = range(8), [0, 1, 2, 0, 1, 2, 0, 1]
+    request = requests.of(bundle, targets)
+    setup = recipes.prepare(bundle, recipes.recipe_for(bundle, **changes), request)
 
     def draw(number: int) -> Code:
         return starts.drawn_code(seeds, (12,), bundle.parts["noise_level"], draw=number)
@@ -92,11 +94,11 @@ def test_draws_are_chosen_at_temperature_one_and_by_the_power_asked_for() -> Non
         logits = bundle.encoder.logits_from_code(bundle.encoder(bundle.generator(code))) / temperature
         return power * logits.log_softmax(1)[range(8), targets]
 
-    found = start_for(bundle, seeds, settings, targets)
+    found = recipes.starting_codes(setup, seeds, recipes.objective(setup, request))
     assert torch.equal(found, starts.likely_code(seeds, 6, draw, weight))
     assert not torch.equal(found, starts.likely_code(seeds, 6, draw, lambda code: weight(code, 4.0)))
     assert not torch.equal(found, starts.likely_code(seeds, 6, draw, lambda code: weight(code, power=1.0)))
-    assert torch.equal(start_for(bundle, seeds, settings), draw(0))
+    assert torch.equal(recipes.starting_codes(setup, seeds), draw(0))
 
 
 def test_a_bundle_can_hold_it() -> None:

@@ -24,11 +24,11 @@ def _without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_without_peers")
 def test_ours_runs_the_network_once_a_step_and_the_page_names_the_peers_that_are_missing() -> None:
-    told = peers.measure(repeats=1, steps=2, size=32, pictures=(2,))
-    rows = [(row["way"], row["pictures"], row["passes"], row["pixels"]) for row in told["rows"]]
+    found = peers.measure(repeats=1, steps=2, size=32, pictures=(2,))
+    rows = [(row["way"], row["pictures"], row["passes"], row["pixels"]) for row in found["rows"]]
     assert rows == [(name, 2, 1.0, 1.0) for name in ("ppgn", "ppgn, folded", "ppgn, folded, bfloat16")]
-    assert told["rows"][0]["of_ours"] == 1.0 and told["rows"][0]["seconds"] > 0
-    page = peers.report(told)
+    assert found["rows"][0]["of_ours"] == 1.0 and found["rows"][0]["seconds"] > 0
+    page = peers.report(found)
     assert "| ppgn | 2 |" in page
     for name in ("torch-lucent", "torch-dreams", "horama", "xplique"):
         assert f"{name}: not installed: pip install {name}" in page

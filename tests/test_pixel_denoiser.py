@@ -13,13 +13,13 @@ from torch.nn import functional
 from ppgn import networks
 from ppgn.chain import run
 from ppgn.checks import check_generator, check_prior, check_sampler
-from ppgn.networks import IdentityGenerator, IdentityGeneratorConfig, PixelDenoiser, PixelDenoiserConfig
+from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
+from ppgn.networks import PixelDenoiser, PixelDenoiserConfig
 from ppgn.objective import Objective, Term
 from ppgn.priors import Denoiser
 from ppgn.samplers import Langevin
-from training.data import ImageData
-from training.files import read_checkpoint, read_network
-from training.pixel_denoiser import PixelDenoiserSystem
+from ppgn.types import CodeSpace
+from training import ImageData, PixelDenoiserSystem, read_checkpoint, read_network
 
 SMALL = PixelDenoiserConfig(channels=1, width=8, blocks=1)
 
@@ -80,16 +80,21 @@ def test_a_picture_that_patches_do_not_tile_is_refused() -> None:
         trained()(pictures()[..., :7])
 
 
-@pytest.mark.parametrize("network", [trained(), IdentityGenerator(IdentityGeneratorConfig(channels=1, size=8))])
-def test_both_networks_come_back_from_their_json_description(network: torch.nn.Module) -> None:
-    config = json.loads(json.dumps(dataclasses.asdict(network.config)))  # type: ignore[call-overload]
-    again = networks.build(network.architecture, config)  # type: ignore[arg-type]
+def test_it_comes_back_from_its_json_description() -> None:
+    network = trained()
+    again = networks.build(network.architecture, json.loads(json.dumps(dataclasses.asdict(network.config))))
     again.load_state_dict(network.state_dict())
     assert type(again) is type(network) and torch.equal(again(pictures()), network(pictures()))
 
 
+def test_pictures_need_not_be_square() -> None:
+    image = torch.rand(2, 1, 6, 10)
+    assert trained()(image).shape == image.shape
+    assert torch.equal(IdentityGenerator(IdentityGeneratorConfig(1, 6, 10))(image), image)
+
+
 def test_the_identity_generator_keeps_the_contract_and_has_no_weights() -> None:
-    generator = IdentityGenerator(IdentityGeneratorConfig(channels=1, size=8))
+    generator = IdentityGenerator(IdentityGeneratorConfig(channels=1, height=8, width=8))
     code = pictures()
     check_generator(generator, code)
     assert torch.equal(generator(code), code) and not generator.state_dict()
@@ -98,20 +103,20 @@ def test_the_identity_generator_keeps_the_contract_and_has_no_weights() -> None:
 @pytest.mark.parametrize("shape", [(2, 64), (2, 3, 8, 8), (2, 1, 8, 7)])
 def test_the_identity_generator_refuses_codes_that_are_no_pictures_of_its_size(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected \('chain', 1, 8, 8\)"):
-        IdentityGenerator(IdentityGeneratorConfig(channels=1, size=8))(torch.zeros(shape))
+        IdentityGenerator(IdentityGeneratorConfig(channels=1, height=8, width=8))(torch.zeros(shape))
 
 
-def ppgn_x(network: PixelDenoiser, **scales: float) -> Langevin:
+def ppgn_x(network: PixelDenoiser) -> Objective:
     """log p(y | x) = -|x|^2 / 2, whose gradient is -x."""
-    generator = IdentityGenerator(IdentityGeneratorConfig(channels=1, size=8))
+    generator = IdentityGenerator(IdentityGeneratorConfig(channels=1, height=8, width=8))
     term = Term("energy", lambda image: -0.5 * image.square().sum((1, 2, 3)))
-    return Langevin(Objective(generator, Denoiser(network), [term]), **scales, code_range=(0.0, 1.0))  # type: ignore[arg-type]
+    return Objective(generator, Denoiser(network), [term], CodeSpace((1, 8, 8), low=0.0, high=1.0))
 
 
 def test_a_step_of_ppgn_x_is_equation_11_on_pixels() -> None:
     network, image = trained(), 0.4 + 0.2 * pictures()
-    sampler = ppgn_x(network, prior_scale=0.5, condition_scale=0.1, noise_scale=0.0)
-    state, evaluation = sampler.step(sampler.init(image, [0, 1, 2]))
+    sampler = Langevin(prior_scale=0.5, condition_scale=0.1)
+    state, evaluation = sampler.step(sampler.init(image, [0, 1, 2]), ppgn_x(network))
     torch.testing.assert_close(evaluation.image, image)
     torch.testing.assert_close(state.code, image + 0.5 * (network(image) - image) - 0.1 * image)
 
@@ -119,12 +124,12 @@ def test_a_step_of_ppgn_x_is_equation_11_on_pixels() -> None:
 def test_the_pixel_prior_and_the_ppgn_x_chain_keep_their_contracts() -> None:
     network, image = trained(), pictures()
     check_prior(Denoiser(network), image, image)
-    check_sampler(ppgn_x(network, prior_scale=0.5, condition_scale=0.01, noise_scale=0.1), image)
+    check_sampler(Langevin(prior_scale=0.5, condition_scale=0.01, noise_scale=0.1), ppgn_x(network), image)
 
 
-def test_the_code_range_keeps_pixels_of_a_noisy_chain_between_zero_and_one() -> None:
-    sampler = ppgn_x(trained(), prior_scale=0.5, condition_scale=0.01, noise_scale=1.0)
-    states = [state.code for state, _ in run(sampler, sampler.init(pictures(), [0, 1, 2]), 5)]
+def test_the_bounds_of_the_space_keep_pixels_of_a_noisy_chain_between_zero_and_one() -> None:
+    sampler = Langevin(prior_scale=0.5, condition_scale=0.01, noise_scale=1.0)
+    states = [state.code for state, _ in run(sampler, ppgn_x(trained()), sampler.init(pictures(), [0, 1, 2]), 5)]
     assert min(code.min() for code in states) == 0 and max(code.max() for code in states) == 1
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-from ppgn.probe import Layer, Probe, Seen, list_layers
+from ppgn.probe import Layer, Preprocessed, Probe, list_layers
 
 NETWORKS = {
     "resnet18": (models.resnet18, ["conv1", "layer1.0.bn1", "layer1.0.bn2", "layer2.0", "layer4.1.conv2", "fc"]),
@@ -242,7 +242,7 @@ def test_no_value_or_hook_outlives_a_pass():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_listing_names_layers_with_the_shapes_that_a_probe_gives(name):
+def test_the_layer_list_names_layers_with_the_shapes_that_a_probe_gives(name):
     network = build(name)
     layers = list_layers(network, 32)
     assert hooks(network) == 0
@@ -253,33 +253,33 @@ def test_the_listing_names_layers_with_the_shapes_that_a_probe_gives(name):
             assert value.shape[1:] == layer.shape and value[0].numel() == layer.units, layer
 
 
-def test_the_listing_of_resnet18_starts_with_its_first_convolution_and_ends_with_its_logits():
+def test_the_layer_list_of_resnet18_starts_with_its_first_convolution_and_ends_with_its_logits():
     layers = list_layers(build("resnet18"), 32)
     first, last = layers[0], layers[-1]
     assert (first.name, first.kind, first.shape, first.channels, first.units) == ("conv1", "Conv2d", (64, 16, 16), 64, 16384)
     assert (last.name, last.shape, last.channels, last.units) == ("fc", (1000,), 1000, 1000)
 
 
-def test_seen_resizes_reverses_and_normalises_and_keeps_the_layers_names():
+def test_preprocessed_resizes_reverses_and_normalises_and_keeps_the_layers_names():
     network = nn.Sequential(nn.Conv2d(3, 2, 1)).double()
     image = torch.rand(2, 3, 8, 6, dtype=torch.float64)
     mean, std = (torch.tensor(values, dtype=torch.float64).reshape(3, 1, 1) for values in ([0.4, 0.5, 0.6], [0.1, 0.2, 0.3]))
     small = functional.interpolate(image, (4, 3), mode="bilinear", antialias=True).flip(1)
     expected = network((small - mean) / std)
-    seen = Seen(network, (4, 3), [0.4, 0.5, 0.6], [0.1, 0.2, 0.3], bgr=True)
-    assert torch.allclose(seen(image), expected, rtol=0, atol=1e-12)
-    assert torch.equal(Layer(seen, "0")(image), seen(image))
-    assert [(layer.name, layer.shape) for layer in list_layers(seen, 16)] == [("0", (2, 4, 3))]
+    preprocessed = Preprocessed(network, (4, 3), [0.4, 0.5, 0.6], [0.1, 0.2, 0.3], bgr=True)
+    assert torch.allclose(preprocessed(image), expected, rtol=0, atol=1e-12)
+    assert torch.equal(Layer(preprocessed, "0")(image), preprocessed(image))
+    assert [(layer.name, layer.shape) for layer in list_layers(preprocessed, 16)] == [("0", (2, 4, 3))]
 
 
-def test_seen_puts_a_network_into_eval_mode_and_makes_no_weight_gradients():
+def test_preprocessed_puts_a_network_into_eval_mode_and_makes_no_weight_gradients():
     network = models.resnet18().train()
-    seen = Seen(network, 32, 0.5, 0.25)
+    preprocessed = Preprocessed(network, 32, 0.5, 0.25)
     assert not any(module.training for module in network.modules())
     leaf = picture().requires_grad_()
-    seen(leaf)[:, 3].sum().backward()
+    preprocessed(leaf)[:, 3].sum().backward()
     assert all(weight.grad is None for weight in network.parameters())
     assert leaf.grad is not None and bool(leaf.grad.any())
     network.bn1.train()
     with pytest.raises(ValueError, match=r"1 modules in train mode \(bn1 first\)"):
-        seen(picture())
+        preprocessed(picture())

@@ -1,11 +1,19 @@
 """The wiring: classes by name, settings, one encoder pass a step, seeds."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from conftest import tiny_bundle
 
-from ppgn import recipes
+import ppgn
+from ppgn import chain, priors, recipes, requests, sampling, starts
+from ppgn.conditions import ReleasedClass
+from ppgn.objective import Objective, Term
 from ppgn.probe import EncoderPass
+from ppgn.samplers import Langevin
+from ppgn.types import CodeSpace
 
 NAMES = ("tench", "English springer", "golf ball", "gas pump")
 
@@ -15,7 +23,7 @@ NAMES = ("tench", "English springer", "golf ball", "gas pump")
     [("golf ball", 2), ("Golf_Ball", 2), ("springer", 1), ("2", 2), (3, 3), ("TENCH", 0), ("pump", 3)],
 )
 def test_a_class_is_found_by_name_part_of_a_name_or_number(wanted: str | int, index: int) -> None:
-    assert recipes.class_index(NAMES, wanted) == index
+    assert requests.class_index(NAMES, wanted) == index
 
 
 @pytest.mark.parametrize(
@@ -30,28 +38,28 @@ def test_a_class_is_found_by_name_part_of_a_name_or_number(wanted: str | int, in
 )
 def test_a_class_that_is_not_there_says_what_is(wanted: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        recipes.class_index(NAMES, wanted)
+        requests.class_index(NAMES, wanted)
 
 
 def test_of_many_classes_only_those_that_fit_or_are_near_are_listed() -> None:
     names = [f"kind {index}" for index in range(40)] + ["crane bird", "crane fly"]
-    assert recipes.class_index(names, "fly", "the net") == 41
+    assert requests.class_index(names, "fly", "the net") == 41
     with pytest.raises(ValueError, match=r"fits 2 classes \(40 crane bird, 41 crane fly\)"):
-        recipes.class_index(names, "crane", "the net")
+        requests.class_index(names, "crane", "the net")
     with pytest.raises(ValueError, match="^no class 'crane bitd': did you mean 'crane bird'.* the net has 42 classes$"):
-        recipes.class_index(names, "crane bitd", "the net")
+        requests.class_index(names, "crane bitd", "the net")
 
 
 def test_one_step_runs_generator_and_encoder_once_for_prior_and_condition_together() -> None:
     bundle, passes = tiny_bundle(), {"generator": 0, "encoder": 0}
 
-    def count(name: str):
+    def count(name: str) -> Callable[..., None]:
         return lambda *_: passes.__setitem__(name, passes[name] + 1)
 
     bundle.generator.register_forward_hook(count("generator"))
     bundle.encoder.trunk.register_forward_hook(count("encoder"))
     bundle.encoder.fc6.register_forward_hook(count("encoder"))
-    recipes.sample(bundle, 1, count=3, steps=4)
+    ppgn.sample(bundle, 1, count=3, steps=4)
     assert passes == {"generator": 4, "encoder": 4}  # fc6 once a step; the trunk is walked child by child
 
 
@@ -74,48 +82,47 @@ def test_a_pass_over_an_image_that_changed_in_place_is_not_reused() -> None:
 
 def test_sharing_the_pass_changes_no_number() -> None:
     bundle = tiny_bundle()
-    settings = recipes.settings_for(bundle, sampler="langevin", prior_scale=0.1, noise_scale=0.0, steps=3)
-    shared = list(recipes.run(bundle, [1, 2], [0, 1], settings))[-1]
-    from ppgn import chain, priors, starts
-    from ppgn.conditions import ReleasedClass
-    from ppgn.objective import Objective, Term
-    from ppgn.samplers import Langevin
+    recipe = recipes.recipe_for(bundle, sampler="langevin", prior_scale=0.1, noise_scale=0.0, steps=3)
+    request = requests.classes(bundle, [1, 2])
+    setup = recipes.prepare(bundle, recipe, request)
+    *_, shared = sampling.evaluations(setup, recipes.objective(setup, request), [0, 1])
 
     condition = ReleasedClass(lambda image: bundle.encoder.logits_from_code(bundle.encoder(image)), [1, 2])
-    objective = Objective(bundle.generator, priors.Reconstruction(bundle.encoder), [Term("class", condition)])
-    sampler = Langevin(objective, 0.1, 1.0, 0.0, (0.0, 30.0))
-    code = starts.random_code([0, 1], bundle.code_shape, low=0.0)
-    *_, (_, apart) = chain.run(sampler, sampler.init(code, [0, 1]), 3)
+    space = CodeSpace(bundle.code.shape, 0.0, 30.0)
+    objective = Objective(bundle.generator, priors.Reconstruction(bundle.encoder), [Term("class", condition)], space)
+    sampler = Langevin(0.1, 1.0, 0.0)
+    code = starts.random_code([0, 1], bundle.code.shape, low=0.0)
+    *_, (_, apart) = chain.run(sampler, objective, sampler.init(code, [0, 1]), 3)
     torch.testing.assert_close(shared.image, apart.image, rtol=0, atol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_picture_alone_and_in_batches() -> None:
     bundle = tiny_bundle()
-    together = recipes.sample(bundle, 1, count=5, seed=3, steps=5)
-    split = recipes.sample(bundle, 1, count=5, seed=3, steps=5, batch=2)
-    alone = recipes.sample(bundle, 1, count=1, seed=5, steps=5)
+    together = ppgn.sample(bundle, 1, count=5, seed=3, steps=5)
+    split = ppgn.sample(bundle, 1, count=5, seed=3, steps=5, batch=2)
+    alone = ppgn.sample(bundle, 1, count=1, seed=5, steps=5)
     torch.testing.assert_close(together.images, split.images, rtol=0, atol=1e-5)
     torch.testing.assert_close(together.images[2:3], alone.images, rtol=0, atol=1e-5)
-    again = recipes.sample(bundle, 1, count=5, seed=3, steps=5)
+    again = ppgn.sample(bundle, 1, count=5, seed=3, steps=5)
     assert torch.equal(together.images, again.images)
 
 
 def test_any_function_of_an_image_is_a_condition() -> None:
     bundle = tiny_bundle()
-    dark = recipes.sample(bundle, lambda image: -image.mean((1, 2, 3)), count=2, steps=15, step_size=0.5)
-    bright = recipes.sample(bundle, lambda image: image.mean((1, 2, 3)), count=2, steps=15, step_size=0.5)
+    dark = ppgn.sample(bundle, lambda image: -image.mean((1, 2, 3)), count=2, steps=15, step_size=0.5)
+    bright = ppgn.sample(bundle, lambda image: image.mean((1, 2, 3)), count=2, steps=15, step_size=0.5)
     assert float(bright.images.mean()) > float(dark.images.mean())
 
 
 @pytest.mark.parametrize("prior", ["reconstruction", "denoiser", "none"])
 @pytest.mark.parametrize("sampler", ["langevin", "released"])
-@pytest.mark.parametrize("gradient", ["log_softmax", "released"])
-def test_every_combination_raises_the_probability_of_the_class(prior: str, sampler: str, gradient: str) -> None:
+@pytest.mark.parametrize("measure", ["log_softmax", "released"])
+def test_every_combination_raises_the_probability_of_the_class(prior: str, sampler: str, measure: str) -> None:
     samples = []
-    step = {"step_size": 0.2} if sampler == "released" else {"condition_scale": 1000.0, "prior_scale": 1e-3}
+    step: dict[str, Any] = {"step_size": 0.2} if sampler == "released" else {"condition_scale": 1000.0, "prior_scale": 1e-3}
     for steps in (1, 20):
-        changes = {"prior": prior, "sampler": sampler, "gradient": gradient, "steps": steps, **step}
-        samples.append(recipes.sample(tiny_bundle(), 2, count=4, **changes))
+        changes = {"prior": prior, "sampler": sampler, "measure": measure, "steps": steps, **step}
+        samples.append(ppgn.sample(tiny_bundle(), 2, count=4, **changes))
     assert float(samples[1].log_prob.mean()) > float(samples[0].log_prob.mean())
 
 
@@ -124,29 +131,29 @@ def test_every_combination_raises_the_probability_of_the_class(prior: str, sampl
     [
         ({"sampler": "gibbs"}, "choose langevin, released"),
         ({"prior": "x"}, "choose reconstruction"),
-        ({"gradient": "x"}, "log_softmax"),
+        ({"measure": "x"}, "choose log_softmax"),
         ({"steps": 0}, "at least 1"),
         ({"speed": 3}, "unknown settings speed"),
         ({"count": 0}, "at least 1"),
         ({"batch": 0}, "at least 1"),
         ({"temperature": 0.0}, "more than 0"),
-        ({"start": "nowhere"}, "choose normal, codes"),
+        ({"start": "nowhere"}, "choose normal, unclipped, codes"),
         ({"start": "codes"}, "no model of its codes"),
         ({"seed": [1, 2]}, "2 seeds for 16 chains"),
     ],
 )
-def test_a_wrong_setting_is_a_sentence(changes: dict, said: str) -> None:
+def test_a_wrong_setting_is_a_sentence(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        recipes.sample(tiny_bundle(), 0, **changes)
+        ppgn.sample(tiny_bundle(), 0, **changes)
 
 
 def test_the_denoiser_prior_of_a_bundle_without_one_is_refused() -> None:
     bundle = tiny_bundle()
     del bundle.parts["denoiser"]
     with pytest.raises(ValueError, match="has no denoiser"):
-        recipes.sample(bundle, 0, prior="denoiser")
+        ppgn.sample(bundle, 0, prior="denoiser")
 
 
 def test_more_classes_than_chains_are_refused() -> None:
     with pytest.raises(ValueError, match="3 classes for 2 chains"):
-        recipes.sample(tiny_bundle(), [0, 1, 2], count=2)
+        ppgn.sample(tiny_bundle(), [0, 1, 2], count=2)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -15,13 +14,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ppgn import recipes, requests, sampling
 from ppgn.bundle import Bundle
-from ppgn.chain import linear
-from ppgn.recipes import in_paint, run, settings_for
-from ppgn.recipes.examples import Example, example_1, example_2, example_3, example_7
-from ppgn.samplers.released import RESET_CODE, RESET_PRIOR_SCALE, ReleasedLangevin
-from ppgn.seeds import NOISE, START, normal, uniform
-from ppgn.types import Evaluation
+from ppgn.samplers import Linear, ReleasedLangevin
+from ppgn.sampling import examples
+from ppgn.seeds import Stream, normal, uniform
+from ppgn.types import CodeSpace, Evaluation, ImageSpec
 
 Array: TypeAlias = np.ndarray
 Chain: TypeAlias = tuple[list[Array], list[Array]]
@@ -109,26 +107,26 @@ def drawn(seed: int, step: int, stream: int) -> Array:
 
 
 def class_chain(seed: int, targets: tuple[int, ...], each: int, end: float = 1.0, e1: float = 1e-5, e3: float = 1e-17) -> Chain:
-    code, codes, images = drawn(seed, 0, START), [], []
+    code, codes, images = drawn(seed, 0, Stream.START), [], []
     for i in range(each * len(targets) + 1):
         image = generate(code)
         codes, images = [*codes, code], [*images, image]
         condition = generate_back(image, class_gradient(image, targets[max(i - 1, 0) // each]))
-        d = e1 * (encode(image) - code) + 1.0 * condition + e3 * drawn(seed, i, NOISE)
+        d = e1 * (encode(image) - code) + 1.0 * condition + e3 * drawn(seed, i, Stream.NOISE)
         code = np.clip(code + (1.0 + (end - 1.0) * i / each) * unit_mean(d), 0, 30)
     return codes + [code], images
 
 
 def unit_chain(seed: int, every: int) -> Chain:
-    code, e1, codes, images = drawn(seed, 0, START), 1e-5, [], []
+    code, e1, codes, images = drawn(seed, 0, Stream.START), 1e-5, [], []
     for i in range(STEPS + 1):
         image = generate(code)
         codes, images = [*codes, code], [*images, image]
-        d = e1 * (encode(image) - code) + generate_back(image, unit_gradient(image)) + 1e-17 * drawn(seed, i, NOISE)
+        d = e1 * (encode(image) - code) + generate_back(image, unit_gradient(image)) + 1e-17 * drawn(seed, i, Stream.NOISE)
         code = np.clip(code + 1.0 * unit_mean(d), 0, 30)
         if i > 0 and i % every == 0:
-            code = drawn(seed, i, RESET_CODE)
-            e1 = 1e-6 + (1e-2 - 1e-6) * float(uniform([seed], i, (), stream=RESET_PRIOR_SCALE, dtype=torch.float64)[0])
+            code = drawn(seed, i, Stream.RESET_CODE)
+            e1 = 1e-6 + (1e-2 - 1e-6) * float(uniform([seed], i, (), stream=Stream.RESET_PRIOR_SCALE, dtype=torch.float64)[0])
     return codes + [code], images
 
 
@@ -147,7 +145,7 @@ def in_painting_chain(fill: Array, e4: float) -> Chain:
 
 
 def dgn_am_chain(seed: int) -> Chain:
-    code, codes, images = drawn(seed, 0, START), [], []
+    code, codes, images = drawn(seed, 0, Stream.START), [], []
     for i in range(STEPS):
         image = generate(code)
         codes, images = [*codes, code], [*images, image]
@@ -189,24 +187,20 @@ class TorchEncoder(nn.Module):
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
     parts = {"encoder": TorchEncoder().eval().requires_grad_(False), "generator": TorchGenerator().eval().requires_grad_(False)}
-    info = {
-        "code": {"shape": [UNITS], "mean": UNIT_MEAN.tolist(), "std": UNIT_STD.tolist(), "low": 0.0, "high": UNIT_HIGH.tolist()},
-        "image": {"size": 9, "channels": 3},
-        "class_names": ["ant", "bee", "cat", "dog", "elk"],
-        "recipe": {"name": "class", "settings": {}},
-    }
-    return Bundle("tiny", Path("tiny"), info, parts)
+    mean, std, high = (torch.tensor(values, dtype=torch.float32) for values in (UNIT_MEAN, UNIT_STD, UNIT_HIGH))
+    space = CodeSpace((UNITS,), low=0.0, high=high, mean=mean, std=std, relu=True)
+    return Bundle("tiny", parts, space, ImageSpec(9, 9), ("ant", "bee", "cat", "dog", "elk"))
 
 
-def in_double(example: Example, **changes: Any) -> Example:
+def in_double(example: examples.Example, **changes: Any) -> examples.Example:
     """The example from the same start, undone of its rounding to float32, with other settings of its samplers."""
-    code = torch.from_numpy(np.stack([drawn(seed, 0, START) for seed in example.state.seeds]))
+    code = torch.from_numpy(np.stack([drawn(seed, 0, Stream.START) for seed in example.state.seeds]))
     assert torch.equal(example.state.code, code.float()) and bool((code < 0).any())
-    samplers = tuple(replace(cast(ReleasedLangevin, sampler), **changes) for sampler in example.samplers)
-    return replace(example, samplers=samplers, state=replace(example.state, code=code))
+    stages = tuple((replace(cast(ReleasedLangevin, sampler), **changes), objective) for sampler, objective in example.stages)
+    return replace(example, stages=stages, state=replace(example.state, code=code))
 
 
-def steps_of(example: Example) -> Chain:
+def steps_of(example: examples.Example) -> Chain:
     """All codes `[chain, 8]` and images `[chain, 3, 9, 9]` of the library; each step must begin where the last one ended."""
     pairs = list(example.run())
     assert all(torch.equal(one[0].code, two[1].code) for one, two in pairwise(pairs))
@@ -233,7 +227,7 @@ def assert_chains(got: Chain, wanted: list[Chain]) -> None:
 
 
 def test_a_chain_of_one_class_follows_the_released_loop(bundle: Bundle) -> None:
-    example = in_double(example_1(bundle, CLASS, seeds=SEEDS[:1], steps=STEPS))
+    example = in_double(examples.example_1(bundle, CLASS, seeds=SEEDS[:1], steps=STEPS))
     wanted = class_chain(SEEDS[0], (CLASS,), STEPS)
     assert {0.0, 30.0} <= set(np.ravel(wanted[0][1:]))
     assert_chains(steps_of(example), [wanted])
@@ -241,23 +235,23 @@ def test_a_chain_of_one_class_follows_the_released_loop(bundle: Bundle) -> None:
 
 
 def test_three_classes_share_a_chain_and_a_step_count_that_is_never_reset(bundle: Bundle) -> None:
-    example = example_2(bundle, (2, 0, 4), seeds=SEEDS[:1], steps=17)
+    example = examples.example_2(bundle, (2, 0, 4), seeds=SEEDS[:1], steps=17)
     assert_chains(steps_of(in_double(example)), [class_chain(SEEDS[0], (2, 0, 4), 17)])
-    abstract = example_2(bundle, (2, 0, 4), seeds=SEEDS[:1], steps=17, prior_scale=1e-3)
+    abstract = examples.example_2(bundle, (2, 0, 4), seeds=SEEDS[:1], steps=17, prior_scale=1e-3)
     shrinking = in_double(abstract, step_size=lambda i: 1.0 + (0.7 - 1.0) * i / 17)
     assert_chains(steps_of(shrinking), [class_chain(SEEDS[0], (2, 0, 4), 17, end=0.7, e1=1e-3)])
 
 
 def test_the_step_size_is_the_released_one_in_the_first_class_and_then_stays_at_its_end(bundle: Bundle) -> None:
     """Released, it goes on past its end, below 0 in the end; no released example changes both class and step size."""
-    example = in_double(example_2(bundle, (2, 0, 4), seeds=SEEDS[:1], steps=17), step_size=linear(1.0, 0.7, 17))
+    example = in_double(examples.example_2(bundle, (2, 0, 4), seeds=SEEDS[:1], steps=17), step_size=Linear(1.0, 0.7, 17))
     codes, wanted = steps_of(example)[0], class_chain(SEEDS[0], (2, 0, 4), 17, end=0.7)[0]
     assert_same([one[0] for one in codes[:19]], wanted[:19])
     assert np.abs(codes[19][0] - wanted[19]).max() > 1e-4
 
 
 def test_a_hidden_unit_with_resets_follows_the_released_loop(bundle: Bundle) -> None:
-    example = in_double(example_3(bundle, UNIT, seeds=SEEDS[:1], steps=STEPS), reset_every=10)
+    example = in_double(examples.example_3(bundle, UNIT, seeds=SEEDS[:1], steps=STEPS), reset_every=10)
     wanted = unit_chain(SEEDS[0], 10)
     assert_chains(steps_of(example), [wanted])
     kept = [image for image in wanted[1] if unit_probability(image) > 0.98]
@@ -267,16 +261,16 @@ def test_a_hidden_unit_with_resets_follows_the_released_loop(bundle: Bundle) -> 
 
 def test_in_painting_follows_the_released_loop(bundle: Bundle) -> None:
     mean = (PICTURE * KNOWN).sum((1, 2), keepdims=True) / KNOWN.sum()
-    example = example_7(bundle, CLASS, torch.tensor(PICTURE), torch.tensor(KNOWN), seeds=SEEDS[:1], steps=STEPS)
+    example = examples.example_7(bundle, CLASS, torch.tensor(PICTURE), torch.tensor(KNOWN), seeds=SEEDS[:1], steps=STEPS)
     assert_chains(steps_of(example), [in_painting_chain(mean, 1e-9)])
 
 
 @pytest.mark.parametrize("context_scale", [0.0, 1e-9, 1e-6, 1e-4])
 def test_in_painting_weighs_the_known_pixels_as_released(bundle: Bundle, context_scale: float) -> None:
     seen: list[Evaluation] = []
-    changes: dict[str, Any] = {"noise_scale": 0.0, "steps": STEPS, "step_size_end": 1e-32, "context_scale": context_scale}
+    changes: dict[str, Any] = {"noise_scale": 0.0, "steps": STEPS, "step_size": (1.0, 1e-32), "context_scale": context_scale}
     changes |= {"recipe": "noiseless_joint_ppgn_h_released", "fill": 0.5, "watch": lambda _, one: seen.append(one)}
-    result = in_paint(bundle, torch.tensor(PICTURE), torch.tensor(KNOWN), CLASS, count=1, **changes)
+    result = sampling.in_paint(bundle, torch.tensor(PICTURE), torch.tensor(KNOWN), CLASS, count=1, **changes)
     codes, images = in_painting_chain(np.full((3, 1, 1), 0.5), context_scale)
     assert_chains(before(seen), [(codes[:STEPS], images[:STEPS])])
     assert_same([result.images.numpy()[0]], [KNOWN * PICTURE + (1 - KNOWN) * images[STEPS - 1]])
@@ -284,19 +278,20 @@ def test_in_painting_weighs_the_known_pixels_as_released(bundle: Bundle, context
 
 @pytest.mark.parametrize("chains", ALONE_AND_TOGETHER)
 def test_dgn_am_chains_are_released_loops_each(bundle: Bundle, chains: slice) -> None:
-    start = torch.from_numpy(np.stack([drawn(seed, 0, START) for seed in SEEDS[chains]]))
-    settings = settings_for(bundle, "dgn_am_released", steps=STEPS)
-    seen = list(run(bundle, [CLASS] * len(start), SEEDS[chains], settings, start=start))
+    start = torch.from_numpy(np.stack([drawn(seed, 0, Stream.START) for seed in SEEDS[chains]]))
+    request = requests.classes(bundle, [CLASS] * len(start))
+    setup = recipes.prepare(bundle, recipes.recipe_for(bundle, name="dgn_am_released", steps=STEPS), request)
+    seen = list(sampling.evaluations(setup, recipes.objective(setup, request), SEEDS[chains], start))
     assert_chains(before(seen), [dgn_am_chain(seed) for seed in SEEDS[chains]])
 
 
 @pytest.mark.parametrize("chains", ALONE_AND_TOGETHER)
 def test_chains_with_noise_are_released_loops_each(bundle: Bundle, chains: slice) -> None:
-    example = in_double(example_1(bundle, CLASS, seeds=SEEDS[chains], steps=STEPS), noise_scale=0.01)
+    example = in_double(examples.example_1(bundle, CLASS, seeds=SEEDS[chains], steps=STEPS), noise_scale=0.01)
     assert_chains(steps_of(example), [class_chain(seed, (CLASS,), STEPS, e3=0.01) for seed in SEEDS[chains]])
 
 
 @pytest.mark.parametrize("chains", ALONE_AND_TOGETHER)
 def test_chains_with_resets_are_released_loops_each(bundle: Bundle, chains: slice) -> None:
-    example = in_double(example_3(bundle, UNIT, seeds=SEEDS[chains], steps=STEPS), reset_every=10)
+    example = in_double(examples.example_3(bundle, UNIT, seeds=SEEDS[chains], steps=STEPS), reset_every=10)
     assert_chains(steps_of(example), [unit_chain(seed, 10) for seed in SEEDS[chains]])

@@ -80,12 +80,12 @@ def test_a_negative_step_is_refused():
 
 
 def test_a_random_start_has_its_own_stream_and_the_asked_mean_std_and_floor():
-    unit = seeds.normal([3, 4], 0, (6,), stream=seeds.START, dtype=torch.float64)
+    unit = seeds.normal([3, 4], 0, (6,), stream=seeds.Stream.START, dtype=torch.float64)
     mean = torch.arange(6.0, dtype=torch.float64)
     code = starts.random_code([3, 4], (6,), mean=mean, std=0.1, dtype=torch.float64)
     assert torch.equal(code, mean + 0.1 * unit)
     assert torch.equal(starts.random_code([3, 4], (6,), low=0.0, dtype=torch.float64), unit.clamp_min(0))
-    assert not torch.equal(unit, seeds.normal([3, 4], 0, (6,), stream=seeds.NOISE, dtype=torch.float64))
+    assert not torch.equal(unit, seeds.normal([3, 4], 0, (6,), stream=seeds.Stream.NOISE, dtype=torch.float64))
 
 
 def test_a_start_from_images_is_their_code_without_a_graph():
@@ -98,3 +98,8 @@ def test_a_start_from_images_is_their_code_without_a_graph():
 def test_a_start_from_an_image_without_a_chain_axis_is_refused():
     with pytest.raises(ValueError, match=r"\(3, 2, 2\), expected \[chain, channel, height, width\]"):
         starts.from_image(torch.nn.Flatten(), torch.rand(3, 2, 2))
+
+
+def test_streams_keep_their_numbers_because_stored_chains_depend_on_them():
+    names = ("NOISE", "START", "RESET_CODE", "RESET_PRIOR_SCALE", "HOLE_PLACE", "START_CHOICE", "FIRST_LEVEL", "RETRY")
+    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(8), strict=True))

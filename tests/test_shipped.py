@@ -10,6 +10,7 @@ import torch
 
 import ppgn
 from ppgn import recipes
+from ppgn.samplers import ReleasedLangevin
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,10 +25,10 @@ def test_the_shipped_bundle_is_at_most_eighty_megabytes() -> None:
 
 
 def test_the_shipped_bundle_has_the_parts_of_every_recipe_and_settings_for_plugged_conditions(bundle: ppgn.Bundle) -> None:
-    assert recipes.runnable(bundle) == tuple(recipes.NAMED)
-    assert recipes.settings_for(bundle, kind="plugged").sampler == "released"
+    assert recipes.runnable(bundle) == tuple(recipes.PAPERS)
+    assert isinstance(recipes.recipe_for(bundle, "plugged").sampler, ReleasedLangevin)
     for name in ("ppgn_x", "joint_ppgn_h"):
-        assert recipes.sample(bundle, "church", count=1, steps=2, recipe=name).images.isfinite().all()
+        assert ppgn.sample(bundle, "church", count=1, steps=2, recipe=name).images.isfinite().all()
 
 
 def test_the_shipped_bundle_samples_all_ten_classes(bundle: ppgn.Bundle) -> None:
@@ -44,7 +45,7 @@ def test_the_shipped_bundle_samples_all_ten_classes(bundle: ppgn.Bundle) -> None
 
 def test_its_parts_its_scores_and_its_settings_are_written_beside_the_weights(bundle: ppgn.Bundle) -> None:
     assert bundle.denoiser is not None
-    assert recipes.settings_for(bundle).steps >= 1
+    assert recipes.recipe_for(bundle).steps >= 1
     told = json.loads((ROOT / "checkpoints" / "imagenette64" / "bundle.json").read_text())
     assert told["licence"]
     assert told["training"]["generator"]["model"]

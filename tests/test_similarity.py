@@ -15,9 +15,9 @@ from PIL import Image as Pillow
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from ppgn import named
+from ppgn import loaders
 from ppgn.checks import check_condition
-from ppgn.conditions import Crops, Processed, TextSimilarity
+from ppgn.conditions import Crops, Preprocessing, TextSimilarity
 
 TEXTS = ["a red handbag", "a blue handbag for women", "green"]
 OPEN_CLIP = {
@@ -141,7 +141,7 @@ def test_crops_are_a_function_of_their_seed_inside_the_image_and_of_its_proporti
 
 @pytest.mark.parametrize("name", ["tiny-clip", "tiny-siglike"])
 def test_logits_are_open_clips_own_of_the_weights_in_a_file(tiny_open_clip: Path, name) -> None:
-    condition = named.similarity(f"open_clip:{name}/{tiny_open_clip / name}.safetensors", TEXTS[0], TEXTS[1:])
+    condition = loaders.similarity(f"open_clip:{name}/{tiny_open_clip / name}.safetensors", TEXTS[0], TEXTS[1:])
     image = tiny.image(3).float()
     model, tokenizer = condition.encode.model, open_clip.get_tokenizer(name)
     with torch.no_grad():
@@ -157,19 +157,19 @@ def test_published_weights_are_taken_by_their_tag_from_the_cache_with_the_pixels
     tag = {"hf_hub": "nobody/tiny/", "mean": (0.1, 0.2, 0.3), "std": (0.5,) * 3, "resize_mode": "squash", "quick_gelu": True}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny-clip", {"small": tag, "pickled": {"url": "https://nowhere/x.pt"}})
     with pytest.raises(ValueError, match="not published as safetensors"):
-        named.similarity("open_clip:tiny-clip/pickled", TEXTS[0], TEXTS[1:])
+        loaders.similarity("open_clip:tiny-clip/pickled", TEXTS[0], TEXTS[1:])
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tiny_open_clip / "hub"))
     with pytest.raises(ValueError, match="run `hf download nobody/tiny open_clip_model.safetensors`"):
-        named.similarity("open_clip:tiny-clip/small", TEXTS[0], TEXTS[1:])
+        loaders.similarity("open_clip:tiny-clip/small", TEXTS[0], TEXTS[1:])
     repository = tiny_open_clip / "hub" / "models--nobody--tiny"
     for folder in ("refs", "snapshots/0"):
         (repository / folder).mkdir(parents=True)
     (repository / "refs" / "main").write_text("0")
     shutil.copy(tiny_open_clip / "tiny-clip.safetensors", repository / "snapshots/0/open_clip_model.safetensors")
-    found = named.similarity("open_clip:tiny-clip/small", TEXTS[0], TEXTS[1:])
-    assert found.encode.prepare == Processed((8, 8), None, (0.1, 0.2, 0.3), (0.5,) * 3)
+    found = loaders.similarity("open_clip:tiny-clip/small", TEXTS[0], TEXTS[1:])
+    assert found.encode.prepare == Preprocessing((8, 8), None, (0.1, 0.2, 0.3), (0.5,) * 3)
     assert any(isinstance(module, open_clip.transformer.QuickGELU) for module in found.encode.model.modules())
-    plain = named.similarity(f"open_clip:tiny-clip/{tiny_open_clip / 'tiny-clip.safetensors'}", TEXTS[0], TEXTS[1:])
+    plain = loaders.similarity(f"open_clip:tiny-clip/{tiny_open_clip / 'tiny-clip.safetensors'}", TEXTS[0], TEXTS[1:])
     weights = plain.encode.model.state_dict()
     assert all(torch.equal(value, weights[key]) for key, value in found.encode.model.state_dict().items())
 
@@ -181,7 +181,7 @@ def test_pixels_are_made_as_by_open_clips_own_transform(how, height, width) -> N
     transform = open_clip.transform.image_transform_v2(config, is_train=False)
     image = tiny.image(2, height, width).float()
     own = torch.stack([_on_a_tensor(transform, one) for one in image])
-    assert torch.allclose(Processed.from_open_clip(vars(config))(image), own, rtol=0, atol=1e-5)
+    assert torch.allclose(Preprocessing.from_open_clip(vars(config))(image), own, rtol=0, atol=1e-5)
 
 
 def _on_a_tensor(transform, one: torch.Tensor) -> torch.Tensor:
@@ -195,7 +195,7 @@ def test_an_8_bit_picture_goes_through_open_clips_own_pipeline_to_nearly_the_sam
     config = open_clip.transform.PreprocessCfg(size=8)
     picture = (tiny.image(1, 24, 24)[0] * 255).round().to(torch.uint8)
     own = open_clip.transform.image_transform_v2(config, is_train=False)(Pillow.fromarray(picture.permute(1, 2, 0).numpy()))
-    ours = Processed.from_open_clip(vars(config))(picture[None].float() / 255)[0]
+    ours = Preprocessing.from_open_clip(vars(config))(picture[None].float() / 255)[0]
     assert (ours - own).abs().max() < 2 / 255 / min(config.std)  # Pillow rounds to 8 bits once per axis
 
 
@@ -206,7 +206,7 @@ def test_a_saved_folder_is_read_back_by_name_with_the_same_values(kind, tmp_path
         part.save_pretrained(tmp_path)
     image = tiny.image().float()
     expected = TextSimilarity.from_transformers(model, processor, tiny.tokenizer(), TEXTS[0], TEXTS[1:])(image)
-    found = named.similarity(f"hf:{tmp_path}", TEXTS[0], TEXTS[1:])
+    found = loaders.similarity(f"hf:{tmp_path}", TEXTS[0], TEXTS[1:])
     assert torch.allclose(found(image), expected, rtol=0, atol=1e-6)
     assert not any(weight.requires_grad for weight in found.encode.model.parameters())
 
@@ -231,7 +231,7 @@ def test_names_that_cannot_be_loaded_say_what_to_do(name, message, tmp_path: Pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.pt").write_bytes(b"a pickle")
     with pytest.raises(ValueError, match=message):
-        named.similarity(name, TEXTS[0], TEXTS[1:])
+        loaders.similarity(name, TEXTS[0], TEXTS[1:])
 
 
 def test_the_python_of_the_documentation_runs_on_small_models_under_its_names(
@@ -265,7 +265,7 @@ def test_the_python_of_the_documentation_runs_on_small_models_under_its_names(
 def test_weights_of_another_open_clip_model_are_refused(tiny_open_clip: Path) -> None:
     save_file({"logit_scale": torch.zeros(())}, tiny_open_clip / "other.safetensors")
     with pytest.raises(ValueError, match="give weights of tiny-siglike"):
-        named.similarity(f"open_clip:tiny-siglike/{tiny_open_clip / 'other.safetensors'}", TEXTS[0])
+        loaders.similarity(f"open_clip:tiny-siglike/{tiny_open_clip / 'other.safetensors'}", TEXTS[0])
 
 
 @pytest.mark.parametrize(
@@ -280,8 +280,8 @@ def test_weights_of_another_open_clip_model_are_refused(tiny_open_clip: Path) ->
         (lambda: TextSimilarity(lambda seen: seen, torch.eye(3), 3)(torch.rand(2, 3)), "target 3, expected 0 to 2"),
         (lambda: Crops(0), "expected count >= 1"),
         (lambda: Crops(1, smallest=0.0), "0 < smallest <= 1"),
-        (lambda: Processed.from_open_clip(vars(open_clip.transform.PreprocessCfg(resize_mode="longest"))), "'longest'"),
-        (lambda: Processed.from_open_clip(vars(open_clip.transform.PreprocessCfg(size=(8, 9)))), r"\(8, 9\)"),
+        (lambda: Preprocessing.from_open_clip(vars(open_clip.transform.PreprocessCfg(resize_mode="longest"))), "'longest'"),
+        (lambda: Preprocessing.from_open_clip(vars(open_clip.transform.PreprocessCfg(size=(8, 9)))), r"\(8, 9\)"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_sentence(make, message) -> None:

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+import ppgn
 from ppgn import starts
+from ppgn.bundle import Bundle
 from ppgn.facets import Facets, facets
-from ppgn.masks import box_mask
+from ppgn.images import box_mask
 from ppgn.starts import from_masked_image
 
 SIZES = (40, 30, 20)  # pictures of the three blobs
@@ -170,13 +172,13 @@ def test_four_pictures_are_enough_for_four_facets() -> None:
         (((9,), (9, 5), (9,)), {}, "expected .picture., .picture, unit."),
         (((9,), (8, 5), (9, 2)), {}, "of the same pictures"),
         (((9,), (9, 5), (8, 2)), {}, "of the same pictures"),
-        (((9,), (9, 1), (9, 2)), {}, "expected two units or more"),
+        (((9,), (9, 1), (9, 2)), {}, "expected at least two units"),
         (((9,), (9, 5), (9, 2)), {"clusters": 10}, "9 pictures and most=9 for 10 clusters, expected most from 10"),
         (((9,), (9, 5), (9, 2)), {"clusters": 5, "most": 4}, "most=4 for 5 clusters"),
         (((9,), (9, 5), (9, 2)), {"most": 10}, "9 pictures and most=10"),
         (((3,), (3, 5), (3, 2)), {}, "expected most from 4"),
-        (((9,), (9, 5), (9, 2)), {"clusters": 0}, "clusters=0 and nearest=15, expected both at least 1"),
-        (((9,), (9, 5), (9, 2)), {"nearest": 0}, "nearest=0, expected both at least 1"),
+        (((9,), (9, 5), (9, 2)), {"clusters": 0}, "clusters=0 and nearest=15, expected at least 1"),
+        (((9,), (9, 5), (9, 2)), {"nearest": 0}, "nearest=0, expected at least 1"),
         (((9,), (9, 5), (9, 2)), {"seed": -1}, "a seed got -1"),
     ],
 )
@@ -236,6 +238,16 @@ def test_the_choice_among_draws_is_the_same_alone_and_in_a_batch_and_one_draw_is
     assert together.sum() > pick([4, 5, 6], 1).sum()
     with pytest.raises(ValueError, match="got 0 draws, expected at least 1"):
         pick([4], 0)
+
+
+def test_a_foreign_model_of_codes_draws_them_whether_or_not_they_stand_behind_a_relu() -> None:
+    def double(noise: Tensor) -> Tensor:
+        return 2 * noise
+
+    for relu in (False, True):
+        bundle = Bundle.of(lambda code: code.reshape(-1, 1, 2, 3), (6,), relu=relu, parts={"start": double})
+        made = ppgn.sample(bundle, lambda image: image.mean((1, 2, 3)), seed=[4, 5], count=2, steps=1, start="codes")
+        assert torch.equal(made.codes, 2 * starts.random_code([4, 5], (6,)))
 
 
 def test_a_draw_that_is_not_finite_is_never_chosen_over_one_that_is() -> None:

@@ -8,6 +8,9 @@ import torch
 from conftest import tiny_bundle
 from torch import nn
 
+import ppgn
+from ppgn import chain, recipes
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import scaling
@@ -21,11 +24,11 @@ def test_ways_alternate_and_the_first_round_is_not_counted(monkeypatch: pytest.M
     calls: list[str] = []
     clock = iter([9.0, 9.0, 1.0, 5.0, 7.0, 2.0, 2.0, 8.0])
 
-    def told(call: object) -> float:
+    def seconds(call: object) -> float:
         call()  # type: ignore[operator]
         return next(clock)
 
-    monkeypatch.setattr(timing, "seconds", told)
+    monkeypatch.setattr(timing, "seconds", seconds)
     found = timing.alternating({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=3)
     assert "".join(calls) == "ba" + "ab" + "ba" + "ab"
     assert found == {"a": 2.0, "b": 7.0}
@@ -36,15 +39,16 @@ def test_a_table_shows_three_digits_and_what_is_missing() -> None:
 
 
 def test_the_machine_is_named_with_its_versions_and_commit() -> None:
-    told = timing.machine()
-    assert told["torch"] == torch.__version__.split("+")[0] or told["torch"] == torch.__version__
-    assert told["cores"] >= 1
-    assert told["processor"]
+    machine = timing.machine()
+    assert machine["torch"] in (torch.__version__, torch.__version__.split("+")[0])
+    assert machine["cores"] >= 1
+    assert machine["processor"]
+    assert {"torchvision", "lightning", "numpy", "python", "commit"} <= set(machine)
 
 
-def world() -> worlds.World:
+def tiny_world() -> worlds.World:
     bundle = tiny_bundle()
-    return worlds.World("tiny", bundle.generator, bundle.encoder, None, bundle.code_shape)
+    return worlds.World("tiny", bundle.generator, bundle.encoder, None, bundle.code.shape)
 
 
 def passes(call: object, *networks: nn.Module) -> list[int]:
@@ -64,27 +68,45 @@ def passes(call: object, *networks: nn.Module) -> list[int]:
 
 
 def test_ours_and_the_floor_make_one_pass_a_step_and_the_released_structure_two_for_each_chain() -> None:
-    one = world()
-    networks = (one.generator, one.encoder)
-    assert passes(steps.ours(one, 3, 4), *networks) == [4, 4]
-    assert passes(steps.floor(one, 3, 4), *networks) == [4, 4]
-    assert passes(steps.released(one, 3, 4), *networks) == [24, 24]
+    world = tiny_world()
+    networks = (world.generator, world.encoder)
+    assert passes(steps.ours(world, 3, 4), *networks) == [4, 4]
+    assert passes(steps.floor(world, 3, 4), *networks) == [4, 4]
+    assert passes(steps.released(world, 3, 4), *networks) == [24, 24]
 
 
 def test_ours_and_the_floor_go_to_the_same_code() -> None:
-    one = world()
-    sampler = one.sampler(3)
-    evaluation = sampler.step(sampler.init(one.code(3), range(3)))[1]
-    leaf = one.code(3).requires_grad_(True)
-    log_prob = one.logits(one.generator(leaf)).log_softmax(1)[torch.arange(3), worlds.targets(3)].sum()
+    world = tiny_world()
+    sampler, objective = world.stage(3)
+    evaluation = sampler.step(sampler.init(world.code(3), range(3)), objective)[1]
+    leaf = world.code(3).requires_grad_(True)
+    log_prob = world.logits(world.generator(leaf)).log_softmax(1)[torch.arange(3), worlds.targets(3)].sum()
     torch.testing.assert_close(evaluation.gradient, torch.autograd.grad(log_prob, leaf)[0])
+
+
+def test_ours_clips_codes_as_the_floor_does() -> None:
+    world = tiny_world()
+    sampler, objective = world.stage(2)
+    state = sampler.step(sampler.init(world.code(2) - 5.0, range(2)), objective)[0]
+    assert float(state.code.min()) == 0.0
+    assert float(steps.updated(world.code(2) - 5.0, torch.zeros(2, 12), torch.zeros(2, 12)).min()) == 0.0
+
+
+def test_automatic_is_what_sampling_a_bundle_runs() -> None:
+    bundle = tiny_bundle()
+    recipe = recipes.recipe_for(bundle, steps=3)
+    sampler, objective = worlds.stage_of(bundle, [0, 1], 2, recipe)
+    samples = ppgn.sample(bundle, [0, 1], recipe=recipe)
+    code = recipes.starting_codes(recipes.prepare(bundle, recipe), [0, 1])
+    last = [evaluation for _, evaluation in chain.run(sampler, objective, sampler.init(code, [0, 1]), 3)][-1]
+    torch.testing.assert_close(last.code, samples.codes)
 
 
 def test_the_published_networks_have_their_published_size() -> None:
     with torch.device("meta"):
-        net = worlds.CaffeNet()
-    assert sum(one.numel() for one in net.parameters()) == 60_965_224
-    assert net(torch.zeros(1, 3, 256, 256, device="meta")).shape == (1, 4096)
+        network = worlds.CaffeNet()
+    assert sum(weight.numel() for weight in network.parameters()) == 60_965_224
+    assert network(torch.zeros(1, 3, 256, 256, device="meta")).shape == (1, 4096)
 
 
 def test_the_exponent_of_a_power_law_is_found() -> None:
@@ -93,11 +115,11 @@ def test_the_exponent_of_a_power_law_is_found() -> None:
     assert scaling.exponent(rows) == pytest.approx(0.9)
 
 
-def test_start_up_is_told_with_what_ppgn_adds() -> None:
+def test_the_report_of_start_up_says_what_ppgn_adds() -> None:
     found = dict.fromkeys([*startup.CODES, *startup.AFTER_TORCH], 1.0) | {"ppgn --help": 1.25, "import ppgn": 0.5}
-    told = startup.report(found)
-    assert "| ppgn --help, beyond starting Python | 0.25 |" in told
-    assert "| import ppgn, beyond import torch | 0.5 |" in told
+    page = startup.report(found)
+    assert "| ppgn --help, beyond starting Python | 0.25 |" in page
+    assert "| import ppgn, beyond import torch | 0.5 |" in page
 
 
 def test_what_is_loaded_after_torch_is_counted_and_torch_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

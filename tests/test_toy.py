@@ -1,4 +1,4 @@
-"""The closed-form world, and the objective in it."""
+"""The closed-form world, and objectives in it: evaluations, scores and noise levels."""
 
 import math
 
@@ -7,8 +7,9 @@ import torch
 from conftest import make_code, make_world
 
 from ppgn.objective import Objective, Term
-from ppgn.priors import Denoiser, Gaussian, NoPrior, Reconstruction, SumOfPriors
+from ppgn.priors import Denoiser, Gaussian, NoiseLevel, NoPrior, Reconstruction, SumOfPriors
 from ppgn.toy import LinearWorld
+from ppgn.types import CodeSpace
 
 
 def test_the_posterior_is_that_of_a_scalar_world_by_hand():
@@ -99,6 +100,71 @@ def test_without_terms_the_gradient_is_zero_and_no_graph_is_built():
     evaluation = Objective(generator, prior).evaluate(torch.rand(2, 3))
     assert graphs == [False]
     assert torch.equal(evaluation.gradient, torch.zeros(2, 3)) and torch.equal(evaluation.log_prob, torch.zeros(2))
+
+
+def test_a_score_is_the_weighted_log_probability_of_one_generator_pass_without_a_gradient():
+    world, code, passes = make_world(), make_code(), []
+
+    def generator(code):
+        passes.append(torch.is_grad_enabled())
+        return world.generator(code)
+
+    objective = Objective(generator, NoPrior(), [Term("likelihood", world.condition, 2.0)])
+    score = objective.score(code.requires_grad_())
+    assert passes == [False] and not score.requires_grad
+    expected = 2 * world.condition(world.generator(code.detach()))
+    assert torch.allclose(score, expected, rtol=0, atol=1e-12)
+    assert torch.equal(objective.score_image(world.generator(code.detach())), score)
+
+
+def test_a_score_takes_the_plain_condition_of_a_term_where_it_has_one():
+    world, code = make_world(), make_code()
+    term = Term("dark", lambda image: -image.sum((1, 2, 3)), 3.0, plain=world.condition)
+    objective = Objective(world.generator, NoPrior(), [term])
+    assert torch.allclose(objective.score(code), 3 * world.objective().score(code), rtol=0, atol=1e-12)
+    assert torch.allclose(objective.evaluate(code).log_prob, -3 * world.generator(code).sum((1, 2, 3)), rtol=0, atol=1e-12)
+
+
+def test_what_has_no_gradient_is_scored_and_evaluated_without_one():
+    world, code = make_world(), make_code()
+    objective = Objective(world.generator, Gaussian(), [Term("steps", lambda image: image.detach().round().sum((1, 2, 3)))])
+    expected = world.generator(code).round().sum((1, 2, 3))
+    evaluation = objective.evaluate_without_gradient(code)
+    assert torch.equal(objective.score(code), expected) and torch.equal(evaluation.log_prob, expected)
+    assert torch.equal(evaluation.code, code) and torch.equal(evaluation.image, world.generator(code))
+    assert torch.equal(evaluation.gradient, torch.zeros_like(code)) and torch.equal(evaluation.direction, torch.zeros_like(code))
+    with pytest.raises(ValueError, match="'steps' is not connected to the image"):
+        objective.evaluate(code)
+
+
+def test_a_score_that_is_not_one_number_per_chain_is_refused_by_name():
+    objective = Objective(make_world().generator, NoPrior(), [Term("bad", lambda image: image.mean())])
+    for score in (objective.score, objective.evaluate_without_gradient):
+        with pytest.raises(ValueError, match=r"'bad' returned shape \(\), expected a tensor of shape \(3,\)"):
+            score(make_code())
+
+
+def test_an_objective_at_a_noise_level_sees_the_image_of_the_denoised_code():
+    world, code = make_world(), make_code()
+    prior = NoiseLevel(lambda code, level: code / (1 + level**2), 0.5)
+    space = CodeSpace((3,), std=2.0)
+    at_level = Objective(world.generator, prior, [Term("likelihood", world.condition)], space).at_level(3.0)
+    evaluation = at_level.evaluate(code)
+    assert at_level.space is space
+    assert torch.allclose(evaluation.image, world.generator(code / 10), rtol=0, atol=1e-12)
+    assert torch.allclose(evaluation.direction, code / 10 - code, rtol=0, atol=1e-12)
+    assert torch.allclose(evaluation.gradient, world.objective().evaluate(code / 10).gradient / 10, rtol=0, atol=1e-12)
+
+
+def test_a_noise_level_of_a_prior_that_knows_none_is_refused():
+    with pytest.raises(ValueError, match="noise levels were asked of the prior Gaussian"):
+        make_world().objective().at_level(0.5)
+
+
+def test_the_objective_of_a_world_has_the_shape_of_its_codes_and_any_space_it_is_given():
+    world, space = make_world(), CodeSpace((3,), low=-1.0, high=1.0)
+    assert world.objective().space.shape == (3,) and world.objective().space.std is None
+    assert world.objective(space).space is space
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
@@ -215,9 +281,14 @@ def test_a_sum_of_priors_with_too_few_or_too_many_weights_is_refused(weights):
 @pytest.mark.parametrize(
     ("matrix", "target", "stds", "message"),
     [
-        (torch.ones(2, 2).double(), torch.ones(3).double(), (1.0, 1.0), "target of shape"),
+        (
+            torch.ones(2, 2).double(),
+            torch.ones(3).double(),
+            (1.0, 1.0),
+            "target of shape .* give the target a number for each row",
+        ),
         (torch.ones(2, 2), torch.ones(2), (1.0, 1.0), "expected float64"),
-        (torch.ones(2, 2).double(), torch.ones(2).double(), (0.0, 1.0), "noise_std 0.0"),
+        (torch.ones(2, 2).double(), torch.ones(2).double(), (0.0, 1.0), "noise_std 0.0 .* pass standard deviations above 0"),
         (torch.ones(2, 2).double(), torch.ones(2).double(), (1.0, -1.0), "prior_std -1.0"),
     ],
 )

@@ -1,6 +1,7 @@
 """The training scripts: they resume after kill -9, keep frozen what is frozen, and explain mistakes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,15 +13,23 @@ import pytest
 import torch
 from lightning import Trainer, seed_everything
 
+import training
 from ppgn.networks import ImageGeneratorConfig
-from training.data import ImageData
-from training.discriminator import DiscriminatorConfig
-from training.encoder import EncoderSystem
-from training.files import read_checkpoint, read_network
-from training.generator import GeneratorSystem, Noise, Optimisation
-from training.losses import LossWeights
+from training import (
+    DiscriminatorConfig,
+    EncoderSystem,
+    GeneratorSystem,
+    ImageData,
+    LossWeights,
+    Noise,
+    Optimisation,
+    TrainingCLI,
+    read_checkpoint,
+    read_network,
+)
 
 ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(path for path in (ROOT / "training" / "configs").glob("*.yaml") if not path.stem.endswith("_bundle"))
 SMALL = ImageGeneratorConfig(hidden=(16,), base_channels=8, base_size=4, stages=((8, 8),))
 QUIET: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 
@@ -173,13 +182,13 @@ def test_the_shipped_generator_is_the_moving_average_of_the_weights(encoder: Pat
         encoder, network=SMALL, discriminator=SHALLOW, optimisation=Optimisation(ema=0.5, learning_rate=0.01)
     )
     seen: list[torch.Tensor] = []
-    original = system._average
+    original = system.update_average
 
     def watched() -> None:
         seen.append(system.generator.to_pixels.weight.detach().clone())
         original()
 
-    system._average = watched  # type: ignore[method-assign]
+    system.update_average = watched  # type: ignore[method-assign]
     fit(system, tmp_path, steps=6)
     expected = seen[0]
     for update, weights in enumerate(seen[1:], 1):
@@ -190,16 +199,23 @@ def test_the_shipped_generator_is_the_moving_average_of_the_weights(encoder: Pat
     assert not torch.allclose(shipped, seen[-1])
 
 
-@pytest.mark.parametrize(("name", "child"), [("squeezenet1_1", "features.0.weight"), ("resnet18", "conv1.weight")])
-def test_a_torchvision_trunk_comes_from_a_file_and_stays_as_it_was(name: str, child: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "child", "size", "pool5"),
+    [("squeezenet1_1", "features.0.weight", 64, (3, 3)), ("resnet18", "conv1.weight", (64, 96), (2, 3))],
+)
+def test_a_torchvision_trunk_comes_from_a_file_and_stays_as_it_was(
+    name: str, child: str, size: int | tuple[int, int], pool5: tuple[int, int], tmp_path: Path
+) -> None:
     from torchvision import models
 
     torch.manual_seed(1)
     state = models.get_model(name, weights=None).state_dict()
     torch.save(state, tmp_path / "trunk.pth")
-    system = EncoderSystem(name, tmp_path / "trunk.pth", trunk_input=64, reduce=4, code_size=8, hidden=8)
+    system = EncoderSystem(name, tmp_path / "trunk.pth", trunk_input=size, reduce=4, code_size=8, hidden=8)
     fit(system, tmp_path, steps=2, channels=3, batch_size=8)
-    trunk = read_network(tmp_path / "last.ckpt", "encoder").trunk.state_dict()
+    network = read_network(tmp_path / "last.ckpt", "encoder")
+    assert (network.config.input_size, network.config.pool5_size) == (size, pool5)
+    trunk = network.trunk.state_dict()
     for key, value in trunk.items():
         torch.testing.assert_close(value, state[key if key in state else f"features.{key}"], rtol=0, atol=0)
     assert child.removeprefix("features.") in trunk
@@ -207,19 +223,31 @@ def test_a_torchvision_trunk_comes_from_a_file_and_stays_as_it_was(name: str, ch
 
 def test_weights_of_another_trunk_are_refused_by_name(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "wrong.pth")
-    with pytest.raises(ValueError, match="squeezenet1_1's trunk, .* first: is it squeezenet1_1"):
+    with pytest.raises(ValueError, match=r"squeezenet1_1's trunk \(.* first\), expected all: pass the weights of squeezenet1_1"):
         fit(EncoderSystem("squeezenet1_1", tmp_path / "wrong.pth", trunk_input=64), tmp_path, channels=3)
 
 
 def test_a_generator_of_another_size_than_the_data_is_refused(encoder: Path, tmp_path: Path) -> None:
     network = ImageGeneratorConfig(hidden=(16,), base_channels=8, base_size=4, stages=((8, 8), (8, 8)))
-    with pytest.raises(ValueError, match="16 px pictures, the data are 8 px"):
+    with pytest.raises(
+        ValueError, match=r"makes 16x16 pictures \(height x width\), expected 8x8 as the data have: change stages"
+    ):
         fit(GeneratorSystem(encoder, network=network), tmp_path)
 
 
 def test_a_discriminator_too_deep_for_the_pictures_is_refused(encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="4 discriminator widths halve 8 px pictures to nothing"):
+    with pytest.raises(ValueError, match="4 discriminator widths halve 8x8 pictures to nothing, expected at most 3"):
         fit(GeneratorSystem(encoder, network=SMALL), tmp_path)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_fits_the_script_that_its_comment_names(path: Path, tmp_path: Path) -> None:
+    script = re.findall(r"scripts/train_\w+\.py", path.read_text())[0]
+    system, data = re.findall(r"train\((\w+)(?:, (\w+))?\)", (ROOT / script).read_text())[0]
+    arguments = ["--config", str(path), "--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu"]
+    classes = getattr(training, system), getattr(training, data or "ImageData")
+    cli = TrainingCLI(*classes, args=arguments, run=False, save_config_callback=None)
+    assert min(cli.datamodule.picture_size) >= 8
 
 
 def test_a_checkpoint_can_be_read_without_unpickling(encoder: Path) -> None:

@@ -13,10 +13,7 @@ import torch
 from lightning import Trainer
 
 from ppgn.networks import Fc6Encoder, Fc6EncoderConfig, ImageGenerator, ImageGeneratorConfig
-from training.data import ImageData
-from training.discriminator import DiscriminatorConfig, ProjectionDiscriminator
-from training.files import describe
-from training.generator import GeneratorSystem, Optimisation
+from training import DiscriminatorConfig, GeneratorSystem, ImageData, Optimisation, ProjectionDiscriminator, describe
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -112,7 +109,7 @@ def test_adam_is_one_kernel_unless_gradients_are_clipped(clip: float, fused: boo
 
 FAULTS = """
 import resource, torch
-from training.memory import keep_freed_memory
+from training import keep_freed_memory
 
 def step():
     wave = [torch.ones(2**21) for _ in range(8)]  # 8 MiB each, 2,048 pages of 4 KiB

@@ -8,8 +8,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from ppgn.images import grid
-from ppgn.video import check_video, save_video
+from ppgn.images import check_video, grid, save_video
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (10, 20, 30)]
 

@@ -1,4 +1,4 @@
-"""The captioner: cross-entropy of the words of captions, over a trunk that stays as it is."""
+"""Training of the captioner: cross-entropy of the words of captions, over a frozen trunk."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from torchmetrics import MeanMetric
 from torchmetrics.text import BLEUScore
 
 from ppgn import images
-from ppgn.networks import Captioner, CaptionerConfig
-from ppgn.networks.captioner import search, tokens
+from ppgn.images import Size, height_and_width
+from ppgn.networks import Captioner, CaptionerConfig, TrunkConfig, beam_search, tokens
 from training.captions import Captioned
-from training.encoder import load_trunk, one_cycle
-from training.files import describe, read_network
+from training.checkpoints import describe, read_network
+from training.schedules import one_cycle, unfrozen
+from training.trunks import load_trunk
 
 SHOWN = 16
 """Pictures in `captions.png`."""
 MEASURED = 1024
-"""Pictures whose maps say how large the maps of a trunk are."""
-PIXELS = ("trunk", "mean", "std", "bgr")
-"""The trunk and the pixels it wants, as both an encoder and a captioner call them."""
+"""Pictures over which mean and standard deviation of the trunk's maps are measured."""
 
 
 class CaptionerSystem(LightningModule):
     """Trains Captioner on -log p(word | words before it, image), the mean over words, with AdamW and a one-cycle rate.
 
     Args:
-        trunk: name of a torchvision model whose convolutional part is used as it is; a "convnet" comes with `encoder` only.
+        trunk: name of a torchvision classifier whose convolutions are used, frozen; a "convnet" needs `encoder`.
         trunk_weights: file with the trunk's weights; without it torchvision downloads its own.
-        trunk_input: side to which pictures are resized for the trunk; 0 keeps the data's.
+        trunk_input: height and width to which pictures are resized for the trunk, or the side of a square; 0 keeps the data's.
         depths: children of the trunk whose maps the captioner sees besides the last one's.
-        mean, std, bgr: how the trunk wants its pixels, for pixels in [0, 1].
-        encoder: checkpoint of an encoder whose trunk is used; what is said above of trunk and pixels is then that encoder's,
-            and `depths` too where none are given.
+        mean, std, bgr: normalisation of the pixels for the trunk, in units of [0, 1].
+        encoder: checkpoint of an encoder whose trunk is used; trunk and pixels are then that encoder's, and so are `depths`
+            where none are given.
         reduce: channels after a 1x1 convolution of the maps; 0 leaves it out.
         vector_size: units of the image's vector.
         embedding: units of a word.
         hidden: units of each LSTM.
-        dropout: on the image's vector and on what both LSTMs put out.
-        learning_rate, weight_decay: of AdamW; the rate is the one-cycle's highest.
+        dropout: on the image's vector and on the outputs of both LSTMs.
+        learning_rate: of AdamW, the highest of the one-cycle schedule.
+        weight_decay: of AdamW.
         described: validation pictures that are captioned by beam search.
     """
 
@@ -51,7 +51,7 @@ class CaptionerSystem(LightningModule):
         self,
         trunk: str = "squeezenet1_1",
         trunk_weights: Path | None = None,
-        trunk_input: int = 0,
+        trunk_input: Size = 0,
         depths: tuple[str, ...] = (),
         mean: tuple[float, ...] = (0.5,),
         std: tuple[float, ...] = (0.5,),
@@ -69,11 +69,12 @@ class CaptionerSystem(LightningModule):
         super().__init__()
         if trunk == "convnet" and encoder is None:
             raise ValueError(
-                "a captioner's trunk is not trained, and got a convnet without weights: pass --model.encoder CHECKPOINT"
+                "a captioner's trunk is not trained, and got a convnet without weights, expected trained ones: "
+                "set model.encoder to a checkpoint"
             )
         self.save_hyperparameters()
         for name, path in (("trunk_weights", trunk_weights), ("encoder", encoder)):
-            self.hparams[name] = None if path is None else str(path)  # a Path would be pickled
+            self.hparams[name] = None if path is None else str(path)  # a Path would be pickled into the checkpoint
         self.settings: Any = self.hparams
         self.network: Any = None  # a Captioner once the vocabulary is known
         self.nats, self.bleu = MeanMetric(), BLEUScore(n_gram=4)
@@ -82,34 +83,39 @@ class CaptionerSystem(LightningModule):
     def configure_model(self) -> None:
         if self.network is not None:
             return
-        data, own = self.trainer.datamodule, self.settings  # type: ignore[attr-defined]
-        sizes = {key: own[key] for key in ("reduce", "vector_size", "embedding", "hidden", "dropout")}
-        depths = tuple(own["depths"])
-        if own["encoder"]:
-            encoder = read_network(own["encoder"], "encoder")
-            pixels = {key: getattr(encoder.config, key) for key in (*PIXELS, "input_size", "channels", "widths")}
-            config = CaptionerConfig(data.vocabulary, depths=depths or encoder.config.depths, **pixels, **sizes)
-            self.network = build_captioner(config)
-            self.network.trunk.load_state_dict(encoder.trunk.state_dict())
+        data, chosen = self.trainer.datamodule, self.settings  # type: ignore[attr-defined]
+        encoder = read_network(chosen["encoder"], "encoder") if chosen["encoder"] else None
+        trunk = self._trunk_config(data) if encoder is None else encoder.config
+        settings = {field.name: getattr(trunk, field.name) for field in dataclasses.fields(TrunkConfig)}
+        settings |= {name: chosen[name] for name in ("reduce", "vector_size", "embedding", "hidden", "dropout")}
+        settings["depths"] = tuple(chosen["depths"]) or trunk.depths
+        self.network = build_captioner(CaptionerConfig(vocabulary=data.vocabulary, **settings))
+        if encoder is None:
+            load_trunk(self.network.trunk, trunk.trunk, chosen["trunk_weights"])
         else:
-            shape = {"input_size": own["trunk_input"] or data.hparams.image_size, "channels": data.hparams.channels}
-            config = CaptionerConfig(data.vocabulary, depths=depths, **{key: own[key] for key in PIXELS}, **shape, **sizes)
-            self.network = build_captioner(config)
-            load_trunk(self.network.trunk, config.trunk, own["trunk_weights"])
+            self.network.trunk.load_state_dict(encoder.trunk.state_dict())
         self.network.to(self.trainer.strategy.root_device)
         data.keep_maps(self._join)
         self._standardise(data.maps["train"][0][:MEASURED].float())
-        self.train()  # Lightning leaves modes as they are; the trunk must stay in evaluation mode
+        self.train()  # Lightning leaves modes as they are, and the trunk must stay in evaluation mode
+
+    def _trunk_config(self, data: Any) -> TrunkConfig:
+        """The torchvision trunk of the settings, for the pictures of `data`."""
+        chosen = self.settings
+        pixels = {name: chosen[name] for name in ("mean", "std", "bgr")}
+        size = chosen["trunk_input"] or data.hparams.image_size
+        return TrunkConfig(chosen["trunk"], channels=data.hparams.channels, input_size=size, **pixels)
 
     def _join(self, pictures: Tensor) -> Tensor:
-        self.network.trunk.eval()  # frozen: its BatchNorm takes the statistics it came with
+        """Joined maps of pictures `[picture, channel, height, width]` in [0, 1], on the CPU."""
+        self.network.trunk.eval()  # frozen: its BatchNorm keeps the statistics it came with
         device = self.network.words.weight.device
         pictures = pictures.to(device, memory_format=torch.channels_last)  # several times faster on a CPU
         with self.trainer.precision_plugin.forward_context():
             return self.network.join(self.network.maps(pictures)).cpu()
 
     def _standardise(self, maps: Tensor) -> None:
-        """Joined maps `[picture, channel, height, width]` get mean 0 and deviation 1 in each channel, whatever the trunk."""
+        """Set the network's `mean` and `std` to those of each channel of joined maps `[picture, channel, height, width]`."""
         mean, std = maps.mean((0, 2, 3)), maps.std((0, 2, 3))
         self.network.mean[:, 0, 0], self.network.std[:, 0, 0] = mean, std.clamp_min(1e-3 * float(std.max()))
 
@@ -120,7 +126,7 @@ class CaptionerSystem(LightningModule):
         return self
 
     def _word_losses(self, batch: Captioned) -> Tensor:
-        """-log p of all words of the batch that are no padding, `[word]`."""
+        """-log p of all words of the batch but the padding, `[word]`."""
         vector = self.network.vector_of(batch.maps)[batch.owner]
         return -self.network.word_log_probs(vector, batch.words)[batch.words >= 0]
 
@@ -135,12 +141,13 @@ class CaptionerSystem(LightningModule):
         self.sample = []
 
     def validation_step(self, batch: Captioned, batch_idx: int) -> None:
-        """Adds the batch to the perplexity, over all captions of its pictures, and to the BLEU of what beam search says."""
+        """Adds the batch to the perplexity of all captions of its pictures and to the BLEU of the captions of beam search."""
         losses = self._word_losses(batch)
         self.nats.update(losses)
         wanted = max(0, self.settings["described"] - len(self.sample))
         if wanted:
-            said = [one.text for one in search(self.network, self.network.vector_of(batch.maps[:wanted]), per_word=True)]
+            vectors = self.network.vector_of(batch.maps[:wanted])
+            said = [one.text for one in beam_search(self.network, vectors, per_word=True)]
             places = batch.places[:wanted].tolist()
             captions = self.trainer.datamodule.captions["validation"]  # type: ignore[attr-defined]
             self.bleu.update(said, [[" ".join(tokens(text)) for text in captions[place]] for place in places])
@@ -160,14 +167,15 @@ class CaptionerSystem(LightningModule):
     on_test_epoch_end = on_validation_epoch_end
 
     def _draw_sample(self) -> None:
-        """Validation pictures with what the captioner says of them, to `captions.png` in the run folder."""
+        """Writes validation pictures with their captions of beam search to `captions.png` in the run folder."""
         places, said = zip(*self.sample[:SHOWN], strict=True)
         pictures = self.trainer.datamodule.validation_pictures.__getitems__(list(places))[0]  # type: ignore[attr-defined]
         sheet = images.grid(pictures.float() / 255, labels=said)
         images.save_image(sheet, Path(self.trainer.default_root_dir) / "captions.png")
 
     def configure_optimizers(self) -> Any:
-        return one_cycle(self, self.settings["learning_rate"], self.settings["weight_decay"])
+        rate, decay = self.settings["learning_rate"], self.settings["weight_decay"]
+        return one_cycle(self, torch.optim.AdamW(unfrozen(self), rate, weight_decay=decay), rate)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
@@ -176,11 +184,11 @@ class CaptionerSystem(LightningModule):
 
 
 def build_captioner(config: CaptionerConfig) -> Captioner:
-    """The captioner with its maps measured and its trunk frozen; the trunk's weights are still random."""
+    """The captioner with the measured sizes of its maps and a frozen trunk, all weights random."""
     probe = Captioner(dataclasses.replace(config, map_channels=1, map_size=1)).eval()
     with torch.no_grad():
-        maps = probe.maps(torch.zeros(1, config.channels, config.input_size, config.input_size))
-    measured = {"map_channels": sum(one.shape[1] for one in maps), "map_size": maps[-1].shape[-1]}
-    captioner = Captioner(dataclasses.replace(config, **measured))
+        maps = probe.maps(torch.zeros(1, config.channels, *height_and_width(config.input_size)))
+    channels, size = sum(one.shape[1] for one in maps), (maps[-1].shape[-2], maps[-1].shape[-1])
+    captioner = Captioner(dataclasses.replace(config, map_channels=channels, map_size=size))
     captioner.trunk.requires_grad_(False)
     return captioner

@@ -1,10 +1,11 @@
-"""Pictures with captions: those that a table lists and those made of its attributes, beside maps that a trunk makes once."""
+"""Pictures with captions that a table lists or that are made of its labels, beside maps that a trunk makes once."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,53 +14,22 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
-from ppgn.networks.captioner import END, MARKS, PADDING, UNKNOWN, tokens
+from ppgn.images import Size
+from ppgn.networks import END, MARKS, PADDING, UNKNOWN, tokens
 from training.data import ImageData
 from training.denoiser import over_pictures
+from training.phrasings import phrasings
 from training.sources import Source, open_source
 
-PLURAL_ONLY = ("briefs", "jeans", "pants", "shorts", "sunglasses", "trousers")
-"""Last words of types that have no singular."""
-PAIRS = (*PLURAL_ONLY, "flats", "flops", "heels", "sandals", "shoes", "socks")
-"""Last words of types that one also asks for by the pair."""
 VALIDATION_SPLITS = ("val", "valid", "validation")
 
 
-def singular(name: str) -> str:
-    """One of several: "casual shoes" -> "casual shoe", "watches" -> "watch"; what has no singular stays as it is.
-
-    The rules of English spelling that names of products need; "ies" is left, because a tie is one of them.
-    """
-    if name.split()[-1] in PLURAL_ONLY or not name.endswith("s") or name.endswith("ss"):
-        return name
-    return name[: -2 if name.endswith(("ches", "shes", "sses", "xes")) else -1]
-
-
-def phrasings(kind: str, colour: str, who: str = "") -> list[str]:
-    """Captions of a product, the same for the same attributes: "a red handbag", "red handbags", "womens handbag in red", ...
-
-    kind: in the plural, "Handbags". who: "women", or "" where it is for everyone.
-    """
-    many, colour = kind.lower(), colour.lower()
-    one, last = singular(many), many.split()[-1]
-    made = [f"{colour} {many}", f"{many} in {colour}"]
-    audience = [f"{colour} {many} for {who}", f"{who}s {many} in {colour}"]
-    if last in PAIRS:
-        made += [f"a pair of {colour} {many}"]
-        audience += [f"a pair of {colour} {many} for {who}"]
-    if one != many:
-        made += [f"{_article(colour)} {colour} {one}", f"{colour} {one}", f"{_article(one)} {one} in {colour}"]
-        audience += [f"{_article(colour)} {colour} {one} for {who}", f"{who}s {one} in {colour}"]
-    return made + (audience if who else [])
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
-
-
 class Captioned(NamedTuple):
-    """Joined maps `[picture, channel, height, width]`, captions `[caption, length]` padded by -1, whose they are (rows of the
-    maps, `[caption]`), and the pictures' places in the data set `[picture]`."""
+    """A batch of pictures with captions.
+
+    maps: joined maps `[picture, channel, height, width]`. words: captions `[caption, length]`, padded by -1. owner: the row of
+    `maps` that each caption describes, `[caption]`. places: the pictures' places in the data set, `[picture]`.
+    """
 
     maps: Tensor
     words: Tensor
@@ -68,7 +38,11 @@ class Captioned(NamedTuple):
 
 
 class CaptionedMaps(Dataset):
-    """Batches of Captioned: in training one caption a picture and one of the versions of its maps at random, else all of both."""
+    """Batches of Captioned.
+
+    versions: tensors of maps of all pictures, such as plain and mirrored. words: the captions of each picture. draw: take one
+    caption and one version of each picture at random; otherwise all captions and the first version.
+    """
 
     def __init__(self, versions: Sequence[Tensor], words: Sequence[Sequence[Tensor]], draw: bool) -> None:
         self.versions, self.words, self.draw = versions, words, draw
@@ -83,29 +57,29 @@ class CaptionedMaps(Dataset):
             captions = [[self.words[place][int(torch.randint(len(self.words[place]), ()))]] for place in places]
         else:
             maps, captions = self.versions[0][places], [self.words[place] for place in places]
-        owner = [row for row, own in enumerate(captions) for _ in own]
-        words = pad_sequence([one for own in captions for one in own], batch_first=True, padding_value=PADDING)
+        owner = [row for row, captions_of_one in enumerate(captions) for _ in captions_of_one]
+        words = pad_sequence(list(chain.from_iterable(captions)), batch_first=True, padding_value=PADDING)
         return Captioned(maps, words, torch.tensor(owner), torch.tensor(places))
 
 
 class CaptionData(ImageData):
-    """Batches of Captioned from a table with a line of JSON a picture (`training.sources.table`).
+    """Batches of Captioned from a table with one line of JSON per picture (`images.read_table`).
 
-    A column "split" is obeyed where there is one: train, and val or validation; other splits are left out.
+    Where the table has a column "split", its train and its val, valid or validation are used and other splits left out.
 
     Args:
         root, image_size, channels, batch_size, cache_gib, validation_share, split_seed: as in ImageData.
         table, labels, least, merge: as in ImageData; at least one label is needed.
-        flip: show the mirrored pictures too, in training.
-        phrased: make captions of the labels `type` and `colour`, beside those in the column "captions".
-        who: column that says for whom a product is, for made captions.
-        least_word: a word of listed captions that is rarer among the training pictures is unknown.
+        flip: train on the mirrored pictures too.
+        phrased: make captions of the labels `type` and `colour`, besides those in the column "captions".
+        who: column with the audience of a product, for made captions.
+        least_word: occurrences below which a word of listed captions counts as unknown.
     """
 
     def __init__(
         self,
         root: Path = Path("data"),
-        image_size: int = 64,
+        image_size: Size = 64,
         channels: int = 3,
         batch_size: int = 64,
         flip: bool = True,
@@ -127,7 +101,7 @@ class CaptionData(ImageData):
         if phrased and not {"type", "colour"} <= set(labels or {}):
             raise ValueError(
                 f"captions are to be made of the labels {', '.join(labels or {}) or 'none'}, expected type and colour: "
-                f"give --data.labels '{{type: COLUMN, colour: COLUMN}}', or --data.phrased false"
+                f"set data.labels to {{type: COLUMN, colour: COLUMN}}, or data.phrased to false"
             )
         self.flip, self.phrased, self.who, self.least_word = flip, phrased, who, least_word
         self.captions: dict[str, list[list[str]]] = {}
@@ -151,13 +125,13 @@ class CaptionData(ImageData):
                 raise ValueError(f"{root / chosen.table} has the splits {', '.join(found)}, expected train and val: rename them")
         made = [[name.partition(":")[::2] for name in (source.class_names[one] for one in label)] for _, label in samples]
         captions = [self._captions_of(row, dict(values)) for (row, _), values in zip(samples, made, strict=True)]
-        self.captions = {part: [captions[place] for place in own] for part, own in places.items()}
+        self.captions = {part: [captions[place] for place in chosen_places] for part, chosen_places in places.items()}
         self.vocabulary = self._vocabulary([samples[place][0] for place in places["train"]])
         whole = ConcatDataset([source.train, source.validation])
         return Source(Subset(whole, places["train"]), Subset(whole, places["validation"]), source.class_names)
 
     def _captions_of(self, row: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
-        """Those made of the values, then those listed."""
+        """The captions made of a picture's class values (group -> value), then those that its row lists."""
         listed = [text for text in row.get("captions", []) if tokens(text)]
         if not self.phrased:
             return listed
@@ -165,9 +139,9 @@ class CaptionData(ImageData):
         return [*phrasings(values["type"], values["colour"], "" if who == "unisex" else who), *listed]
 
     def _vocabulary(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-        """All words of made captions, and those of listed ones that are common enough, the commonest first."""
+        """All words of made captions and the common enough words of listed ones, the commonest first, behind MARKS."""
         listed = Counter(word for row in rows for text in row.get("captions", []) for word in tokens(text))
-        every = Counter(word for own in self.captions["train"] for text in own for word in tokens(text))
+        every = Counter(word for text in chain.from_iterable(self.captions["train"]) for word in tokens(text))
         kept = [word for word, count in every.items() if listed[word] >= self.least_word or count > listed[word]]
         return (*MARKS, *sorted(kept, key=lambda word: (-every[word], word)))
 
@@ -176,14 +150,17 @@ class CaptionData(ImageData):
             return
         super().setup(stage)
         assert self.validation_pictures is not None
-        mixed = self.validation_pictures.pairs.indices
+        mixed = self.validation_pictures.pairs.indices  # ImageData shuffles them
         self.captions["validation"] = [self.captions["validation"][place] for place in mixed]
-        for part, own in self.captions.items():
-            if not all(own):
-                raise ValueError(f"{sum(not one for one in own)} {part} pictures have no caption: list some, or leave them out")
+        for part, captions in self.captions.items():
+            if not all(captions):
+                raise ValueError(
+                    f"{sum(not one for one in captions)} {part} pictures have no caption, expected at least one each: "
+                    f"list some, or leave these pictures out"
+                )
 
     def keep_maps(self, join: Callable[[Tensor], Tensor]) -> None:
-        """Runs `join`, pictures in [0, 1] -> joined maps, over all pictures once; kept in half precision."""
+        """Run `join`, pictures in [0, 1] -> joined maps, over all pictures once and keep the maps in half precision."""
         if self.maps:
             return
         kept = {"train": [over_pictures(lambda images: join(images).half(), self.train_pictures)]}
@@ -193,13 +170,14 @@ class CaptionData(ImageData):
         self.maps = kept
 
     def words_of(self, text: str) -> Tensor:
-        """Word numbers of a caption, rare words as UNKNOWN, END last."""
+        """Word numbers of a caption `[word]`, rare words as UNKNOWN, END last."""
         places = {word: place for place, word in enumerate(self.vocabulary)}
         return torch.tensor([*(places.get(word, UNKNOWN) for word in tokens(text)), END])
 
     def _map_loader(self, part: str) -> DataLoader:
-        train, known = part == "train", {text: self.words_of(text) for own in self.captions[part] for text in own}
-        words = [[known[text] for text in own] for own in self.captions[part]]
+        train, captions = part == "train", self.captions[part]
+        known = {text: self.words_of(text) for text in chain.from_iterable(captions)}
+        words = [[known[text] for text in captions_of_one] for captions_of_one in captions]
         pictures: Any = CaptionedMaps(self.maps[part], words, draw=train)
         return self._loader(pictures, train)
 

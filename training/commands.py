@@ -1,4 +1,4 @@
-"""The LightningCLI behind scripts/train_*.py: one run folder, TensorBoard, and a checkpoint every few minutes to resume from."""
+"""The LightningCLI behind scripts/train_*.py: a run folder, TensorBoard, and a checkpoint every few minutes to resume from."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from training.data import ImageData
 
 CHECKPOINT_MINUTES = 3.0
+"""Default minutes between two checkpoints."""
 
 
 class LastCheckpoint(ModelCheckpoint):
     """`last.ckpt` every few minutes and once more when training ends, written to a temporary name and then moved.
 
-    Lightning 2.6's own time interval is not honoured with manual optimisation, which the generator needs; its class is
-    kept because `--ckpt_path last` looks for one.
+    Lightning 2.6 ignores its own time interval under manual optimisation, which the generator needs. This stays a
+    ModelCheckpoint because `--ckpt_path last` looks for one.
     """
 
     def __init__(self, folder: Path, minutes: float) -> None:
@@ -32,7 +33,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def save(self, trainer: Trainer) -> None:
         path = Path(str(self.dirpath)) / "last.ckpt"
-        trainer.save_checkpoint(path.with_suffix(".part"), weights_only=False)  # all, to resume from
+        trainer.save_checkpoint(path.with_suffix(".part"), weights_only=False)  # optimisers too, to resume from
         trainer.strategy.barrier("checkpoint")
         if trainer.is_global_zero:
             os.replace(path.with_suffix(".part"), path)
@@ -44,10 +45,10 @@ class LastCheckpoint(ModelCheckpoint):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Time decides, not epochs."""
+        """Does nothing: time decides, not epochs."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Time decides, not validation."""
+        """Does nothing: time decides, not validation."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.save(trainer)
@@ -63,7 +64,7 @@ class TrainingCLI(LightningCLI):
         parser.set_defaults({"trainer.default_root_dir": "runs/default", "seed_everything": 0})
 
     def before_fit(self) -> None:
-        """Checkpoints hold tensors and plain types only, so that resuming never unpickles code."""
+        """Reads checkpoints as tensors and plain types only, so that resuming never unpickles code."""
         self.config_init[str(self.subcommand)]["weights_only"] = True
 
     before_validate = before_test = before_fit
@@ -85,7 +86,7 @@ class TrainingCLI(LightningCLI):
 
 
 def train(system: type[LightningModule], data: type[LightningDataModule] = ImageData) -> None:
-    """Runs `fit|validate|test` from the command line; a user's mistake ends in one sentence and exit status 2."""
+    """Run `fit`, `validate` or `test` from the command line; a user's mistake ends in one sentence and exit status 2."""
     try:
         TrainingCLI(system, data, save_config_kwargs={"overwrite": True})
     except ValueError as fault:

@@ -1,4 +1,4 @@
-"""The code denoiser of PPGN-h: a seven-layer auto-encoder that removes Gaussian noise from codes."""
+"""Training of the code denoiser of PPGN-h, an auto-encoder that removes Gaussian noise from codes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
+from ppgn.images import Size
 from ppgn.networks import CodeDenoiser, CodeDenoiserConfig
+from training.checkpoints import describe, read_checkpoint, read_network
 from training.data import ImageData, SourceName
-from training.files import describe, read_checkpoint, read_network
 
 
 class CodeData(ImageData):
@@ -25,10 +26,10 @@ class CodeData(ImageData):
     Args:
         encoder: checkpoint of scripts/train_encoder.py.
         name, root, image_size, channels, download, validation_share, split_seed: as in ImageData.
-        batch_size: codes a step.
+        batch_size: codes per step.
         flip: add the codes of the mirrored training pictures.
-        before_relu: fc6 before its ReLU instead of the code.
-        table, labels, least: as in ImageData.
+        before_relu: take fc6 before its ReLU instead of the code.
+        table, labels, least, merge: as in ImageData.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class CodeData(ImageData):
         encoder: Path,
         name: SourceName = "imagenette",
         root: Path = Path("data"),
-        image_size: int = 64,
+        image_size: Size = 64,
         channels: int = 3,
         batch_size: int = 128,
         flip: bool = True,
@@ -47,10 +48,11 @@ class CodeData(ImageData):
         table: str = "captions.jsonl",
         labels: dict[str, str] | None = None,
         least: int = 50,
+        merge: dict[str, dict[str, list[str]]] | None = None,
     ) -> None:
         super().__init__(
             name, root, image_size, channels, batch_size, flip=flip, download=download,
-            validation_share=validation_share, split_seed=split_seed, table=table, labels=labels, least=least,
+            validation_share=validation_share, split_seed=split_seed, table=table, labels=labels, least=least, merge=merge,
         )  # fmt: skip
         self.encoder_path, self.flip, self.before_relu = encoder, flip, before_relu
         self.codes: dict[str, Tensor] = {}
@@ -86,7 +88,7 @@ class CodeData(ImageData):
 
 @torch.no_grad()
 def over_pictures(function: Callable[[Tensor], Tensor], pictures: Any, batch: int = 128) -> Tensor:
-    """function(images in [0, 1]) of all pictures, in their order."""
+    """function(images in [0, 1]) of all pictures in their order, `[picture, ...]`."""
     starts = tqdm(range(0, len(pictures), batch), "encoding pictures", leave=False, disable=len(pictures) < 2000)
     fetched = (pictures.__getitems__(list(range(start, min(start + batch, len(pictures)))))[0] for start in starts)
     return torch.cat([function(images.float() / 255) for images in fetched])
@@ -96,8 +98,8 @@ class DenoiserSystem(LightningModule):
     """Trains CodeDenoiser on ||R(code + noise) - code||^2 (PPGN section 3.3).
 
     Args:
-        network: the auto-encoder; its code size and scale are taken from the codes.
-        noise: standard deviation of the noise in units of the codes' own standard deviation.
+        network: the auto-encoder; its code size and code scale come from the codes.
+        noise: standard deviation of the noise in units of the codes' standard deviation.
         learning_rate: of Adam.
     """
 
@@ -116,20 +118,20 @@ class DenoiserSystem(LightningModule):
             config = dataclasses.replace(self.config, code_size=codes.shape[1], code_scale=float(codes.std()))
             self.network = CodeDenoiser(config)
 
-    def _loss(self, codes: Tensor) -> Tensor:
-        """Squared error of the denoised codes in units of the codes' variance; noise**2 is what R = identity gets."""
+    def loss(self, codes: Tensor) -> Tensor:
+        """Mean squared error of the denoised codes in units of the codes' variance; R = identity has noise**2."""
         assert self.network is not None
         scale = self.network.config.code_scale
         noisy = codes + self.noise * scale * torch.randn_like(codes)
         return functional.mse_loss(self.network(noisy) / scale, codes / scale)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        loss = self._loss(batch)
+        loss = self.loss(batch)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        self.log_dict({"val/loss": self._loss(batch), "val/identity": self.noise**2}, prog_bar=True)
+        self.log_dict({"val/loss": self.loss(batch), "val/identity": self.noise**2}, prog_bar=True)
 
     test_step = validation_step
 

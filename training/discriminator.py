@@ -1,4 +1,4 @@
-"""Discriminators that see the image and its code: the published one, and ours on pixels and on the trunk's feature maps."""
+"""Discriminators of an image and its code: the published one, and ours on pixels and on the feature maps of the trunk."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from training.losses import unit_channels
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """`kind` "projection" is ours: spectral normalisation, a projection on the code (Miyato & Koyama 2018), `widths` of
-    its 4/2/1 convolutions on pixels, and `feature_width` > 0 for heads on the trunk's last `feature_maps` maps (as in
-    Projected GAN, Sauer et al. 2021).
-    "published" is the network of facts: 7/4, 5/1, 3/2, 3/1, 3/2 convolutions, a code branch, dropout 0.5."""
+    """Kind and sizes of a discriminator.
+
+    kind: "projection" is ours, with spectral normalisation and a projection on the code (Miyato & Koyama 2018); "published" is
+    that of DGN-AM and PPGN, with convolutions 7/4, 5/1, 3/2, 3/1, 3/2 (kernel/stride), a branch for the code and dropout 0.5.
+    The rest is for "projection". widths: channels of its convolutions on pixels (kernel 4, stride 2). feature_width: channels
+    of the heads on the trunk's last `feature_maps` maps (as in Projected GAN, Sauer et al. 2021); 0: no heads. code_scale:
+    divides the code, for both kinds.
+    """
 
     kind: Literal["projection", "published"] = "projection"
     widths: tuple[int, ...] = (48, 96, 192, 288)
@@ -30,7 +34,7 @@ class DiscriminatorConfig:
 
 
 class ProjectionHead(nn.Module):
-    """Scores of a map: unconditional + <pooled features, linear(code)>."""
+    """Score of a map: unconditional(map) + <mean of the map over places, linear(code)>."""
 
     def __init__(self, width: int, code_size: int) -> None:
         super().__init__()
@@ -38,13 +42,13 @@ class ProjectionHead(nn.Module):
         self.code = spectral_norm(nn.Linear(code_size, width, bias=False))
 
     def forward(self, activation: Tensor, code: Tensor) -> Tensor:
-        """`[picture]`."""
+        """Scores `[picture]` of a map `[picture, channel, height, width]` and a code `[picture, code]`."""
         matched = (activation.mean((2, 3)) * self.code(code)).sum(1)
         return self.unconditional(activation).mean((1, 2, 3)) + matched
 
 
 class ProjectionDiscriminator(nn.Module):
-    """One score a picture from the pixels, and one from each feature map of the frozen trunk if asked for."""
+    """One score per picture from the pixels, and one from each of the frozen trunk's last maps where heads look at them."""
 
     def __init__(self, config: DiscriminatorConfig, channels: int, map_channels: Sequence[int], code_size: int) -> None:
         super().__init__()
@@ -60,7 +64,7 @@ class ProjectionDiscriminator(nn.Module):
         self.map_heads = nn.ModuleList(ProjectionHead(width, code_size) for _ in self.map_towers)
 
     def forward(self, image: Tensor, maps: Sequence[Tensor], code: Tensor) -> Tensor:
-        """Scores `[picture, view]`: pixels first, then the maps."""
+        """Scores `[picture, view]`: from the pixels first, then from the maps."""
         code = code / self.config.code_scale
         scores = [self.pixel_head(self.pixels(2 * image - 1), code)]
         for tower, head, feature_map in zip(self.map_towers, self.map_heads, maps[-self.config.feature_maps :], strict=False):
@@ -103,8 +107,19 @@ class PublishedDiscriminator(nn.Module):
 def build_discriminator(
     config: DiscriminatorConfig, channels: int, map_channels: Sequence[int], code_size: int
 ) -> ProjectionDiscriminator | PublishedDiscriminator:
+    """The discriminator of a kind for pictures of `channels` channels and trunk maps of `map_channels` channels each."""
     kind = ProjectionDiscriminator if config.kind == "projection" else PublishedDiscriminator
     return kind(config, channels, map_channels, code_size)
+
+
+def check_depth(config: DiscriminatorConfig, size: tuple[int, int]) -> None:
+    """Raises ValueError when the convolutions on pixels would halve pictures of (height, width) to nothing."""
+    widths, deepest = len(config.widths), min(size).bit_length() - 1
+    if config.kind == "projection" and widths > deepest:
+        raise ValueError(
+            f"{widths} discriminator widths halve {size[0]}x{size[1]} pictures to nothing, expected at most {deepest}: "
+            f"give fewer widths"
+        )
 
 
 def judge_both(
@@ -113,8 +128,10 @@ def judge_both(
     made: tuple[Tensor, Sequence[Tensor]],
     code: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Scores of real and of made (pictures, maps) of the same codes, in one pass, and so with the same estimates of its spectral
-    norms; no gradient goes to pictures and maps."""
+    """Scores of real and of made (pictures, maps) of the same codes, in one pass and so with the same spectral norms.
+
+    No gradient flows to pictures and maps.
+    """
     config = discriminator.config
     maps = [one[1][-config.feature_maps :] if config.feature_width else [] for one in (real, made)]
     both = [torch.cat([first, second.detach()]) for first, second in zip(*maps, strict=True)]
@@ -123,17 +140,16 @@ def judge_both(
 
 
 def augment_alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Differentiable brightness, saturation, translation and cut-out (Zhao et al. 2020), the same for both batches."""
-    count, device = len(first), first.device
+    """Two batches of pictures under the same differentiable augmentation (Zhao et al. 2020).
+
+    Brightness, saturation, translation by up to an eighth of each side, and a cut-out of half of each side.
+    """
+    count, device, (height, width) = len(first), first.device, first.shape[-2:]
     brightness = torch.rand(count, 1, 1, 1, device=device) - 0.5
     saturation = torch.rand(count, 1, 1, 1, device=device) * 2
-    size = first.shape[-1]
-    reach = max(1, size // 8)
-    moves = torch.randint(-reach, reach + 1, (count, 2), device=device)
-    rows = torch.arange(size, device=device)
-    corner = torch.randint(-size // 4, size, (count, 2), device=device)[:, :, None]
-    inside = (rows >= corner) & (rows < corner + size // 2)
-    hole = inside[:, 0, None, :, None] & inside[:, 1, None, None, :]
+    reach = (max(1, height // 8), max(1, width // 8))
+    moves = torch.stack([torch.randint(2 * far + 1, (count,), device=device) for far in reach], 1).tolist()
+    hole = _cut(count, height, device)[:, None, :, None] & _cut(count, width, device)[:, None, None, :]
 
     def apply(image: Tensor) -> Tensor:
         image = image + brightness
@@ -144,9 +160,15 @@ def augment_alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return apply(first), apply(second)
 
 
-def _move(image: Tensor, moves: Tensor, reach: int) -> Tensor:
-    """Each picture shifted by its own (rows, columns), what comes in is grey."""
-    size = image.shape[-1]
-    padded = functional.pad(image, (reach,) * 4, value=0.5)
-    places = (moves + reach).tolist()
-    return torch.stack([p[:, y : y + size, x : x + size] for p, (y, x) in zip(padded, places, strict=True)])
+def _cut(count: int, side: int, device: torch.device) -> Tensor:
+    """Places inside a random interval of half the side, which may reach past either end, `[picture, side]`."""
+    start = torch.randint(-side // 4, side, (count, 1), device=device)
+    places = torch.arange(side, device=device)
+    return (places >= start) & (places < start + side // 2)
+
+
+def _move(image: Tensor, moves: list[list[int]], reach: tuple[int, int]) -> Tensor:
+    """Each picture cut out of its copy in a grey frame `reach` wide, from the (row, column) in `moves` on."""
+    height, width = image.shape[-2:]
+    padded = functional.pad(image, (reach[1], reach[1], reach[0], reach[0]), value=0.5)
+    return torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, moves, strict=True)])

@@ -1,4 +1,4 @@
-"""The fc6 encoder: a classifier whose first fully connected layer, after its ReLU, becomes the code."""
+"""Training of the fc6 encoder, a classifier whose first fully connected layer, after its ReLU, becomes the code."""
 
 from __future__ import annotations
 
@@ -8,44 +8,48 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
+from ppgn.images import Size, height_and_width
 from ppgn.networks import Fc6Encoder, Fc6EncoderConfig
-from training.files import describe, read_network
+from training.checkpoints import describe, read_network
 from training.labels import accuracies, cross_entropy
+from training.schedules import one_cycle, unfrozen
+from training.trunks import load_trunk
 
 CODE_LAYERS = ("trunk", "reduce", "fc6")
-"""The modules of Fc6Encoder that its code comes from."""
+"""The modules of Fc6Encoder that make its code."""
 
 
 class EncoderSystem(LightningModule):
     """Trains Fc6Encoder by cross-entropy with AdamW and a one-cycle rate; a torchvision trunk stays frozen.
 
-    Classes called "group:name" get a softmax for each group, and the losses of the groups add up.
+    Classes called "group:name" get one softmax per group, and the losses of the groups add up.
 
     Args:
-        trunk: "convnet" (from scratch) or the name of a torchvision model whose convolutional part is used as it is.
-        trunk_weights: file with the trunk's weights (a state dict in torchvision's spelling); without it torchvision
-            downloads its own. Not for "convnet".
-        trunk_input: side to which pictures are resized for the trunk; 0 keeps the data's.
-        depths: children of the trunk whose outputs serve feature matching besides the last one.
-        widths: blocks of the "convnet" trunk.
-        mean, std, bgr: how the trunk wants its pixels, for pixels in [0, 1]; one number or one a channel.
+        trunk: "convnet" (from scratch), or the name of a torchvision classifier whose convolutions are used, frozen.
+        trunk_weights: file with the weights of a torchvision trunk (a state dict in torchvision's spelling); without it
+            torchvision downloads its own.
+        trunk_input: height and width to which pictures are resized for the trunk, or the side of a square; 0 keeps the data's.
+        depths: children of the trunk whose maps feature matching compares, besides the last one's.
+        widths: channels of each block of the "convnet" trunk.
+        mean, std, bgr: normalisation of the pixels for the trunk, in units of [0, 1]; one number, or one per channel.
         reduce: channels after a 1x1 convolution in front of fc6; 0 leaves it out.
         code_size: units of fc6.
         hidden: units of fc7.
         dropout: before the last layer.
-        learning_rate, weight_decay: of AdamW; the rate is the one-cycle's highest.
+        learning_rate: of AdamW, the highest of the one-cycle schedule.
+        weight_decay: of AdamW.
         label_smoothing: of the cross-entropy.
-        code_from: checkpoint of an earlier encoder whose trunk and fc6 are kept as they are: new classes for the codes of a
-            generator that is trained already. What is said above about trunk, depths, code and pixels is then that encoder's.
+        code_from: checkpoint of an earlier encoder whose trunk and fc6 are kept, frozen: new classes for the codes of a generator
+            that is trained already. Trunk, depths, code size and pixels are then that encoder's.
     """
 
     def __init__(
         self,
         trunk: str = "convnet",
         trunk_weights: Path | None = None,
-        trunk_input: int = 0,
+        trunk_input: Size = 0,
         depths: tuple[str, ...] = (),
         widths: tuple[int, ...] = (32, 64, 128, 256),
         mean: tuple[float, ...] = (0.5,),
@@ -63,7 +67,7 @@ class EncoderSystem(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         for name, path in (("trunk_weights", trunk_weights), ("code_from", code_from)):
-            self.hparams[name] = None if path is None else str(path)  # a Path would be pickled
+            self.hparams[name] = None if path is None else str(path)  # a Path would be pickled into the checkpoint
         self.settings: Any = self.hparams
         self.network: Fc6Encoder | None = None
 
@@ -84,7 +88,7 @@ class EncoderSystem(LightningModule):
             widths=tuple(chosen["widths"]),
         )
         self.network = build_encoder(config, chosen["trunk_weights"])
-        self.train()  # Lightning leaves modes as they are; a frozen trunk must not start in training mode
+        self.train()  # Lightning leaves modes as they are, and a frozen trunk must not start in training mode
 
     def train(self, mode: bool = True) -> EncoderSystem:
         super().train(mode)
@@ -96,19 +100,19 @@ class EncoderSystem(LightningModule):
     def _class_names(self) -> tuple[str, ...]:
         return self.trainer.datamodule.class_names  # type: ignore[attr-defined]
 
-    def _logits(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def _code_and_logits(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         assert self.network is not None
         code = self.network(pictures)
         return code, self.network.logits_from_code(code)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        _, logits = self._logits(batch[0])
+        _, logits = self._code_and_logits(batch[0])
         loss = cross_entropy(logits, batch[1], self._class_names, self.settings["label_smoothing"])
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        code, logits = self._logits(batch[0])
+        code, logits = self._code_and_logits(batch[0])
         right = accuracies(logits, batch[1], self._class_names)
         scores = {
             "val/accuracy": torch.stack(list(right.values())).mean(),
@@ -127,7 +131,8 @@ class EncoderSystem(LightningModule):
         self.log("code/std", (logged["code/square"] - logged["code/mean"] ** 2).sqrt(), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        return one_cycle(self, self.settings["learning_rate"], self.settings["weight_decay"])
+        rate, decay = self.settings["learning_rate"], self.settings["weight_decay"]
+        return one_cycle(self, torch.optim.AdamW(unfrozen(self), rate, weight_decay=decay), rate)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         names = list(self._class_names)
@@ -135,21 +140,12 @@ class EncoderSystem(LightningModule):
         checkpoint["ppgn"] = {"parts": {"encoder": describe(self.network)}, "class_names": names, "scores": scores}
 
 
-def one_cycle(system: LightningModule, learning_rate: float, weight_decay: float) -> Any:
-    """AdamW on what is not frozen, its rate rising to learning_rate and falling again over the whole training."""
-    trained = [weights for weights in system.parameters() if weights.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay)
-    steps = int(system.trainer.estimated_stepping_batches)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
 def build_encoder(config: Fc6EncoderConfig, trunk_weights: Path | None) -> Fc6Encoder:
-    """The encoder with its trunk's weights in place and its pool5 measured; a foreign trunk is frozen."""
+    """The encoder with the measured size of its pool5 and the weights of a torchvision trunk, which is then frozen."""
     probe = Fc6Encoder(dataclasses.replace(config, pool5_channels=1, pool5_size=1))
     with torch.no_grad():
-        pool5 = probe.eval().maps(torch.zeros(1, config.channels, config.input_size, config.input_size))[-1]
-    config = dataclasses.replace(config, pool5_channels=pool5.shape[1], pool5_size=pool5.shape[2])
+        pool5 = probe.eval().maps(torch.zeros(1, config.channels, *height_and_width(config.input_size)))[-1]
+    config = dataclasses.replace(config, pool5_channels=pool5.shape[1], pool5_size=(pool5.shape[2], pool5.shape[3]))
     encoder = Fc6Encoder(config)
     if config.trunk != "convnet":
         load_trunk(encoder.trunk, config.trunk, trunk_weights)
@@ -158,28 +154,10 @@ def build_encoder(config: Fc6EncoderConfig, trunk_weights: Path | None) -> Fc6En
 
 
 def with_new_classes(path: Path, classes: int, hidden: int, dropout: float) -> Fc6Encoder:
-    """The encoder of a checkpoint with a new fc7 and fc8 to be trained; all that its code comes from is frozen."""
+    """The encoder of a checkpoint with a new fc7 and fc8; CODE_LAYERS are frozen."""
     known = read_network(path, "encoder")
     encoder = Fc6Encoder(dataclasses.replace(known.config, classes=classes, hidden=hidden, dropout=dropout))
     for part in CODE_LAYERS:
         getattr(encoder, part).load_state_dict(getattr(known, part).state_dict())
         getattr(encoder, part).requires_grad_(False)
     return encoder
-
-
-def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
-    """Fills `trunk` from a file in torchvision's spelling, or from torchvision's download; raises ValueError if they differ."""
-    if weights is None:
-        from torchvision import models
-
-        state = models.get_model(name, weights="DEFAULT").state_dict()
-    elif not Path(weights).is_file():
-        raise ValueError(f"no trunk weights at {weights}: pass a state dict of torchvision's {name}, or leave it out to download")
-    else:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    wanted = trunk.state_dict()
-    found = {key.removeprefix("features."): value for key, value in state.items()}
-    missing = [key for key in wanted if key not in found or found[key].shape != wanted[key].shape]
-    if missing:
-        raise ValueError(f"{weights or name} lacks {len(missing)} tensors of {name}'s trunk, {missing[0]} first: is it {name}?")
-    trunk.load_state_dict({key: found[key] for key in wanted})

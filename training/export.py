@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import torch
 import yaml
 from torch import Tensor
 
-from ppgn.bundle import save_bundle
+from ppgn.bundle import check_place, save_bundle
 from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
-from ppgn.recipes import Settings
+from ppgn.recipes import Recipe
+from ppgn.types import ImageSpec
+from training.checkpoints import read_checkpoint, read_network
 from training.data import ImageData
 from training.denoiser import over_pictures
 from training.encoder import CODE_LAYERS
-from training.files import read_checkpoint, read_network
 
 KINDS = {
     "denoiser": "denoiser",
@@ -29,7 +30,7 @@ KINDS = {
 }
 """Stages that a bundle can do without -> what their checkpoints call the network."""
 STAGES = ("first_encoder", "encoder", "generator", *KINDS)
-"""first_encoder: the one that the code comes from, where the encoder was given new classes since (`--model.code_from`)."""
+"""first_encoder: the encoder that the code comes from, where the encoder was given new classes since (`--model.code_from`)."""
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 
@@ -37,10 +38,8 @@ def export(
     run: Path,
     name: str,
     out: Path | None = None,
-    settings: Settings = Settings(),
-    plugged: dict[str, Any] | None = None,
-    caption: dict[str, Any] | None = None,
-    papers: dict[str, Any] | None = None,
+    recipes: dict[str, dict[str, Any]] | None = None,
+    papers: dict[str, dict[str, Any]] | None = None,
     precisions: tuple[str, ...] = (),
     licence: str = "unstated",
     source: str = "trained with ppgn",
@@ -53,10 +52,9 @@ def export(
         run: folder that holds the run folders of the three training scripts.
         name: what `ppgn sample` will call the bundle.
         out: where to write; `checkpoints/NAME` by default. An old bundle there is replaced once the new one is complete.
-        settings: how its chains run unless told otherwise.
-        plugged: what is different for units, other networks and functions, whose gradients have sizes of their own.
-        caption: what is different for captions of the bundle's own captioner.
-        papers: what is different for the named methods of the papers, in their form as Eq. 11.
+        recipes: how its chains run, by kind of request: "class"; "plugged" for units, other networks and functions, whose
+            gradients have sizes of their own; "caption" for its own captioner. As JSON; what a recipe leaves out has its default.
+        papers: by kind too, the recipes that the named methods of the papers start from, in their form as Eq. 11.
         precisions: those below float32 in which samples were measured to be as good.
         licence: of the weights.
         source: who made them, from what.
@@ -64,40 +62,33 @@ def export(
         scores: measured figures with the script and the date.
     """
     out = out or Path("checkpoints") / name
-    generator_run = run / "generator"
-    encoder, class_names = encoder_of(run)
-    parts: dict[str, Any] = {"encoder": encoder, "generator": read_network(generator_run / CHECKPOINT, "generator")}
+    check_place(out)
+    stored = {"recipes": whole_recipes(recipes), "papers": whole_recipes(papers)}  # first, as what follows takes minutes
+    parts, classes = networks_of(run)
+    configs = {stage: run_config(run / stage) for stage in STAGES if (run / stage / "config.yaml").is_file()}
+    data_set = ImageData(**configs["generator"]["data"])
+    data_set.setup()
+    pictures: Any = data_set.train_pictures
+    before_relu = fc6_before_relu(parts["encoder"], pictures)
+    parts["start"] = RectifiedGaussian(RectifiedGaussianConfig(before_relu.shape[1])).fit(before_relu)
+    channels, height, width = pictures[0][0].shape
+    return save_bundle(
+        out, name=name, parts=parts, code=code_statistics(before_relu.relu()), image=ImageSpec(height, width, channels),
+        classes=classes, recipes=stored["recipes"], papers=stored["papers"], precisions=precisions,
+        training={stage: without_paths(config) for stage, config in configs.items()},
+        data={"name": data or data_set.hparams["name"], "train": len(pictures), "split": "train"},
+        licence=licence, source=source, scores={stage: stage_scores(run / stage) for stage in configs} | (scores or {}),
+    )  # fmt: skip
+
+
+def networks_of(run: Path) -> tuple[dict[str, Any], list[str]]:
+    """The networks trained under `run` by their names in a bundle, and the encoder's classes."""
+    encoder, classes = encoder_of(run)
+    parts = {"encoder": encoder, "generator": read_network(run / "generator" / CHECKPOINT, "generator")}
     for stage, kind in KINDS.items():
         if (run / stage / CHECKPOINT).is_file():
             parts[stage] = read_network(run / stage / CHECKPOINT, kind)
-    configs = {stage: run_config(run / stage) for stage in STAGES if (run / stage / "config.yaml").is_file()}
-    pictures = ImageData(**configs["generator"]["data"])
-    pictures.setup()
-    before_relu = fc6_before_relu(encoder, pictures.train_pictures)
-    parts["start"] = RectifiedGaussian(RectifiedGaussianConfig(before_relu.shape[1])).fit(before_relu)
-    hparams: Any = pictures.hparams
-    save_bundle(
-        out,
-        name=name,
-        parts=parts,
-        code=code_statistics(before_relu.relu()),
-        image={"size": hparams.image_size, "channels": hparams.channels},
-        class_names=class_names,
-        recipe={
-            "name": "class",
-            "settings": dataclasses.asdict(settings),
-            "plugged": changed_settings(settings, plugged),
-            "caption": changed_settings(settings, caption),
-            "papers": changed_settings(settings, papers),
-            "precisions": list(precisions),
-        },
-        training={stage: without_paths(config) for stage, config in configs.items()},
-        data={"name": data or hparams.name, "train": len(pictures.train_pictures or []), "split": "train"},
-        licence=licence,
-        source=source,
-        scores={**{stage: stage_scores(run / stage) for stage in configs}, **(scores or {})},
-    )
-    return out
+    return parts, classes
 
 
 def encoder_of(run: Path) -> tuple[Any, list[str]]:
@@ -106,11 +97,11 @@ def encoder_of(run: Path) -> tuple[Any, list[str]]:
     trained, path = run / "generator" / CHECKPOINT, run / "encoder" / CHECKPOINT
     encoder, class_names = read_network(trained, "encoder"), read_checkpoint(trained)["class_names"]
     if path.is_file():
-        own, known = (
-            {key: value for key, value in one.state_dict().items() if key.split(".")[0] in CODE_LAYERS}
-            for one in (read_network(path, "encoder"), encoder)
+        found, known = (
+            {key: value for key, value in network.state_dict().items() if key.split(".")[0] in CODE_LAYERS}
+            for network in (read_network(path, "encoder"), encoder)
         )
-        if own.keys() != known.keys() or not all(torch.equal(own[key], known[key]) for key in own):
+        if found.keys() != known.keys() or not all(torch.equal(found[key], known[key]) for key in found):
             raise ValueError(
                 f"{path} makes other codes than the generator was trained on: train the generator with it, or move it"
             )
@@ -121,10 +112,15 @@ def encoder_of(run: Path) -> tuple[Any, list[str]]:
     return encoder, list(class_names)
 
 
-def changed_settings(settings: Settings, changes: dict[str, Any] | None) -> dict[str, Any]:
-    """The changes, once they are found to be settings; ValueError or TypeError where they are not."""
-    changed = dataclasses.asdict(dataclasses.replace(settings, **(changes or {})))
-    return {name: changed[name] for name in changes or {}}
+def whole_recipes(recipes: Mapping[str, Mapping[str, Any]] | None) -> dict[str, dict[str, Any]]:
+    """Recipes by kind of request with all their settings. ValueError naming the kind whose recipe is wrong."""
+    made = {}
+    for kind, stored in (recipes or {}).items():
+        try:
+            made[kind] = Recipe.from_json(stored).to_json()
+        except ValueError as fault:
+            raise ValueError(f"the recipe for {kind} cannot be: {fault}") from fault
+    return made
 
 
 def run_config(folder: Path) -> dict[str, Any]:
@@ -144,7 +140,8 @@ def fc6_before_relu(encoder: Any, pictures: Any) -> Tensor:
 
 
 def code_statistics(codes: Tensor) -> dict[str, Any]:
-    """Per-unit mean, std and the range [0, mean + 3 std] that DGN-AM clips to, over codes `[picture, unit]`."""
+    """The field "code": mean, std and the range [0, mean + 3 std] that DGN-AM clips to, of each unit over codes
+    `[picture, unit]`, the share of units that are active, and how many pictures were measured."""
     mean, std = codes.mean(0), codes.std(0)
     return {
         "shape": [codes.shape[1]],
@@ -152,6 +149,7 @@ def code_statistics(codes: Tensor) -> dict[str, Any]:
         "std": rounded(std),
         "low": 0.0,
         "high": rounded(mean + 3 * std),
+        "relu": True,
         "active": round(float((codes > 0).float().mean()), 4),
         "pictures": len(codes),
     }

@@ -1,4 +1,4 @@
-"""Losses and scores of logits whose classes fall into groups, a softmax each: "type:Handbags", "colour:Red"."""
+"""Losses and scores of logits whose classes fall into groups with one softmax each: "type:Handbags", "colour:Red"."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ppgn.conditions.classes import class_groups
+from ppgn.conditions import class_groups
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, class_names: Sequence[str], label_smoothing: float = 0.0) -> Tensor:
-    """Sum over groups of the mean cross-entropy. logits `[picture, class]`; labels `[picture]`, or `[picture, group]`."""
+    """The mean cross-entropy, summed over groups. logits `[picture, class]`; labels `[picture]`, or `[picture, group]`."""
     columns = labels.reshape(len(labels), -1).unbind(1)
     losses = [
         functional.cross_entropy(logits[:, first:last], column - first, label_smoothing=label_smoothing)
@@ -22,7 +22,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, class_names: Sequence[str], la
 
 
 def accuracies(logits: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, Tensor]:
-    """Group -> share of pictures whose likeliest class of the group is the labelled one."""
+    """Group -> share of pictures whose likeliest class of the group is the labelled one; arguments as `cross_entropy`."""
     columns = labels.reshape(len(labels), -1).unbind(1)
     return {
         group: (logits[:, first:last].argmax(1) + first == column).float().mean()

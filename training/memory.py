@@ -1,4 +1,4 @@
-"""Freed memory kept for the next step: on the processor, asking the system for it again costs as much as the mathematics."""
+"""Freed memory kept for the next step, because on a CPU fetching it from the system again costs as much as the arithmetic."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ PAD_BYTES = 64 * 2**20  # the heap grows by this much at a time
 
 
 def keep_freed_memory() -> bool:
-    """Tells glibc's allocator to hand freed activations to the next step instead of to the system; False under another libc.
+    """Make glibc's allocator keep freed activations for the next step; returns False under another libc.
 
-    By default a freed block above `M_MMAP_THRESHOLD` (at most 32 MiB), or at the heap's end, goes back at once, and every step
-    pays a page fault for each 4 KiB of each activation, of which a step makes gigabytes. No result changes. The process then
-    holds its peak until it ends.
+    By default a freed block above `M_MMAP_THRESHOLD` (at most 32 MiB), or at the heap's end, goes back to the system at once.
+    Every step then pays a page fault for each 4 KiB of the gigabytes of its activations. No result changes; the process holds
+    its peak of memory until it ends.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""The noise-level denoiser: denoising score matching on codes at all levels at once."""
+"""Training of the noise-level denoiser: denoising score matching on codes at all levels at once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig
-from training.files import describe, freeze, read_checkpoint
+from training.checkpoints import describe, freeze, read_checkpoint
+from training.schedules import one_cycle
 
 
 class NoiseLevelSystem(LightningModule):
     """Trains NoiseLevelDenoiser on ||D(z + s n; s) - z||^2 with the weights of EDM (Karras et al. 2022, Table 1).
 
     Args:
-        network: the denoiser; its code size is that of the codes.
+        network: the denoiser; its code size comes from the codes.
         level_mean, level_std: ln s ~ N(level_mean, level_std^2).
-        learning_rate: of AdamW.
-        ema: of the weights that are kept.
+        learning_rate: of AdamW, the highest of the one-cycle schedule.
+        ema: decay of the moving average of the weights, which is kept.
     """
 
     def __init__(
@@ -47,8 +48,8 @@ class NoiseLevelSystem(LightningModule):
         self.network.mean, self.network.std = codes.mean(0), codes.std(0).clamp_min(1e-3)
         self.average: Any = freeze(AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.ema)))
 
-    def _loss(self, network: Any, codes: Tensor, level: Tensor) -> Tensor:
-        """Mean over units of (F - its target)^2, which is the weighted squared error of D: `[code]` -> one number."""
+    def loss(self, network: Any, codes: Tensor, level: Tensor) -> Tensor:
+        """Mean of (F - its target)^2 over codes `[chain, code]` at levels `[chain]`: the weighted squared error of D."""
         clean = (codes - network.mean) / network.std
         noisy = clean + level[:, None] * torch.randn_like(clean)
         power = level[:, None] ** 2 + 1
@@ -57,7 +58,7 @@ class NoiseLevelSystem(LightningModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         level = (self.level_mean + self.level_std * torch.randn(len(batch), device=batch.device)).exp()
-        loss = self._loss(self.network, batch, level)
+        loss = self.loss(self.network, batch, level)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -65,20 +66,18 @@ class NoiseLevelSystem(LightningModule):
         self.average.update_parameters(self.network)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """The squared error of D at level 0.5, in units of each code unit's variance; 0.25 is what the identity gets."""
+        """Logs the squared error of D at level 0.5 in units of each unit's variance; the identity has 0.25."""
         network = self.average.module
         clean = (batch - network.mean) / network.std
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(batch_idx)).to(clean)
-        error = (network.denoise(clean + 0.5 * noise, 0.5) - clean).square().mean()
+        error = (network.denoise_standardised(clean + 0.5 * noise, 0.5) - clean).square().mean()
         self.log_dict({"val/error_at_0.5": error}, prog_bar=True)
 
     test_step = validation_step
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.learning_rate, weight_decay=0.01)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, optimizer, self.learning_rate)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}

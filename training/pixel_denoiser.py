@@ -1,4 +1,4 @@
-"""The pixel denoiser of PPGN-x: a convolutional auto-encoder that removes Gaussian noise from pictures."""
+"""Training of the pixel denoiser of PPGN-x, a convolutional auto-encoder that removes Gaussian noise from pictures."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from ppgn.networks import PixelDenoiser, PixelDenoiserConfig
-from training.files import describe
+from training.checkpoints import describe
+from training.schedules import one_cycle
 
 
 class PixelDenoiserSystem(LightningModule):
     """Trains PixelDenoiser on the mean over pixels of (R(x + noise) - x)^2 (PPGN section 3.1), Adam with a one-cycle rate.
 
     Args:
-        network: the auto-encoder; its number of channels is taken from the data.
-        noise: standard deviation of the noise, in pixels of [0, 1]; R(x) - x then estimates noise**2 * score.
-        learning_rate: of Adam, the one-cycle's highest.
+        network: the auto-encoder; its number of channels comes from the data.
+        noise: standard deviation of the noise in pixels of [0, 1]; R(x) - x then estimates noise**2 * score.
+        learning_rate: of Adam, the highest of the one-cycle schedule.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class PixelDenoiserSystem(LightningModule):
     ) -> None:
         super().__init__()
         if not noise > 0:
-            raise ValueError(f"a pixel denoiser got noise {noise}, expected more than 0: there is nothing to remove without")
+            raise ValueError(f"a pixel denoiser got noise {noise}, expected more than 0: pass 0.2, say")
         self.config, self.noise, self.learning_rate = network, noise, learning_rate
         self.network: PixelDenoiser | None = None
 
@@ -39,7 +40,7 @@ class PixelDenoiserSystem(LightningModule):
             self.network = PixelDenoiser(config).to(memory_format=torch.channels_last)
 
     def losses(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean squared error of R(x + noise), and of x + noise itself, which is what R = identity gets: noise**2."""
+        """Mean squared errors of R(x + noise) and of x + noise itself, about noise**2, which R = identity has."""
         assert self.network is not None
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         noisy = pictures + self.noise * torch.randn_like(pictures)
@@ -57,10 +58,7 @@ class PixelDenoiserSystem(LightningModule):
     test_step = validation_step
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, torch.optim.Adam(self.parameters(), lr=self.learning_rate), self.learning_rate)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         names = list(self.trainer.datamodule.class_names)  # type: ignore[attr-defined]

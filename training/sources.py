@@ -1,4 +1,4 @@
-"""Where pictures come from: torchvision's data sets, scikit-learn's digits, or a folder; each as train and validation."""
+"""Sources of pictures: torchvision's data sets, scikit-learn's digits, a folder, or a table; each as train and validation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ppgn import images
-from ppgn.tables import Labelled, Merges, place, read_table
+from ppgn.images import Labelled, Merges, read_table, split_position
 
 
 @dataclass(frozen=True)
 class Source:
-    """Two map-style data sets of (PIL picture, class index) and the class names."""
+    """Two map-style data sets of (PIL picture, class index or a tuple of them) and the class names."""
 
     train: Any
     validation: Any
@@ -27,11 +27,11 @@ class Source:
 
 
 def read_picture(path: str) -> Image.Image:
-    """One decoded picture, upright, RGB or 8-bit grey; raises ValueError naming a file that cannot be read."""
+    """One decoded picture, upright, RGB or 8-bit grey. Raises ValueError with its path for a file that cannot be read."""
     try:
         with Image.open(path) as opened:
             picture = ImageOps.exif_transpose(opened)
-            if picture.mode not in ("RGB", "L"):  # transparency, palettes, 16-bit grey: as a chain's start is read
+            if picture.mode not in ("RGB", "L"):  # transparency, palettes, 16-bit grey: read as the start of a chain is
                 picture = images.to_pil(images.load_image(path))
             return picture
     except images.BROKEN_FILE as fault:
@@ -39,7 +39,11 @@ def read_picture(path: str) -> Image.Image:
 
 
 def folder(root: Path, split_seed: int, validation_share: float) -> Source:
-    """`root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` with a fixed split by hash of the file name."""
+    """`root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` split by hash of the file name.
+
+    validation_share: share of held-out pictures of a folder without a split; at least one picture. Raises ValueError for a
+    missing or empty folder, for halves of different classes, and for too few pictures.
+    """
     if not root.is_dir():
         raise ValueError(f"no folder of pictures at {root}: expected {root}/<class>/<picture> or {root}/train/<class>/<picture>")
     train_root = root / "train" if (root / "train").is_dir() else root
@@ -52,8 +56,8 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
                 odd = sorted(set(validation.classes) ^ set(train.classes))
                 raise ValueError(f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}")
             return Source(train, validation, names)
-    places = np.array([place(path, split_seed) for path, _ in train.samples])
-    held_out = (places < validation_share) | (places == places.min())  # at least one picture of a small folder
+    positions = np.array([split_position(path, split_seed) for path, _ in train.samples])
+    held_out = (positions < validation_share) | (positions == positions.min())  # at least one picture of a small folder
     chosen, rest = np.flatnonzero(held_out).tolist(), np.flatnonzero(~held_out).tolist()
     if not rest:
         raise ValueError(f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures")
@@ -61,7 +65,7 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
 
 
 class _Listed(Dataset):
-    """Pictures by path with their labels."""
+    """Pictures of a table with their labels."""
 
     def __init__(self, samples: Sequence[Labelled]) -> None:
         self.samples = samples
@@ -106,7 +110,7 @@ def _torchvision(make: Callable[[bool], Any], root: Path, name: str) -> Source:
     try:
         train, validation = make(True), make(False)
     except RuntimeError as fault:
-        raise ValueError(f"no {name} in {root}: add --data.download true, or point --data.root at it ({fault})") from fault
+        raise ValueError(f"no {name} in {root} ({fault}): set data.download to true, or data.root to its folder") from fault
     classes: Sequence[Any] = train.classes
     return Source(train, validation, tuple(entry if isinstance(entry, str) else entry[0] for entry in classes))
 
@@ -122,7 +126,11 @@ def open_source(
     least: int = 50,
     merge: Merges | None = None,
 ) -> Source:
-    """The data set `name` at `root`; raises ValueError saying what is missing. file, columns, least, merge: of `table` only."""
+    """The data set `name` at `root`.
+
+    split_seed, validation_share: of `folder` and `table`. file, columns, least, merge: of `table`, see `images.read_table`.
+    Raises ValueError for an unknown name and, with the reason, for a data set that is missing or cannot be trained on.
+    """
     if name == "table":
         read = read_table(root, file, columns or {}, least, split_seed, validation_share, merge)
         return Source(_Listed(read.training), _Listed(read.held_out), read.class_names)
@@ -140,5 +148,6 @@ def open_source(
         return _torchvision(imagenette, root, "Imagenette")
     sets = {"cifar10": datasets.CIFAR10, "mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST}
     if name not in sets:
-        raise ValueError(f"unknown data set {name!r}: choose one of folder, table, digits, imagenette, {', '.join(sets)}")
+        known = ", ".join(("folder", "table", "digits", "imagenette", *sets))
+        raise ValueError(f"got the unknown data set {name!r}, expected one of {known}: choose from them")
     return _torchvision(lambda train: sets[name](str(root), train=train, download=download), root, name)

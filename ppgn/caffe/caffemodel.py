@@ -1,7 +1,8 @@
-"""The weights of a network from a `.caffemodel`: any of Caffe's three forms, layer name to arrays.
+"""The weights of a network from a `.caffemodel` of any of Caffe's three forms (V0, V1, V2).
 
-Protobuf's own parser takes twice a file's size, for its message and the arrays. So the wire format is walked for the
-places of the large arrays, which go from the file straight to where they stay; protobuf reads names and shapes.
+Protobuf's parser would take twice the size of the file: once for its message and once for the arrays. So this module walks the
+wire format, notes where the large arrays stand, and reads each of them directly into its final place. Protobuf parses only
+names and shapes.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from ppgn.caffe.limits import MOST_BLOBS, MOST_LAYERS, check_shape
 from ppgn.caffe.schema import CaffeError, message, protobuf, quoted
 from ppgn.caffe.wire import AGAIN, FIXED32, FIXED64, LENGTH, Field, Wire
 
-LARGEST_HEADER = 4096  # bytes of a layer's name, or of a blob's shape
+LARGEST_HEADER = 4096  # bytes of a layer's name or of a blob's shape
 BLOB_HEADER = (1, 2, 3, 4, 7)  # BlobProto's num, channels, height, width, shape
 FLOATS, DOUBLES = 5, 8  # BlobProto's data and double_data
-ARRAYS = {FLOATS: (FIXED32, 4, "<f4"), DOUBLES: (FIXED64, 8, "<f8")}  # wire type if not packed, bytes a number, type
+ARRAYS = {FLOATS: (FIXED32, 4, "<f4"), DOUBLES: (FIXED64, 8, "<f8")}  # wire type if not packed, bytes per number, type
 
 
 @dataclass(frozen=True)
 class Form:
-    """Where a layer's message keeps what is read: the numbers of its name and its blobs."""
+    """A form of layers: the protobuf message, and the field numbers of its name and of its blobs."""
 
     message: str
     name: int
@@ -34,19 +35,19 @@ class Form:
 
 
 V2, V1, V0 = Form("LayerParameter", 1, 7), Form("V1LayerParameter", 4, 6), Form("V0LayerParameter", 1, 50)
-FORMS = {100: V2, 2: V1}  # by the number of NetParameter's field; a V0 layer is nested in a V1 one, as its field 1
-NESTED = 1
+FORMS = {100: V2, 2: V1}  # by the number of NetParameter's field
+NESTED = 1  # the field of a V1 layer that holds a V0 layer
 
 
 def read_weights(path: str | Path) -> dict[str, list[NDArray[numpy.float32]]]:
-    """Arrays of every layer that has any, by the layer's name, in the order of the file.
+    """Reads the arrays of every layer with weights: layer name -> arrays, in the order of the file.
 
-    Single precision, in the shape stored: `shape`, or the legacy `(num, channels, height, width)`, which counts where both are
-    there, as in Caffe's `Blob::FromProto`; likewise `double_data` before `data`. The arrays own their memory: the file may go
-    afterwards. Gradients (`diff`) are passed over. Numbers are as stored, infinite ones and NaN too.
+    Arrays are float32 and have the stored shape, which is `shape` or the legacy `(num, channels, height, width)`. Where a blob
+    has both, the legacy shape counts, as in Caffe's `Blob::FromProto`. Likewise `double_data` counts before `data`. The arrays
+    own their memory, so the file may be deleted afterwards. Gradients (`diff`) are skipped. Infinity and NaN are kept.
 
-    Takes the memory of the arrays and 2 MiB, and for small ones at most 64 times the file's size. Raises CaffeError, in one
-    sentence, for a file that is truncated or no model, whose shapes and data disagree, or that has weights for a name twice.
+    Memory: that of the arrays and 2 MiB, and for small files at most 64 times their size. Raises CaffeError, in one sentence, for
+    a file that is truncated or not a model, for shapes that do not fit their data, and for two layers of one name with weights.
     """
     try:
         with Path(path).open("rb") as file:
@@ -65,20 +66,22 @@ def _weights(wire: Wire) -> dict[str, list[NDArray[numpy.float32]]]:
             continue
         layers, numbers = layers + 1, numbers | {field.number}
         if layers > MOST_LAYERS or len(numbers) > 1:
-            said = "layers of two forms" if len(numbers) > 1 else f"more than {MOST_LAYERS} layers"
-            raise CaffeError(f"it holds {said}, as no Caffe model does; export it again")
+            held = "layers of two forms" if len(numbers) > 1 else f"more than {MOST_LAYERS} layers"
+            raise CaffeError(f"it holds {held}, expected at most {MOST_LAYERS} layers of one form; export the model again")
         name, blobs = _places(wire, field, FORMS[field.number])
         if blobs and name in found:
-            raise CaffeError(f"two layers of the name {quoted(name)} have weights; give each a name of its own")
+            raise CaffeError(f"two layers of the name {quoted(name)} have weights, expected different names; rename one of them")
         if blobs:
             found[name] = [_blob(wire, blob, f"blob {index} of layer {quoted(name)}") for index, blob in enumerate(blobs)]
     if not found:
-        raise CaffeError(f"none of its {layers} layers has weights; give the .caffemodel that training wrote")
+        raise CaffeError(
+            f"none of its {layers} layers has weights, expected at least one; give the .caffemodel that training wrote"
+        )
     return found
 
 
 def _places(wire: Wire, field: Field, form: Form) -> tuple[str, list[Field]]:
-    """A layer's name, and where its blobs stand. What nests a V0 layer has the name and the blobs of that."""
+    """The name of a layer, and the fields of its blobs; those of the nested layer where a V1 layer holds a V0 layer."""
     header, blobs, nested = b"", [], []
     for part in wire.fields(field.start, field.end):
         if part.wire != LENGTH:
@@ -90,12 +93,13 @@ def _places(wire: Wire, field: Field, form: Form) -> tuple[str, list[Field]]:
         elif form is V1 and part.number == NESTED:
             nested.append(part)
         if len(blobs) > MOST_BLOBS or len(nested) > 1:
-            raise CaffeError(f"the layer at byte {field.tag} has more than {MOST_BLOBS} blobs or one nested layer; {AGAIN}")
+            limits = f"more than {MOST_BLOBS} blobs, or more than one nested layer"
+            raise CaffeError(f"the layer at byte {field.tag} has {limits}; {AGAIN}")
     return _places(wire, nested[0], V0) if nested else (_name(form, header, field), blobs)
 
 
 def _blob(wire: Wire, field: Field, whose: str) -> NDArray[numpy.float32]:
-    """One array: a first walk over the blob counts its numbers, so that nothing is taken for data that is not there."""
+    """The array of a blob. A first walk counts its numbers, so that no memory is allocated for data that the file lacks."""
     header, counts = b"", dict.fromkeys(ARRAYS, 0)
     for part in wire.fields(field.start, field.end):
         if part.number in BLOB_HEADER:
@@ -143,13 +147,13 @@ def _extended(header: bytes, wire: Wire, part: Field) -> bytes:
 
 def _name(form: Form, header: bytes, field: Field) -> str:
     name = _parsed(form.message, header, field).name
-    if not isinstance(name, str):  # protobuf gives bytes where they are no UTF-8
-        raise CaffeError(f"the layer at byte {field.tag} has a name that is no text; {AGAIN}")
+    if not isinstance(name, str):  # protobuf returns bytes that are not UTF-8 as they are
+        raise CaffeError(f"the layer at byte {field.tag} has a name that is not UTF-8 text; {AGAIN}")
     return name
 
 
 def _parsed(kind: str, header: bytes, field: Field) -> Any:
-    """A message of protobuf's from its small fields alone."""
+    """The protobuf message of this kind, parsed from its small fields alone."""
     try:
         return message(kind).FromString(header)
     except (protobuf("message").DecodeError, UnicodeDecodeError) as fault:

@@ -1,8 +1,8 @@
 """The messages of Caffe's schema as text: names, numbers and types of BVLC/caffe, `src/caffe/proto/caffe.proto`.
 
-Each field reads `number name type`, with `*` for repeated and `**` for repeated and packed. A blob's dimensions are 64-bit
-where upstream has 32: the same on the wire, and one that is too large then shows instead of wrapping around. Defaults stand
-with those who use them; here a field is present or absent.
+Each field reads `number name type`, with `*` for repeated and `**` for repeated and packed. The dimensions of a blob have 64 bits
+where upstream has 32. They look the same on the wire, and a dimension that is too large is then seen instead of wrapping around.
+A field is present or absent here; its default stands beside the layer that uses it.
 """
 
 ENUMS = {
@@ -27,7 +27,7 @@ ENUMS = {
     ),
 }
 
-# Types of layer parameters that every form of a layer may hold; its own number of each follows in the messages below.
+# Types of the parameters that a layer may hold in any form; LAYER_NUMBERS has their field numbers in each form.
 LAYER_PARAMETERS = {
     "accuracy_param": "AccuracyParameter", "argmax_param": "ArgMaxParameter", "batch_norm_param": "BatchNormParameter",
     "bias_param": "BiasParameter", "clip_param": "ClipParameter", "concat_param": "ConcatParameter",

@@ -1,4 +1,4 @@
-"""What a network reads: names and shapes of its inputs, from Caffe's fields `input` and from layers that bring data."""
+"""Names and shapes of a network's inputs, from Caffe's fields `input` and from layers that bring data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Shape = list[int]
 
 
 def declared(net: dict[str, Any]) -> list[dict[str, Any]]:
-    """Inputs of the fields `input` with `input_shape`, one each, or `input_dim`, four each."""
+    """The inputs `{"name", "shape"}` of the fields `input`, each with an `input_shape` or with four `input_dim`.
+
+    Raises CaffeError where their numbers do not fit.
+    """
     names, dims = net.get("input", []), net.get("input_dim", [])
     shapes = [shape.get("dim", []) for shape in net.get("input_shape", [])]
     if not shapes:
@@ -26,10 +29,11 @@ def declared(net: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def split(layers: list[Layer]) -> tuple[list[dict[str, Any]], list[Layer]]:
-    """The inputs that data layers bring, and the layers that compute.
+    """The inputs `{"name", "shape"}` that data layers bring, and the layers that compute.
 
-    A Data or ImageData layer brings pictures of the size they are cropped or scaled to, in three channels (one if `force_gray`,
-    or if not `is_color`), and labels, one each. Raises CaffeError for a layer that does not say its size.
+    A Data or ImageData layer brings pictures and a label for each. The pictures have the size to which they are cropped or
+    scaled, and three channels (one with `force_gray`, or without `is_color`). Raises CaffeError for a layer that does not state
+    its size.
     """
     found, computing = [], []
     for layer in layers:
@@ -48,7 +52,8 @@ def split(layers: list[Layer]) -> tuple[list[dict[str, Any]], list[Layer]]:
 
 def _sizeless(layer: Layer) -> str:
     whose = f"layer {quoted(layer['name'])} of type {layer['type']}"
-    return f"{whose} does not say the size of all that it brings; use the network's deploy form, or an Input layer with the shape"
+    advice = "use the network's deploy form, or an Input layer with the shape"
+    return f"{whose} does not say the size of its tops, expected a shape for each; {advice}"
 
 
 def _named(names: list[str], shapes: list[Shape]) -> list[dict[str, Any]]:
@@ -63,25 +68,25 @@ def _input(layer: Layer) -> list[Shape]:
 
 def _pictures(layer: Layer) -> list[Shape]:
     kind = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}[layer["type"]]
-    own, transform = layer.get(kind, {}), layer.get("transform_param", {})
-    crop = transform.get("crop_size", own.get("crop_size", 0))
-    height, width = crop or own.get("new_height", 0), crop or own.get("new_width", 0)
-    grey = transform.get("force_gray", False) or not own.get("is_color", True)
-    count = own.get("batch_size", 1)
+    data, transform = layer.get(kind, {}), layer.get("transform_param", {})
+    crop = transform.get("crop_size", data.get("crop_size", 0))
+    height, width = crop or data.get("new_height", 0), crop or data.get("new_width", 0)
+    grey = transform.get("force_gray", False) or not data.get("is_color", True)
+    count = data.get("batch_size", 1)
     return [[count, 1 if grey else 3, height, width], [count]] if height and width else []
 
 
 def _memory(layer: Layer) -> list[Shape]:
-    own = layer.get("memory_data_param", {})
-    shape = [own.get(key, 0) for key in ("batch_size", "channels", "height", "width")]
+    data = layer.get("memory_data_param", {})
+    shape = [data.get(key, 0) for key in ("batch_size", "channels", "height", "width")]
     return [shape, shape[:1]] if all(shape) else []
 
 
 def _dummy(layer: Layer) -> list[Shape]:
-    own = layer.get("dummy_data_param", {})
-    if "shape" in own:
-        return [shape.get("dim", []) for shape in own["shape"]]
-    columns = [own.get(key, []) for key in ("num", "channels", "height", "width")]
+    data = layer.get("dummy_data_param", {})
+    if "shape" in data:
+        return [shape.get("dim", []) for shape in data["shape"]]
+    columns = [data.get(key, []) for key in ("num", "channels", "height", "width")]
     longest = max(map(len, columns))
     if any(len(column) not in (1, longest) for column in columns):
         return []

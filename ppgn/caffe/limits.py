@@ -1,4 +1,4 @@
-"""What no network of Caffe's exceeds: bounds that keep a hostile file from taking time or memory."""
+"""Bounds that no real Caffe network exceeds; they keep a hostile file from taking time or memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ MOST_ENTRIES = 2**31 - 1  # of one blob: Caffe's Blob::Reshape refuses more
 
 
 def check_shape(shape: Sequence[int], whose: str) -> None:
-    """Raises CaffeError for a shape of more than 32 axes, with an axis below 1, or of 2^31 entries and more."""
+    """Raises CaffeError for a shape of more than 32 axes, with a size below 1, or of 2^31 entries or more.
+
+    whose: the name of the blob in the error.
+    """
     if len(shape) > MOST_AXES:
         raise CaffeError(f"{whose} has {len(shape)} axes, expected at most {MOST_AXES}; correct its shape")
     if any(size < 1 for size in shape) or math.prod(shape) > MOST_ENTRIES:

@@ -1,4 +1,4 @@
-"""Which layers a network has when it is used, not trained: Caffe's rules `include` and `exclude`."""
+"""The layers of a network in use, not in training: Caffe's rules `include` and `exclude`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from ppgn.caffe.schema import CaffeError, quoted
 def kept(layer: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
     """Whether a layer remains in the phase TEST, at the level and the stages of the file's state and the stage "deploy".
 
-    A layer with `include` rules needs one that holds, one with `exclude` rules none (`Net::FilterNet` of Caffe's net.cpp). Files
-    that train and deploy from one text mark the latter by the stage "deploy". Raises CaffeError for a layer with both kinds.
+    With `include` rules, at least one of them must hold; with `exclude` rules, none (`Net::FilterNet` of Caffe's net.cpp). The
+    stage "deploy" marks what remains for use in files that serve training too. Raises CaffeError for a layer with both kinds of
+    rules.
     """
     include, exclude = layer.get("include", []), layer.get("exclude", [])
     if include and exclude:
-        raise CaffeError(
-            f"layer {quoted(layer['name'])} has include rules and exclude rules, and Caffe allows one kind; keep one"
-        )
+        raise CaffeError(f"layer {quoted(layer['name'])} has include rules and exclude rules, expected one kind; keep one")
     if include:
         return any(_holds(rule, state) for rule in include)
     return not any(_holds(rule, state) for rule in exclude)

@@ -1,4 +1,4 @@
-"""A network's definition from a `.prototxt`: any of Caffe's three forms, as one plain dict of the newest form."""
+"""The definition of a network from a `.prototxt` of any of Caffe's three forms, as a plain dict of the newest form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ppgn.caffe.schema import CaffeError, message, plain, protobuf, quoted
 
 LARGEST_TEXT = 2 * 1024**2  # bytes; a ResNet of 152 layers takes 0.1 MiB, and the parser about two seconds a MiB
 
-# What only training reads; a definition leaves it out.
+# Fields that only training reads; a definition leaves them out.
 TRAINING = {
     "blobs", "blobs_lr", "weight_decay", "param", "blob_share_mode", "loss_weight", "propagate_down", "force_backward",
     "debug_info", "weight_filler", "bias_filler", "filler", "data_filler", "engine",
@@ -23,16 +23,19 @@ BOOKKEEPING = {"phase", "include", "exclude"}
 
 
 def read_definition(path: str | Path) -> dict[str, Any]:
-    """The definition of a network as a dict that JSON can hold, from a `.prototxt` of the V0, V1 or V2 form.
+    """Reads the definition of a network from a `.prototxt` of the V0, V1 or V2 form into a dict that JSON can hold:
 
-    `{"name": ..., "input": [{"name", "shape"}, ...], "layers": [{"name", "type", "bottom", "top", "<kind>_param": {...}}, ...]}`.
-    Keys are the field names of caffe.proto; a field that the file leaves out is absent, one that only training reads is dropped.
-    Enums are names ("MAX"), layer types the strings of the newest form ("InnerProduct"). V0 and V1 layers are upgraded as Caffe
-    does (`upgrade_proto.cpp`), padding layers folded into the next convolution or pooling. Layers remain that Caffe keeps in the
-    phase TEST at the stage "deploy"; those that bring data are listed under "input". Layer types are not judged here.
+        {"name": ..., "input": [{"name", "shape"}, ...], "layers": [{"name", "type", "bottom", "top", "<..>_param": {..}}, ...]}
 
-    Raises CaffeError, in one sentence, for anything that is no such file: at most 2 MiB, 10,000 layers, no field that upstream
-    Caffe lacks, no number that is not finite. Memory stays below 100 times the file's size plus 4 MiB.
+    Keys are the field names of caffe.proto. A field that the file leaves out is absent, and one that only training reads is
+    dropped. Enums are names ("MAX"), layer types the strings of the newest form ("InnerProduct"). V0 and V1 layers are upgraded
+    as in Caffe (`upgrade_proto.cpp`): padding layers are folded into the next convolution or pooling. The layers are those that
+    Caffe keeps in the phase TEST at the stage "deploy". Layers that bring data are listed under "input". Layer types are not
+    checked here.
+
+    Raises CaffeError, in one sentence, for a file of more than 2 MiB or 10,000 layers, for a field that upstream Caffe lacks,
+    for a number that is not finite, and for anything else that is no definition. Memory stays below 100 times the file's size
+    plus 4 MiB.
     """
     text = _text(Path(path))
     try:
@@ -49,11 +52,11 @@ def _text(path: Path) -> str:
         raise CaffeError(f"{path}: cannot be read ({fault.strerror}); give the path of a .prototxt file") from fault
     if len(data) > LARGEST_TEXT:
         limit = f"{LARGEST_TEXT // 1024**2} MiB"
-        raise CaffeError(f"{path}: larger than {limit}, which no definition is; give the .prototxt, not the .caffemodel")
+        raise CaffeError(f"{path}: larger than {limit}, expected a smaller definition; give the .prototxt, not the .caffemodel")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
-        raise CaffeError(f"{path}: byte {fault.start} is no UTF-8 text; give a .prototxt, saved as UTF-8") from fault
+        raise CaffeError(f"{path}: byte {fault.start} is not UTF-8 text; give a .prototxt, saved as UTF-8") from fault
 
 
 def _parse(text: str) -> Any:
@@ -62,13 +65,13 @@ def _parse(text: str) -> Any:
         return text_format.Parse(text, message("NetParameter")())
     except text_format.ParseError as fault:
         line, column = fault.GetLine() or 1, fault.GetColumn() or 1
-        said = str(fault).partition(" : ")[2] or str(fault)
-        said, where = plain(said.rstrip(" .")), f"line {line}{_layer_at(text, line, column)}"
-        raise CaffeError(f"{where}: {said}; correct that line, or remove it if only training needs it") from fault
+        message_text = str(fault).partition(" : ")[2] or str(fault)
+        reason, where = plain(message_text.rstrip(" .")), f"line {line}{_layer_at(text, line, column)}"
+        raise CaffeError(f"{where}: {reason}; correct that line, or remove it if only training needs it") from fault
 
 
 def _layer_at(text: str, line: int, column: int) -> str:
-    """Which layer the parser was in, from what stands between that layer's brace and there: for people, never for the result."""
+    """The layer that the parser was in, by the text between its brace and this place: only for the error message."""
     lines = text.split("\n")[:line]
     before = "\n".join([*lines[:-1], lines[-1][: column - 1]])
     starts = [found.end() for found in re.finditer(r"\blayers?\s*(?::\s*)?[{<]", before)]
@@ -82,19 +85,19 @@ def _layer_at(text: str, line: int, column: int) -> str:
 
 def _definition(net: Any) -> dict[str, Any]:
     if len(net.layers) and len(net.layer):
-        raise CaffeError('it holds both "layers" (the old form) and "layer" (the new one); keep one form')
+        raise CaffeError('it holds both "layers" (the old form) and "layer" (the new one), expected one form; keep one')
     count = len(net.layers) + len(net.layer)
     if not 1 <= count <= MOST_LAYERS:
-        raise CaffeError(f"it holds {count} layers, expected 1 to {MOST_LAYERS}; give a network's .prototxt")
+        raise CaffeError(f"it holds {count} layers, expected 1 to {MOST_LAYERS}; give the .prototxt of a network")
     found = _plain(net)
     layers = found.get("layer") or upgrade.upgraded(found["layers"])
     for index, layer in enumerate(layers):
         for key in ("name", "type"):
             if not layer.get(key):
-                raise CaffeError(f"layer {index + 1}, {quoted(layer.get('name', ''))}, has no {key}; give it one")
+                raise CaffeError(f"layer {index + 1}, {quoted(layer.get('name', ''))}, has no {key}, expected one; add it")
     brought, computed = inputs.split([layer for layer in layers if phases.kept(layer, found.get("state", {}))])
     if not computed:
-        raise CaffeError(f"none of its {count} layers computes anything when it is tested; give a network's deploy form")
+        raise CaffeError(f"none of its {count} layers computes anything in the phase TEST; give the network's deploy form")
     return {
         "name": found.get("name", ""),
         "input": [*inputs.declared(found), *brought],
@@ -103,7 +106,7 @@ def _definition(net: Any) -> dict[str, Any]:
 
 
 def _plain(source: Any) -> dict[str, Any]:
-    """The fields that are there, as a dict: enums by name, repeated fields as lists, what only training reads left out."""
+    """The fields of a message as a dict: enums by name, repeated fields as lists, without those that only training reads."""
     found = {}
     for field, value in source.ListFields():
         if field.name in TRAINING:

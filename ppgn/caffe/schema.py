@@ -1,4 +1,4 @@
-"""Caffe's protobuf messages as Python classes, made from the text of `fields` at first use: no protoc, no generated code."""
+"""Caffe's protobuf messages as Python classes, made from the text of `fields` on first use: no protoc, no generated code."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ PACKAGE = "caffe"
 
 
 class CaffeError(ValueError):
-    """A Caffe file that cannot be read: one sentence with what, which file, and what to do."""
+    """A Caffe file that cannot be read: one sentence with the file, what is wrong, and what to do."""
 
 
 def plain(text: str, most: int = 200) -> str:
-    """Text from a file or a library, fit for a sentence: on one line, printable, only its end where it is long."""
+    """Text from a file or a library as part of a sentence: on one line, printable, and only its end where it is long."""
     text = text if len(text) <= most else f"...{text[-most:]}"
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 def quoted(name: str) -> str:
-    """A name from a file in quotation marks, fit for a sentence."""
+    """A name from a file in quotation marks, as part of a sentence."""
     return f'"{plain(name, 80)}"'
 
 
 @functools.cache
 def message(name: str) -> type[Message]:
-    """The class of Caffe's message of that name, such as "NetParameter" or "BlobProto".
+    """The class of a Caffe message by its name, such as "NetParameter" or "BlobProto".
 
-    Lives in a pool of its own, so that an installed `caffe_pb2` does not clash. Raises CaffeError where protobuf is missing.
+    The classes live in a private pool, so that an installed `caffe_pb2` does not clash. Raises CaffeError without protobuf.
     """
     factory = protobuf("message_factory")
     return factory.GetMessageClass(_pool().FindMessageTypeByName(f"{PACKAGE}.{name}"))
 
 
 def protobuf(part: str) -> Any:
-    """A module of google.protobuf, imported when it is first needed."""
+    """A module of google.protobuf, imported on first use. Raises CaffeError where it is not installed."""
     try:
         return importlib.import_module(f"google.protobuf.{part}")
     except ImportError as fault:
-        raise CaffeError("reading Caffe files needs protobuf, which is not installed: pip install 'ppgn[caffe]'") from fault
+        raise CaffeError("reading Caffe files needs protobuf, which is not installed: run pip install 'ppgn[caffe]'") from fault
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Layers of Caffe's two old forms, V0 and V1, as those of the newest, V2: the tables of Caffe's `upgrade_proto.cpp`."""
+"""Layers of Caffe's two old forms, V0 and V1, converted to the newest, V2, by the tables of Caffe's `upgrade_proto.cpp`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ V0_TYPES = {
     "softmax": "Softmax", "softmax_loss": "SoftmaxWithLoss", "split": "Split", "tanh": "TanH", "window_data": "WindowData",
 }  # fmt: skip
 
-# Which message of the new form holds a V0 layer's own fields, and which fields those are, by their new names if these differ.
+# V0 type -> the message of the new form that holds its fields, and these fields, as old=new where the names differ.
 V0_PARAMETERS = {
     "conv": ("convolution_param", "num_output biasterm=bias_term pad kernelsize=kernel_size group stride"),
     "innerproduct": ("inner_product_param", "num_output biasterm=bias_term"),
@@ -53,13 +53,15 @@ REPEATED = {("conv", "pad"), ("conv", "kernelsize"), ("conv", "stride")}
 def upgraded(layers: list[Layer]) -> list[Layer]:
     """V2 layers from the entries of a file's `layers`: all of them V0 (each with a nested `layer`), or all V1.
 
-    Raises CaffeError naming the layer whose type or field has no counterpart, as Caffe would log.
+    Raises CaffeError for a layer whose type or field has no counterpart, and for entries of both forms.
     """
     nested = ["layer" in layer for layer in layers]
     if all(nested):
         return [_from_v0(layer) for layer in _without_padding(layers)]
     if any(nested):
-        raise CaffeError(f"entry {nested.index(False) + 1} of layers has no nested layer and others have; keep one form")
+        raise CaffeError(
+            f"entry {nested.index(False) + 1} of layers has no nested layer, expected one as in the others; keep one form"
+        )
     return [_from_v1(layer) for layer in layers]
 
 
@@ -73,7 +75,7 @@ def _from_v0(entry: Layer) -> Layer:
     name, kind = layer.pop("name", ""), layer.pop("type", "")
     if kind not in V0_TYPES:
         known = ", ".join(V0_TYPES)
-        raise CaffeError(f"layer {quoted(name)} has the type {quoted(kind)}, which the old form has not; expected one of {known}")
+        raise CaffeError(f"layer {quoted(name)} has the type {quoted(kind)}, expected a type of the old form; use one of {known}")
     made = {"name": name, "type": V0_TYPES[kind], **{key: entry[key] for key in ("bottom", "top") if key in entry}}
     owner, text = V0_PARAMETERS.get(kind, ("", ""))
     renamed = dict((word.split("=") * 2)[:2] for word in text.split())
@@ -85,7 +87,7 @@ def _from_v0(entry: Layer) -> Layer:
         elif key in V0_TRANSFORM:
             made.setdefault("transform_param", {})[V0_TRANSFORM[key]] = value
         else:
-            raise CaffeError(f"layer {quoted(name)} of type {kind} has the field {key}, which is not one of that type; remove it")
+            raise CaffeError(f"layer {quoted(name)} of type {kind} has the field {key}, expected fields of that type; remove it")
     return made
 
 
@@ -107,5 +109,6 @@ def _padded(entry: Layer, maker: dict[str, Layer]) -> Layer:
     layer, single = entry["layer"], len(entry["bottom"]) == len(padding[0].get("bottom", [])) == len(padding[0]["top"]) == 1
     if layer.get("type") not in ("conv", "pool") or not single:
         name, source = quoted(layer.get("name", "")), quoted(padding[0]["layer"].get("name", ""))
-        raise CaffeError(f"layer {name} reads the padding layer {source}, which one convolution or pooling alone can; pad there")
+        expected = "expected a single convolution or pooling behind it"
+        raise CaffeError(f"layer {name} reads the padding layer {source}, {expected}; set pad in the layers themselves")
     return {**entry, "bottom": padding[0]["bottom"], "layer": {**layer, "pad": padding[0]["layer"].get("pad", 0)}}

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import importlib
+import argparse
 import logging
 import sys
 from collections.abc import Sequence
 
-from ppgn.cli.arguments import parser
+from ppgn.cli.messages import in_flags as in_flags
+from ppgn.cli.messages import named_modules
+from ppgn.cli.parser import COMMANDS as COMMANDS
+from ppgn.cli.parser import module_of
+from ppgn.cli.parser import parse as parse
+from ppgn.errors import one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command, the `run` of the file of its name; returns the exit status."""
-    given = parser().parse_args(arguments)
-    logging.basicConfig(format="%(name)s: %(message)s")
-    logging.getLogger("ppgn").setLevel(logging.INFO if getattr(given, "verbose", False) else logging.WARNING)
+    given = argparse.Namespace()
     try:
-        return importlib.import_module(f"ppgn.cli.{given.command.replace('-', '_')}").run(given)
+        given = parse(sys.argv[1:] if arguments is None else arguments)
+        logging.basicConfig(format="%(name)s: %(message)s")
+        logging.getLogger("ppgn").setLevel(logging.INFO if getattr(given, "verbose", False) else logging.WARNING)
+        return module_of(given.command).run(given)
     except ValueError as fault:
-        print(f"ppgn: error: {fault}", file=sys.stderr)
+        print(f"ppgn: error: {in_flags(str(fault), vars(given))}", file=sys.stderr)
+        return 2
+    except Exception as fault:
+        if not (plugged := named_modules(vars(given))):
+            raise  # a fault of ppgn
+        logging.getLogger("ppgn").info("the traceback", exc_info=True)
+        remedy = "correct its code" + (" (-v shows the place)" if hasattr(given, "verbose") else "")
+        print(f"ppgn: error: a run with {' and '.join(plugged)} failed ({one_line(fault)}): {remedy}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ppgn: interrupted, nothing was written", file=sys.stderr)

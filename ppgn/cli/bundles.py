@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import argparse
 
-from ppgn.bundle import list_bundles
+from ppgn.bundle import list_bundles, migrate_bundle
 
 LISTED = 50
 """Classes by name."""
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = "Name, size, classes and folder of every bundle that can be loaded by its name."
+    parser.epilog = "examples:\n  ppgn bundles\n  ppgn bundles --migrate checkpoints/mine\n"
+    parser.add_argument("--migrate", nargs="+", metavar="FOLDER", default=[],
+                        help="rewrite bundle.json of these bundles as the newest version; weights stay as they are")  # fmt: skip
+
+
 def run(given: argparse.Namespace) -> int:
-    """Name, size, classes and folder of every bundle that can be loaded by name."""
+    """Lists the bundles, or rewrites those that are named."""
+    for folder in given.migrate:
+        print(f"{folder}: {'rewritten' if migrate_bundle(folder) else 'of the newest version already'}")
+    if given.migrate:
+        return 0
     for entry in list_bundles():
         if "error" in entry:
             print(f"{entry['name']:20} broken: {entry['error']}")
             continue
         info = entry["info"]
-        size, classes = info["image"]["size"], info["class_names"]
+        image, classes = info["image"], info["classes"]
         listed = ", ".join(classes[:LISTED]) + (", ..." if len(classes) > LISTED else "")
-        print(f"{entry['name']:20} {size}x{size} px, {len(classes)} classes: {listed}")
+        print(f"{entry['name']:20} {image['width']}x{image['height']} px, {len(classes)} classes: {listed}")
         print(f"{'':20} {entry['folder']}")
     return 0

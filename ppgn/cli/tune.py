@@ -1,196 +1,104 @@
-"""`ppgn tune`: settings tried on short chains, a table, pictures to compare, and the best as a file for `--settings`."""
+"""`ppgn tune`: recipes tried on short chains, a table, pictures to compare, and the best one as a file for `--settings`."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import torch
-from torch import Tensor
+from ppgn import tuning
+from ppgn.bundle import Bundle
+from ppgn.cli import recipe_flags, request_flags, terminal
+from ppgn.cli.messages import in_flags
+from ppgn.cli.values import BUNDLE
 
-from ppgn import __version__, bundle, images, recipes
-from ppgn.cli.arguments import SETTINGS
-from ppgn.cli.asked import asked_for, kind_of
-from ppgn.cli.sample import changes_of, device
-from ppgn.cli.target import Asked
-from ppgn.recipes import Trial, Tuning
-from ppgn.recipes.tuning import ENOUGH
+EXAMPLES = """examples:
+  ppgn tune imagenette64 --unit trunk.12:7 --out tuned
+  ppgn sample imagenette64 --unit trunk.12:7 --settings tuned/settings.json
+  ppgn tune imagenette64 --network torchvision:resnet18 --weights resnet18.pth --class tabby --trials 30 --out tabby
+  ppgn tune imagenette64 --condition my_module:my_function --steps 100 --most-gap 4 --out mine
+  ppgn tune imagenette64 --unit trunk.12:7 --enough 60 --out realistic      as good as a real picture, then realism
+  ppgn tune imagenette64 --class all --count 4 --sampler langevin --temperature 3 --out classes
+  ppgn tune imagenette64 --unit trunk.12:7 --out tuned --trials 40          20 more of the first study
+"""
 
-SHOWN = 4
-"""Best trials in the table and the picture, beside the default."""
-TILES = 8
-"""Most pictures of a trial that are kept and shown."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command but for those of recipes and of the machine."""
+    parser.description = (
+        "Try recipes on short chains from the same seeds. The best one meets the condition best within two limits: how far "
+        "pictures are from what the generator knows, and how alike they are. The first trial is the default. A setting that is "
+        "given by its flag is not searched. The same command again goes on where it ended."
+    )
+    parser.epilog = EXAMPLES
+    parser.add_argument("bundle", help=BUNDLE)
+    request_flags.add_arguments(parser)
+    search = parser.add_argument_group("the search")
+    search.add_argument("--trials", type=int, default=20, metavar="N", help="recipes to try, with the default (default: 20)")
+    search.add_argument("--count", type=int, default=8, metavar="N", help="chains of each class or unit in a trial (default: 8)")
+    search.add_argument(
+        "--seed", type=int, default=0, help="seed of the first chain of each class or unit; the next ones count up"
+    )
+    search.add_argument("--most-gap", type=float, default=tuning.MOST_GAP, metavar="LIMIT",
+                        help="of |E(G(h)) - h|, how far codes h are from what the generator knows; 1 is that of realistic codes "
+                        "(default: %(default)s)")  # fmt: skip
+    search.add_argument("--least-diversity", type=float, default=tuning.LEAST_DIVERSITY, metavar="LIMIT",
+                        help="of the chains of a class or unit; 1 is that of pictures of anything "
+                        "(default: %(default)s)")  # fmt: skip
+    search.add_argument("--enough", type=float, metavar="VALUE",
+                        help="activation, value or log-probability above which chains have met the condition; of the recipes "
+                        "that reach it the most varied one near real pictures is best (default: "
+                        f"{tuning.ENOUGH} for probabilities)")  # fmt: skip
+    search.add_argument("--out", default="tuned", metavar="FOLDER",
+                        help="for settings.json, tune.png, and trials.json, from which it goes on (default: tuned)")  # fmt: skip
 
 
 def run(given: argparse.Namespace) -> int:
-    """Checks everything that can fail, tries settings, keeping each trial on the disk, then tells and shows the best."""
-    for name, least in {"trials": 1, "count": 2}.items():
-        if getattr(given, name) < least:
-            raise ValueError(f"got --{name} {getattr(given, name)}, expected at least {least}: pass a larger number")
-    loaded = bundle.load_bundle(given.bundle, device(given.device))
-    changes = changes_of(given)
-    asked = asked_for(given, loaded, recipes.settings_for(loaded, kind=kind_of(given), **changes))
-    targets = [target for target in asked.names for _ in range(given.count)]
-    tuning = _tuning(given, loaded, asked, targets, changes)
-    out = images.make_folder(given.out)
-    about = _about(given, loaded, asked, tuning)
-    done = _read(out / "trials.json", about)
+    """Checks everything that can fail, makes the trials that are lacking, then writes and prints the best."""
+    terminal.check_counts(given, "trials", "count")
+    study = tuning.Study(given.out, _search(given, terminal.load(given)))
     try:
-        _try(given, tuning, done, about, out)
+        with _progress(study, given.trials) as watch:
+            study.run(given.trials, watch)
     except KeyboardInterrupt:
-        print(
-            f"\nppgn: interrupted after {len(done)} of {given.trials} trials: the same command goes on from there",
-            file=sys.stderr,
-        )
+        done = f"{len(study.trials)} of {given.trials} trials: the same command goes on from there"
+        print(f"\nppgn: interrupted after {done}", file=sys.stderr)
         return 130
-    best = max(done, key=lambda trial: trial.order)
-    if best.stopped:
-        raise ValueError(f"the chains of all {len(done)} trials stopped, in the default because {done[0].stopped}")
-    told = {"ppgn": __version__, **about, "trial": _plain(best), "settings": dataclasses.asdict(best.settings)}
-    _write(out / "settings.json", told)
-    rows = [done[0], *sorted(done[1:], key=lambda trial: trial.order, reverse=True)[:SHOWN]]
-    images.save_image(_picture(out, rows, [asked.names[target] for target in targets], loaded.channels), out / "tune.png")
-    print(_table(tuning, rows, _measure(asked)))
-    print(f"\n{_verdict(best)}\nwrote {out / 'settings.json'}, {out / 'tune.png'} (look at it) and {out / 'trials.json'}")
-    print(f"use them as `ppgn sample {given.bundle} ... --settings {out / 'settings.json'}`")
+    study.save()
+    print(f"{study.table()}\n\n{in_flags(study.verdict(), vars(given))}")
+    print(f"wrote settings.json, tune.png (look at it) and trials.json into {given.out}")
+    print(f"use the recipe as `ppgn sample {given.bundle} ... --settings {study.folder / tuning.SETTINGS}`")
     return 0
 
 
-def _tuning(
-    given: argparse.Namespace, loaded: bundle.Bundle, asked: Asked, targets: Sequence[Any], changes: dict[str, Any]
-) -> Tuning:
-    """The search; what an option sets stays as it is, what --settings says is where the search begins."""
-    limits = {name: getattr(given, name) for name in ("most_gap", "least_diversity") if getattr(given, name) is not None}
-    names = [option.replace("-", "_") for option in SETTINGS]
-    keep = [name for name in names if getattr(given, name, None) is not None]
-    seeds = [given.seed + chain for _ in asked.names for chain in range(given.count)]
-    limits["enough"] = ENOUGH if given.enough is None and asked.probability else given.enough
-    condition = asked.make(targets)
-    return Tuning(loaded, condition, count=len(seeds), seed=seeds, kinds=targets, keep=keep, **limits, **changes)
+def _search(given: argparse.Namespace, bundle: Bundle) -> tuning.Tuning:
+    """`count` chains for each target, with the same seeds for all of them; what flags set is not searched."""
+    targets = request_flags.request(given, bundle)
+    request = targets.each(given.count)
+    return tuning.Tuning(
+        bundle,
+        request,
+        count=len(request),
+        seed=[given.seed + chain for _ in range(len(targets)) for chain in range(given.count)],
+        most_gap=given.most_gap,
+        least_diversity=given.least_diversity,
+        enough=given.enough,
+        **recipe_flags.changes(given),
+    )
 
 
-def _about(given: argparse.Namespace, loaded: bundle.Bundle, asked: Asked, tuning: Tuning) -> dict[str, Any]:
-    """What the trials of a study have in common, as JSON has it."""
-    about = {
-        "bundle": loaded.name,
-        "condition": {"kind": asked.kind, **asked.about, "names": list(asked.names.values())},
-        "count": given.count,
-        "seed": given.seed,
-        "most_gap": tuning.most_gap,
-        "least_diversity": tuning.least_diversity,
-        "enough": tuning.enough,
-        "default": dataclasses.asdict(tuning.settings),
-        "searched": list(tuning.ranges),
-    }
-    return json.loads(json.dumps(about))
-
-
-def _read(file: Path, about: Mapping[str, Any]) -> list[Trial]:
-    """The trials of an earlier run. Raises ValueError where they were asked for something else, or the file is none of ours."""
-    if not file.exists():
-        return []
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        unlike = [name for name, value in about.items() if told[name] != value]
-        trials = [Trial(**{**one, "settings": recipes.Settings(**one["settings"])}) for one in told["trials"]]
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise ValueError(f"cannot go on from {file} ({fault}): choose another --out, or delete it to begin anew") from fault
-    if unlike:
-        raise ValueError(
-            f"{file} holds trials with another {', '.join(unlike)}, expected those of this command: choose another --out, or "
-            f"delete it to begin anew"
-        )
-    return trials
-
-
-def _try(given: argparse.Namespace, tuning: Tuning, done: list[Trial], about: Mapping[str, Any], out: Path) -> None:
-    """Adds the trials that are lacking to `done`, and each to the disk as soon as it is there."""
+@contextmanager
+def _progress(study: tuning.Study, trials: int) -> Iterator[tuning.OnTrial]:
+    """A bar over the trials that shows the best one so far."""
     from tqdm import tqdm
 
-    with tqdm(total=max(given.trials, len(done)), initial=len(done), unit="trial", desc="tuning") as bar:
-        for trial, pictures in tuning.run(given.trials, tuple(done)):
-            if pictures is not None:
-                images.save_image(torch.cat(list(_shown(pictures)), dim=-1), _file(out, trial))
-            done.append(trial)
-            _write(out / "trials.json", {"ppgn": __version__, **about, "trials": [_plain(one) for one in done]})
-            best = max(done, key=lambda one: one.order)
-            bar.set_postfix_str(f"best: trial {best.number}, {_number(best.log_prob)}", refresh=False)
+    done = len(study.trials)
+    with tqdm(total=max(trials, done), initial=done, unit="trial", desc="tuning") as bar:
+
+        def watch(trial: tuning.Trial) -> None:
+            best = tuning.best_of(study.trials)
+            bar.set_postfix_str(f"best: {best.title}, {tuning.number(best.log_prob)}", refresh=False)
             bar.update()
 
-
-def _plain(trial: Trial) -> dict[str, Any]:
-    return {**vars(trial), "settings": dataclasses.asdict(trial.settings)}
-
-
-def _write(file: Path, told: Mapping[str, Any]) -> None:
-    text = json.dumps(told, indent=1) + "\n"
-    images.write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def _file(out: Path, trial: Trial) -> Path:
-    return out / f"trial_{trial.number:03d}.png"
-
-
-def _shown(several: Any) -> Any:
-    """At most TILES of them, evenly spaced."""
-    return several[:: -(-len(several) // TILES)]
-
-
-def _picture(out: Path, rows: Sequence[Trial], names: Sequence[str], channels: int) -> Any:
-    """A row of pictures for each trial that has them, its number and value below the first one."""
-    tiles: list[Tensor] = []
-    labels: list[str] = []
-    shown = _shown(names)
-    for trial in (row for row in rows if not row.stopped):
-        tiles += images.load_image(_file(out, trial), channels=channels).chunk(len(shown), -1)
-        first = f"{_title(trial)}: {_number(trial.log_prob)}"
-        labels += [f"{first} {shown[0]}", *shown[1:]] if len(set(shown)) > 1 else [first, *[""] * (len(shown) - 1)]
-    return images.grid(tiles, labels, columns=len(shown))
-
-
-def _title(trial: Trial) -> str:
-    return "default" if trial.number == 0 else f"trial {trial.number}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
-
-
-def _measure(asked: Asked) -> str:
-    if asked.probability or not asked.plugged:
-        return "log-probability"
-    return "activation" if asked.kind == "unit" else "value"
-
-
-def _table(tuning: Tuning, rows: Sequence[Trial], measure: str) -> str:
-    """A line for codes like real ones, for the default and for each of the best trials."""
-    names = list(tuning.ranges)
-    lines = [["", measure, "gap", "diversity", "steps", *names, ""], ["---"] * (len(names) + 6)]
-    lines.append(["like real ones", _number(tuning.reference.log_prob), "1", "1", *[""] * (len(names) + 2)])
-    for trial in rows:
-        values = [_number(value) for value in (trial.log_prob, trial.gap, trial.diversity)]
-        settings = [f"{getattr(trial.settings, name):.3g}" for name in ("steps", *names)]
-        lines.append([_title(trial), *values, *settings, _fault(tuning, trial)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _fault(tuning: Tuning, trial: Trial) -> str:
-    """Which limits it breaks."""
-    if trial.gap is None or trial.diversity is None:
-        return "stopped"
-    far = ["gap"] if trial.gap > tuning.most_gap else []
-    return " and ".join(far + (["diversity"] if trial.diversity < tuning.least_diversity else []))
-
-
-def _verdict(best: Trial) -> str:
-    if best.excess:
-        return (
-            f"no trial kept the limits, {_title(best)} comes nearest: raise --trials or --most-gap, or lower --least-diversity "
-            f"(with another --out)"
-        )
-    return "the default is best" if best.number == 0 else f"trial {best.number} is best"
+        yield watch

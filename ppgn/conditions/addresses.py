@@ -1,4 +1,4 @@
-"""How units are named: `layer:unit`, `layer:channel@row,column`, `layer:first-last`, `layer:*`."""
+"""The addresses of units: `layer:unit`, `layer:channel@row,column`, `layer:first-last`, `layer:*`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ADDRESS = re.compile(r"(?P<layer>.+):(?P<units>\*|\d+-\d+|\d+(?:,\d+)*)(?:@(?P<p
 
 @dataclass(frozen=True)
 class UnitAddress:
-    """Which units of which layer: one for all chains, one per chain, or (None) unit i for chain i over the whole layer.
+    """Units of a layer: one for all chains, one per chain, or (None) unit i for chain i over the whole layer.
 
     position: where in a map ((row, column), or (token,)), "centre" ([height // 2, width // 2], 6 of 13), or None: the
     mean over all positions. As text "layer:17", "layer:17@3,5", "layer:17@centre"; one per chain "layer:3,8,9",
@@ -25,6 +25,7 @@ class UnitAddress:
 
     @classmethod
     def parse(cls, text: str) -> UnitAddress:
+        """The address that a text spells. Raises ValueError for any other text."""
         match = ADDRESS.fullmatch(text)
         if match is None:
             raise ValueError(

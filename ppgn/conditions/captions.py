@@ -16,7 +16,7 @@ PADDING = -1
 
 
 class CaptionerLike(Protocol):
-    """What a captioner has to offer, whatever network it is."""
+    """The interface of captioners, whatever the network."""
 
     def words_of(self, text: str) -> list[int]:
         """Word numbers of at least 0, with all marks that the caption's probability covers; ValueError for a strange word."""
@@ -27,7 +27,7 @@ class CaptionerLike(Protocol):
         ...
 
     def word_inputs(self, words: Tensor) -> Any:
-        """What of captions `[chain, length]` needs no image (None if nothing): kept, and handed back at every evaluation."""
+        """The part of captions `[chain, length]` that needs no image, or None: kept, and handed back at every evaluation."""
         ...
 
     def word_log_probs(
@@ -85,12 +85,18 @@ class Caption:
         other.temperature = temperature
         return other
 
-    def of(self, chains: Sequence[int]) -> Caption:
-        """The same for some of its chains, in their order; itself where it is one text for all."""
-        if isinstance(self.captions, str):
-            return self
+    def saying(self, captions: str | Sequence[str]) -> Caption:
+        """The same with other captions."""
         manner: dict[str, Any] = {"per_word": self.per_word, "truncated": self.truncated, "temperature": self.temperature}
-        return Caption(self.captioner, [self.captions[chain] for chain in chains], **manner)
+        return Caption(self.captioner, captions, **manner)
+
+    def reread(self) -> Caption:
+        """The same, read anew by its captioner: for one with a vocabulary of its own."""
+        return self.saying(self.captions)
+
+    def for_chains(self, chains: Sequence[int]) -> Caption:
+        """The same for some of its chains, in their order; itself where it is one text for all."""
+        return self if isinstance(self.captions, str) else self.saying([self.captions[chain] for chain in chains])
 
     def __call__(self, image: Image) -> LogProb:
         chains = len(image)

@@ -11,7 +11,7 @@ from ppgn.probe import Probe
 from ppgn.types import Image, LogProb
 
 
-class Match:
+class FeatureMatch:
     """log N(target; features(image), std^2) per chain, without its constant: -sum over units of (difference / std)^2 / 2.
 
     features: image -> `[chain, *code]`; an encoder (its code, as inversion does), or `Layer(network, name)` (its feature
@@ -25,7 +25,7 @@ class Match:
         self.std = check_std("a match", std)
 
     @classmethod
-    def to_picture(cls, features: Callable[[Image], Tensor], picture: Image, std: float | Tensor = 1.0) -> Match:
+    def to_picture(cls, features: Callable[[Image], Tensor], picture: Image, std: float | Tensor = 1.0) -> FeatureMatch:
         """Match what `features` gives for a picture, `[channel, height, width]`, or one per chain."""
         with torch.no_grad():
             target = features(picture if picture.ndim == 4 else picture[None])
@@ -41,7 +41,7 @@ class Match:
         return gaussian(values - self.target.to(values), self.std)
 
 
-class Style:
+class GramMatch:
     """-sum over layers of weight * sum((gram - gram of the picture)^2) / (4 channels^2) / (2 std^2): `[chain]`.
 
     Gram matrices (see `gram`) know which channels occur together, not where (Gatys et al. 2016, Eq. 3 to 5, per position).

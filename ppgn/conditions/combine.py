@@ -1,14 +1,51 @@
-"""Conditions made of conditions. Each calls its parts once, and changes none of them."""
+"""Conditions made of conditions. Each calls its parts once, and changes none of them.
+
+A condition that asks each chain for something of its own has a method `for_chains(chains)`, the same condition for some of
+its chains; `select_chains` calls it, and those made of conditions hand it on to their parts.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from ppgn.images import resize
 from ppgn.types import Condition, Image, LogProb
+
+
+def select_chains(condition: Condition, chains: Sequence[int]) -> Condition:
+    """The condition for some of its chains, in their order; itself where it asks all chains for the same.
+
+    Raises ValueError for a chain that the condition has no request for.
+    """
+    try:
+        return condition.for_chains(chains) if isinstance(condition, PerChain) else condition
+    except IndexError as fault:
+        raise ValueError(
+            f"{type(condition).__name__} was asked for the chains {list(chains)}, expected only chains that it has a request "
+            f"for: pass as many requests as chains, or one for all"
+        ) from fault
+
+
+def with_parts(condition: Any) -> Iterator[Condition]:
+    """The condition, and all that it is made of: its `conditions` or its `condition`, and theirs in turn."""
+    yield condition
+    parts = getattr(condition, "conditions", None) or (getattr(condition, "condition", None),)
+    for part in parts:
+        if callable(part):
+            yield from with_parts(part)
+
+
+@runtime_checkable
+class PerChain(Protocol):
+    """A condition that asks each chain for something of its own."""
+
+    def for_chains(self, chains: Sequence[int]) -> Any:
+        """The same for some of its chains, in their order."""
+        ...
 
 
 class And:
@@ -25,6 +62,10 @@ class And:
                 f"And got {len(self.weights)} weights for {len(conditions)} conditions, expected one each: pass as many, or none"
             )
 
+    def for_chains(self, chains: Sequence[int]) -> And:
+        """The same of its parts for some chains."""
+        return And(*(select_chains(part, chains) for part in self.conditions), weights=self.weights)
+
     def __call__(self, image: Image) -> LogProb:
         first, *rest = (weight * condition(image) for weight, condition in zip(self.weights, self.conditions, strict=True))
         return sum(rest, start=first)
@@ -35,6 +76,10 @@ class Or:
 
     def __init__(self, *conditions: Condition) -> None:
         self.conditions = _check_parts("Or", conditions)
+
+    def for_chains(self, chains: Sequence[int]) -> Or:
+        """The same of its parts for some chains."""
+        return Or(*(select_chains(part, chains) for part in self.conditions))
 
     def __call__(self, image: Image) -> LogProb:
         return torch.logsumexp(torch.stack([condition(image) for condition in self.conditions]), 0)
@@ -49,6 +94,10 @@ class Not:
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
+
+    def for_chains(self, chains: Sequence[int]) -> Not:
+        """The same of its part for some chains."""
+        return Not(select_chains(self.condition, chains))
 
     def __call__(self, image: Image) -> LogProb:
         log_prob = self.condition(image)
@@ -72,6 +121,10 @@ class Weighted:
         self.condition = condition
         self.weight = weight
 
+    def for_chains(self, chains: Sequence[int]) -> Weighted:
+        """The same of its part for some chains."""
+        return Weighted(select_chains(self.condition, chains), self.weight)
+
     def __call__(self, image: Image) -> LogProb:
         return self.weight * self.condition(image)
 
@@ -90,6 +143,10 @@ class Region:
         self.box = (top, left, height, width)
         self.size = size
 
+    def for_chains(self, chains: Sequence[int]) -> Region:
+        """The same of its part for some chains."""
+        return Region(select_chains(self.condition, chains), *self.box, size=self.size)
+
     def __call__(self, image: Image) -> LogProb:
         top, left, height, width = self.box
         if min(top, left) < 0 or min(height, width) < 1 or top + height > image.shape[-2] or left + width > image.shape[-1]:
@@ -102,6 +159,6 @@ class Region:
 
 
 def _check_parts(who: str, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    if not conditions or not all(callable(condition) for condition in conditions):
+    if not conditions or not all(callable(part) for part in conditions):
         raise ValueError(f"{who} got {len(conditions)} conditions, expected callables, at least one: pass {who}(first, second)")
     return conditions

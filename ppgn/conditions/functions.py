@@ -10,7 +10,7 @@ from torch import Tensor
 from ppgn.types import Image, LogProb
 
 
-class Function:
+class CallableCondition:
     """function(image) as a condition. One of a batch, `[chain, channel, height, width]` -> `[chain]`, needs no wrapping but
     may be; with `single` the function is one of a single image, `[channel, height, width]` -> a number.
 

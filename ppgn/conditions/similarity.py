@@ -10,46 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ppgn.conditions.classes import at_target
-from ppgn.conditions.processed import Processed
-from ppgn.probe.seen import check_eval
-from ppgn.seeds import uniform
+from ppgn.conditions.crops import Crops
+from ppgn.conditions.measures import at_target
+from ppgn.conditions.preprocessing import Preprocessing
+from ppgn.probe import check_eval
 from ppgn.types import Image, LogProb
 
-Measure: TypeAlias = Literal["log_softmax", "log_sigmoid", "logit"]
+TextMeasure: TypeAlias = Literal["log_softmax", "log_sigmoid", "logit"]
 WHO = "a text similarity"
-
-
-class Crops:
-    """`count` random parts of an image, each with the image's proportions, half of them mirrored where `flip`.
-
-    Each covers a share of the area drawn uniformly from [smallest, 1], at a uniform position (a random resized crop of fixed
-    aspect). They are drawn once, from (seed, number of the crop), and are the same for every chain and every step: so a chain is
-    the same alone, in a batch and when resumed. Raises ValueError for count < 1 or smallest outside (0, 1].
-    """
-
-    def __init__(self, count: int, seed: int = 0, *, smallest: float = 0.5, flip: bool = True) -> None:
-        if count < 1 or not 0 < smallest <= 1:
-            raise ValueError(
-                f"random crops got count={count} and smallest={smallest}, expected count >= 1 and 0 < smallest <= 1: correct it"
-            )
-        drawn = torch.cat([uniform((seed,), crop, (4,), dtype=torch.float64) for crop in range(count)])
-        self.boxes = [
-            ((smallest + (1 - smallest) * area) ** 0.5, down, right, flip and side < 0.5)
-            for area, down, right, side in drawn.tolist()
-        ]
-
-    def __call__(self, image: Image) -> list[Image]:
-        """The parts, each `[chain, channel, its height, its width]`."""
-        return [self._part(image, *box) for box in self.boxes]
-
-    @staticmethod
-    def _part(image: Image, share: float, down: float, right: float, mirrored: bool) -> Image:
-        height, width = (max(1, round(whole * share)) for whole in image.shape[-2:])
-        top = round(down * (image.shape[-2] - height))
-        left = round(right * (image.shape[-1] - width))
-        part = image[..., top : top + height, left : left + width]
-        return part.flip(-1) if mirrored else part
 
 
 class TextSimilarity:
@@ -74,7 +42,7 @@ class TextSimilarity:
         *,
         scale: float = 100.0,
         bias: float = 0.0,
-        measure: Measure = "log_softmax",
+        measure: TextMeasure = "log_softmax",
         crops: Crops | None = None,
     ) -> None:
         if measure not in MEASURES:
@@ -89,11 +57,15 @@ class TextSimilarity:
         self.target = target if isinstance(target, int) else tuple(target)
         self.scale = scale
         self.bias = bias
-        self.measure: Measure = measure
+        self.measure: TextMeasure = measure
         self.crops = crops
 
-    def of(self, target: int | Sequence[int]) -> TextSimilarity:
-        """The same model and texts, with another one asked: one for all chains or one per chain."""
+    def for_chains(self, chains: Sequence[int]) -> TextSimilarity:
+        """The same for some of its chains, in their order; itself where all have one text."""
+        return self if isinstance(self.target, int) else self.asking([self.target[chain] for chain in chains])
+
+    def asking(self, target: int | Sequence[int]) -> TextSimilarity:
+        """The same model and texts, with another target: one text for all chains or one per chain."""
         other = copy.copy(self)
         other.target = target if isinstance(target, int) else tuple(target)
         return other
@@ -114,7 +86,7 @@ class TextSimilarity:
         text: str | Sequence[str],
         against: Sequence[str] = (),
         *,
-        measure: Measure | None = None,
+        measure: TextMeasure | None = None,
         crops: Crops | None = None,
         prepare: Callable[[Image], Tensor] | None = None,
     ) -> TextSimilarity:
@@ -122,12 +94,12 @@ class TextSimilarity:
 
         text: what is asked, one for all chains or one per chain; against: the other texts. measure: by default "log_sigmoid"
         for a model with a logit_bias (SigLIP), else "log_softmax". SigLIP's texts are padded to its full length, as it was
-        trained. prepare: image -> pixel values, by default what the image processor says (`Processed`). Raises ValueError
+        trained. prepare: image -> pixel values, by default what the image processor says (`Preprocessing`). Raises ValueError
         also for a text that is longer than the model takes.
         """
-        texts, target = _asked(text, against)
-        prepare = Processed.from_transformers(image_processor) if prepare is None else prepare
-        encoder = Encoder(model, prepare, lambda pixels: model.get_image_features(pixel_values=pixels).pooler_output)
+        texts, target = _texts_and_target(text, against)
+        prepare = Preprocessing.from_transformers(image_processor) if prepare is None else prepare
+        encoder = ImageFeatures(model, prepare, lambda pixels: model.get_image_features(pixel_values=pixels).pooler_output)
         whole = getattr(model, "logit_bias", None) is not None
         with torch.no_grad():
             features = model.get_text_features(**_tokenized(model, tokenizer, texts, whole)).pooler_output
@@ -141,21 +113,21 @@ class TextSimilarity:
         text: str | Sequence[str],
         against: Sequence[str] = (),
         *,
-        measure: Measure | None = None,
+        measure: TextMeasure | None = None,
         crops: Crops | None = None,
         prepare: Callable[[Image], Tensor] | None = None,
     ) -> TextSimilarity:
         """Of a model and tokenizer of open_clip; the rest as `from_transformers`. Its tokenizers cut long texts off."""
-        texts, target = _asked(text, against)
-        prepare = Processed.from_open_clip(model.visual.preprocess_cfg) if prepare is None else prepare
-        encoder = Encoder(model, prepare, model.encode_image)
+        texts, target = _texts_and_target(text, against)
+        prepare = Preprocessing.from_open_clip(model.visual.preprocess_cfg) if prepare is None else prepare
+        encoder = ImageFeatures(model, prepare, model.encode_image)
         with torch.no_grad():
             features = model.encode_text(tokenizer(texts).to(model.logit_scale.device))
         return cls._of_model(encoder, features, target, measure, crops)
 
     @classmethod
     def _of_model(
-        cls, encoder: Encoder, texts: Tensor, target: int | Sequence[int], measure: Measure | None, crops: Crops | None
+        cls, encoder: ImageFeatures, texts: Tensor, target: int | Sequence[int], measure: TextMeasure | None, crops: Crops | None
     ) -> TextSimilarity:
         """With the model's own scale and bias, and the measure that it was trained by where none is given."""
         bias = getattr(encoder.model, "logit_bias", None)
@@ -173,7 +145,7 @@ class TextSimilarity:
         return torch.stack(values).mean(0)
 
 
-class Encoder:
+class ImageFeatures:
     """image -> features `[chain, feature]` by a model with pixels of its own making. Move `model` to the images' device.
 
     Raises ValueError when the model has gone back into train mode.
@@ -202,7 +174,7 @@ MEASURES: dict[str, Callable[[Tensor, int | tuple[int, ...]], LogProb]] = {
 }
 
 
-def _asked(text: str | Sequence[str], against: Sequence[str]) -> tuple[list[str], int | list[int]]:
+def _texts_and_target(text: str | Sequence[str], against: Sequence[str]) -> tuple[list[str], int | list[int]]:
     """All texts once, the asked ones first, and the place of the asked one (for all chains, or of each)."""
     if isinstance(against, str):
         raise ValueError(f"{WHO} got against={against!r}, expected a list of texts: put it into brackets")
@@ -224,7 +196,7 @@ def _tokenized(model: Any, tokenizer: Any, texts: list[str], whole: bool) -> dic
     return {name: tokens[name].to(model.logit_scale.device) for name in names}
 
 
-def _measure(measure: Measure | None, bias: Tensor | None) -> Measure:
+def _measure(measure: TextMeasure | None, bias: Tensor | None) -> TextMeasure:
     return measure or ("log_softmax" if bias is None else "log_sigmoid")
 
 

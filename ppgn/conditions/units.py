@@ -1,33 +1,25 @@
-"""Conditions on what is inside a network: units, channels, directions and whole layers."""
+"""Conditions on units and channels of a layer, and the vector that a layer has at a position."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ppgn.conditions.addresses import Position, UnitAddress
-from ppgn.conditions.classes import at_target, released_log_prob
-from ppgn.probe import Layer, Probe, Seen
-from ppgn.probe.listing import channel_axis as usual_channel_axis
-from ppgn.probe.recorder import Side
+from ppgn.conditions.measures import Measure, measure_named
+from ppgn.probe import Layer, Preprocessed, Probe, Side
+from ppgn.probe import channel_axis as usual_channel_axis
 from ppgn.types import Image, LogProb
-
-Measure: TypeAlias = Literal["activation", "log_softmax", "released"]
-MEASURES: dict[str, Callable[[Tensor, int | tuple[int, ...], str], LogProb]] = {
-    "activation": at_target,
-    "log_softmax": lambda vector, target, who: at_target(vector.log_softmax(1), target, who),
-    "released": released_log_prob,
-}
 
 
 class Unit:
-    """What a hidden unit says of the image: `[chain]`.
+    """The value of a hidden unit for the image: `[chain]`.
 
-    network: a module, Seen, or a Probe with the layer. address: see UnitAddress. A layer's value becomes one vector per
+    network: a module, Preprocessed, or a Probe with the layer. address: see UnitAddress. A layer's value becomes one vector per
     chain, `[chain, channel]`: itself, the one at a position of a map, or the mean over positions. Of its entry at the unit
     measure takes
 
@@ -43,20 +35,30 @@ class Unit:
 
     def __init__(
         self,
-        network: nn.Module | Seen | Probe,
+        network: nn.Module | Preprocessed | Probe,
         address: str | UnitAddress,
         *,
-        measure: Measure = "activation",
+        measure: str = "activation",
         activation: Side | None = None,
         channel_axis: int | None = None,
     ) -> None:
         self.address = UnitAddress.parse(address) if isinstance(address, str) else address
         self.layer = Layer(network, self.address.layer, activation=activation)
-        self.measure: Measure = _check_measure(measure)
+        self.measure = measure
+        self._measure = measure_named(measure)
         self.channel_axis = channel_axis
 
+    def for_chains(self, chains: Sequence[int]) -> Unit:
+        """The same for some of its chains, in their order; itself where all have one unit."""
+        if isinstance(self.address.units, int):
+            return self
+        units = range(max(chains, default=0) + 1) if self.address.units is None else self.address.units
+        other = copy.copy(self)
+        other.address = replace(self.address, units=tuple(units[chain] for chain in chains))
+        return other
+
     def __call__(self, image: Image) -> LogProb:
-        return _measured(self.layer(image), self.address, self.measure, self.channel_axis)
+        return _measured(self.layer(image), self.address, self._measure, self.channel_axis)
 
 
 class Units:
@@ -67,11 +69,11 @@ class Units:
 
     def __init__(
         self,
-        network: nn.Module | Seen | Probe,
+        network: nn.Module | Preprocessed | Probe,
         addresses: Sequence[str | UnitAddress],
         *,
         weights: Sequence[float] | None = None,
-        measure: Measure = "activation",
+        measure: str = "activation",
         activation: Side | None = None,
         channel_axis: int | None = None,
     ) -> None:
@@ -86,51 +88,14 @@ class Units:
         self.probe = network if isinstance(network, Probe) else Probe(network, layers, activation=activation)
         for layer in layers:
             Layer(self.probe, layer, activation=activation)  # says when a given probe lacks it
-        self.measure: Measure = _check_measure(measure)
+        self.measure = measure
+        self._measure = measure_named(measure)
         self.channel_axis = channel_axis
 
     def __call__(self, image: Image) -> LogProb:
         values = self.probe(image)
-        measured = (_measured(values[one.layer], one, self.measure, self.channel_axis) for one in self.addresses)
+        measured = (_measured(values[one.layer], one, self._measure, self.channel_axis) for one in self.addresses)
         return torch.stack([weight * value for weight, value in zip(self.weights, measured, strict=True)]).sum(0)
-
-
-class Direction:
-    """<layer(image), direction> per chain: the projection on a direction in a layer, or with `cosine` that over both norms.
-
-    direction: `[channel]`, one weight per channel of the vector that Unit describes (a concept vector, an edit, a difference
-    of two classes), or the layer's whole shape `[*layer]`. Raises ValueError when it has neither shape.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module | Seen | Probe,
-        layer: str,
-        direction: Tensor,
-        *,
-        position: Position = None,
-        cosine: bool = False,
-        activation: Side | None = None,
-        channel_axis: int | None = None,
-    ) -> None:
-        self.layer = Layer(network, layer, activation=activation)
-        self.direction = direction.detach().clone()
-        self.position: Position = position
-        self.cosine = cosine
-        self.channel_axis = channel_axis
-
-    def __call__(self, image: Image) -> LogProb:
-        value = self.layer(image)
-        direction = self.direction.to(value)
-        if self.position is not None or direction.shape != value.shape[1:]:
-            value = vector_at(value, self.position, self.channel_axis, self.layer.name)
-        if direction.shape != value.shape[1:]:
-            raise ValueError(
-                f"a direction in the layer {self.layer.name!r} got shape {tuple(direction.shape)}, expected "
-                f"{tuple(value.shape[1:])}: pass one weight per channel"
-            )
-        value, direction = value.flatten(1), direction.flatten()[None]
-        return functional.cosine_similarity(value, direction) if self.cosine else (value * direction).sum(1)
 
 
 def vector_at(value: Tensor, position: Position, channel_axis: int | None, layer: str) -> Tensor:
@@ -157,10 +122,4 @@ def vector_at(value: Tensor, position: Position, channel_axis: int | None, layer
 def _measured(value: Tensor, address: UnitAddress, measure: Measure, channel_axis: int | None) -> LogProb:
     vector = vector_at(value, address.position, channel_axis, address.layer)
     target = tuple(range(vector.shape[1])) if address.units is None else address.units
-    return MEASURES[measure](vector, target, f"a condition on units of the layer {address.layer!r}")
-
-
-def _check_measure(measure: Measure) -> Measure:
-    if measure not in MEASURES:
-        raise ValueError(f"a unit condition got measure={measure!r}, expected one of {sorted(MEASURES)}: pass one of them")
-    return measure
+    return measure(vector, target, f"a condition on units of the layer {address.layer!r}")

@@ -1,58 +1,87 @@
-"""The architectures we train and those we import, each an `nn.Module` described by one dataclass.
+"""The architectures that we train, each an `nn.Module` that one frozen dataclass describes.
 
-Every network carries `architecture` (its name in `build`) and `config` (a dataclass that JSON can hold), which is all a
-bundle needs to rebuild it. Pixels are RGB (or any channel count) in [0, 1]; normalisation happens inside the networks.
+Every network carries `architecture` (its name in `build`) and `config` (a dataclass that JSON can hold): with its weights that
+is all a bundle needs to rebuild it. Pixels are in [0, 1], of any channel count, height and width; networks normalise inside.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
-from ppgn.networks.caffe import (
-    CaffeCaptioner,
-    CaffeCaptionerConfig,
-    CaffeEncoder,
-    CaffeEncoderConfig,
-    CaffeGenerator,
-    CaffeGeneratorConfig,
-    CaffeNetwork,
-    CaffeNetworkConfig,
-)
-from ppgn.networks.captioner import Captioner, CaptionerConfig
-from ppgn.networks.codes import CodeDenoiser, CodeDenoiserConfig, RectifiedGaussian, RectifiedGaussianConfig
-from ppgn.networks.encoder import Fc6Encoder, Fc6EncoderConfig
-from ppgn.networks.generator import IdentityGenerator, IdentityGeneratorConfig, ImageGenerator, ImageGeneratorConfig
-from ppgn.networks.levels import NoiseLevelDenoiser, NoiseLevelDenoiserConfig
-from ppgn.networks.pixels import PixelDenoiser, PixelDenoiserConfig
+from ppgn.networks.beam_search import ScoredCaption as ScoredCaption
+from ppgn.networks.beam_search import beam_search as beam_search
+from ppgn.networks.captioner import Captioner as Captioner
+from ppgn.networks.captioner import CaptionerConfig as CaptionerConfig
+from ppgn.networks.code_models import CodeDenoiser as CodeDenoiser
+from ppgn.networks.code_models import CodeDenoiserConfig as CodeDenoiserConfig
+from ppgn.networks.code_models import RectifiedGaussian as RectifiedGaussian
+from ppgn.networks.code_models import RectifiedGaussianConfig as RectifiedGaussianConfig
+from ppgn.networks.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
+from ppgn.networks.efficientnet_lite import from_released as from_released
+from ppgn.networks.encoder import Fc6Encoder as Fc6Encoder
+from ppgn.networks.encoder import Fc6EncoderConfig as Fc6EncoderConfig
+from ppgn.networks.generator import ImageGenerator as ImageGenerator
+from ppgn.networks.generator import ImageGeneratorConfig as ImageGeneratorConfig
+from ppgn.networks.lstm import Lstm as Lstm
+from ppgn.networks.modulated_generator import ModulatedGenerator as ModulatedGenerator
+from ppgn.networks.modulated_generator import ModulatedGeneratorConfig as ModulatedGeneratorConfig
+from ppgn.networks.noise_level_denoiser import NoiseLevelDenoiser as NoiseLevelDenoiser
+from ppgn.networks.noise_level_denoiser import NoiseLevelDenoiserConfig as NoiseLevelDenoiserConfig
+from ppgn.networks.pixel_denoiser import PixelDenoiser as PixelDenoiser
+from ppgn.networks.pixel_denoiser import PixelDenoiserConfig as PixelDenoiserConfig
+from ppgn.networks.trunk import TrunkConfig as TrunkConfig
+from ppgn.networks.vocabulary import END as END
+from ppgn.networks.vocabulary import MARKS as MARKS
+from ppgn.networks.vocabulary import PADDING as PADDING
+from ppgn.networks.vocabulary import UNKNOWN as UNKNOWN
+from ppgn.networks.vocabulary import tokens as tokens
 
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
-    Fc6Encoder.architecture: (Fc6Encoder, Fc6EncoderConfig),
-    ImageGenerator.architecture: (ImageGenerator, ImageGeneratorConfig),
-    CodeDenoiser.architecture: (CodeDenoiser, CodeDenoiserConfig),
-    RectifiedGaussian.architecture: (RectifiedGaussian, RectifiedGaussianConfig),
-    NoiseLevelDenoiser.architecture: (NoiseLevelDenoiser, NoiseLevelDenoiserConfig),
-    PixelDenoiser.architecture: (PixelDenoiser, PixelDenoiserConfig),
-    Captioner.architecture: (Captioner, CaptionerConfig),
-    CaffeNetwork.architecture: (CaffeNetwork, CaffeNetworkConfig),
-    CaffeGenerator.architecture: (CaffeGenerator, CaffeGeneratorConfig),
-    CaffeEncoder.architecture: (CaffeEncoder, CaffeEncoderConfig),
-    CaffeCaptioner.architecture: (CaffeCaptioner, CaffeCaptionerConfig),
-    IdentityGenerator.architecture: (IdentityGenerator, IdentityGeneratorConfig),
+    network.architecture: (network, config)
+    for network, config in (
+        (Fc6Encoder, Fc6EncoderConfig),
+        (ImageGenerator, ImageGeneratorConfig),
+        (ModulatedGenerator, ModulatedGeneratorConfig),
+        (CodeDenoiser, CodeDenoiserConfig),
+        (RectifiedGaussian, RectifiedGaussianConfig),
+        (NoiseLevelDenoiser, NoiseLevelDenoiserConfig),
+        (PixelDenoiser, PixelDenoiserConfig),
+        (Captioner, CaptionerConfig),
+    )
 }
+ELSEWHERE = {
+    "caffe": "ppgn.caffe:CaffeNetwork",
+    "caffe_generator": "ppgn.caffe:CaffeGenerator",
+    "caffe_encoder": "ppgn.caffe:CaffeEncoder",
+    "caffe_captioner": "ppgn.caffe:CaffeCaptioner",
+}
+"""Architectures of other rooms, imported when a bundle needs one; the configuration of `Network` is called `NetworkConfig`."""
 
 
-def build(architecture: str, config: dict[str, Any]) -> nn.Module:
-    """The network named `architecture` from a JSON-like `config`; raises ValueError for unknown names or keys."""
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"unknown architecture {architecture!r}: this version knows {', '.join(ARCHITECTURES)}")
-    network, settings = ARCHITECTURES[architecture]
+def architecture(name: str) -> tuple[type[nn.Module], type[Any]]:
+    """The network class and the configuration class of an architecture. Raises ValueError for an unknown name."""
+    if name in ELSEWHERE:
+        room, network = ELSEWHERE[name].split(":")
+        module = importlib.import_module(room)
+        return getattr(module, network), getattr(module, f"{network}Config")
+    if name not in ARCHITECTURES:
+        known = ", ".join((*ARCHITECTURES, *ELSEWHERE))
+        raise ValueError(f"got the unknown architecture {name!r}, expected one of {known}: correct it, or install a newer ppgn")
+    return ARCHITECTURES[name]
+
+
+def build(name: str, config: dict[str, Any]) -> nn.Module:
+    """The network of an architecture from a configuration as JSON holds it. Raises ValueError for an unknown name or key."""
+    network, settings = architecture(name)
     unknown = set(config) - {field.name for field in dataclasses.fields(settings)}
     if unknown:
-        raise ValueError(f"{architecture} has no setting {', '.join(sorted(unknown))}: was it made by a newer ppgn?")
+        known = ", ".join(field.name for field in dataclasses.fields(settings))
+        raise ValueError(f"{name} has no setting {', '.join(sorted(unknown))}, expected some of {known}: install a newer ppgn")
     return network(settings(**{key: _tuples(value) for key, value in config.items()}))
 
 

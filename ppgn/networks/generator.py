@@ -1,26 +1,31 @@
-"""Generators: code -> image."""
+"""The generator that we train: code -> image by fully connected layers and upconvolutions."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ppgn.images import Size, height_and_width
+
 
 @dataclass(frozen=True)
 class ImageGeneratorConfig:
-    """`stages` lists (upconvolution width, following convolution width or 0), each doubling the size from `base_size`.
+    """Sizes of the layers, which start at a map of `base_channels` and double its height and width at every stage.
 
-    `output` "conv" adds a 3x3 convolution to the pixels, "upconv" one more doubling (the published deconv0);
-    `output_range` is "tanh" (bounded to [0, 1]) or "linear" (0.5 + x, as published). `code_scale` divides the code.
+    hidden: units of the fully connected layers. base_size: (height, width) of the first map, or the side of a square. stages:
+    channels of an upconvolution and of the convolution behind it (0: none). output: "conv" ends in a 3x3 convolution to the
+    pixels, "upconv" in one more doubling (the published deconv0). output_range: "tanh" (bounded to [0, 1]) or "linear"
+    (0.5 + x, as published). slope: of the LeakyReLUs. code_scale: divides the code.
     """
 
     code_size: int = 512
     channels: int = 3
     hidden: tuple[int, ...] = (1024, 1024)
     base_channels: int = 256
-    base_size: int = 4
+    base_size: Size = 4
     stages: tuple[tuple[int, int], ...] = ((256, 256), (128, 128), (64, 64), (32, 32))
     output: str = "conv"
     output_range: str = "tanh"
@@ -29,8 +34,11 @@ class ImageGeneratorConfig:
     code_scale: float = 1.0
 
     @property
-    def image_size(self) -> int:
-        return self.base_size * 2 ** (len(self.stages) + (self.output == "upconv"))
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the images."""
+        height, width = height_and_width(self.base_size, "the generator's first map")
+        factor = 2 ** (len(self.stages) + (self.output == "upconv"))
+        return height * factor, width * factor
 
 
 class ImageGenerator(nn.Module):
@@ -41,8 +49,8 @@ class ImageGenerator(nn.Module):
     def __init__(self, config: ImageGeneratorConfig) -> None:
         super().__init__()
         self.config = config
-        base = config.base_channels * config.base_size**2
-        sizes = (config.code_size, *config.hidden, base)
+        self.base_shape = (config.base_channels, *height_and_width(config.base_size, "the generator's first map"))
+        sizes = (config.code_size, *config.hidden, math.prod(self.base_shape))
         layers: list[nn.Module] = []
         for size_in, size_out in zip(sizes, sizes[1:], strict=False):
             layers += [nn.Linear(size_in, size_out), nn.LeakyReLU(config.slope)]
@@ -63,36 +71,7 @@ class ImageGenerator(nn.Module):
         return nn.Sequential(convolution, *norm, nn.LeakyReLU(self.config.slope))
 
     def forward(self, code: Tensor) -> Tensor:
-        """Image `[chain, channel, height, width]` of codes `[chain, code]`."""
-        settings = self.config
-        base = self.fully_connected(code / settings.code_scale)
-        base = base.unflatten(1, (settings.base_channels, settings.base_size, settings.base_size))
+        """Images `[chain, channel, height, width]` of codes `[chain, code]`."""
+        base = self.fully_connected(code / self.config.code_scale).unflatten(1, self.base_shape)
         pixels = self.to_pixels(self.upconvolutions(base))
-        return 0.5 + 0.5 * torch.tanh(pixels) if settings.output_range == "tanh" else 0.5 + pixels
-
-
-@dataclass(frozen=True)
-class IdentityGeneratorConfig:
-    channels: int = 3
-    size: int = 64
-
-
-class IdentityGenerator(nn.Module):
-    """G(code) = code: pixels are a generator too, so PPGN-x runs in the same loop as all others. It has no weights."""
-
-    architecture = "identity_generator"
-
-    def __init__(self, config: IdentityGeneratorConfig) -> None:
-        super().__init__()
-        self.config = config
-
-    def forward(self, code: Tensor) -> Tensor:
-        """The image `[chain, channel, size, size]` that the code is; ValueError for another shape. It does not clip: pixels
-        stay in [0, 1] by the sampler's code_range (0, 1)."""
-        shape = (self.config.channels, self.config.size, self.config.size)
-        if code.shape[1:] != shape:
-            raise ValueError(
-                f"the identity generator got a code of shape {tuple(code.shape)}, expected {('chain', *shape)}: "
-                f"start from pixels of that size"
-            )
-        return code
+        return 0.5 + 0.5 * torch.tanh(pixels) if self.config.output_range == "tanh" else 0.5 + pixels

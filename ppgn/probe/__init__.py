@@ -1,8 +1,14 @@
-"""Any layer of any network: one forward pass that stops at the last layer asked for; and the network an image adapter feeds."""
+"""Any layer of any network by name, in one forward pass that stops at the last layer; and passes over images that are shared."""
 
-from ppgn.probe.encoder import EncoderPass as EncoderPass
+from ppgn.probe.encoder_pass import EncoderPass as EncoderPass
+from ppgn.probe.layer_list import LayerInfo as LayerInfo
+from ppgn.probe.layer_list import channel_axis as channel_axis
+from ppgn.probe.layer_list import list_layers as list_layers
 from ppgn.probe.layers import Layer as Layer
 from ppgn.probe.layers import Probe as Probe
-from ppgn.probe.listing import LayerInfo as LayerInfo
-from ppgn.probe.listing import list_layers as list_layers
-from ppgn.probe.seen import Seen as Seen
+from ppgn.probe.layers import layer_name as layer_name
+from ppgn.probe.passes import Passes as Passes
+from ppgn.probe.preprocessed import Preprocessed as Preprocessed
+from ppgn.probe.preprocessed import check_eval as check_eval
+from ppgn.probe.preprocessed import weights_dtype as weights_dtype
+from ppgn.probe.recorder import Side as Side

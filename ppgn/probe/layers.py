@@ -1,4 +1,4 @@
-"""The values inside a network: layers by dotted name, before or after their activation, in one pass that stops early."""
+"""Values of the layers of a network by dotted name, before or after their activation, in one pass that stops early."""
 
 from __future__ import annotations
 
@@ -9,33 +9,39 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ppgn.probe.preprocessed import Preprocessed, as_image, check_eval
 from ppgn.probe.recorder import Complete, Recorder, Side
-from ppgn.probe.seen import Seen, as_image, check_eval
 from ppgn.types import Image
 
 
 class Probe:
-    """Values of some layers of a network in one forward pass, which ends when it has the last of them.
+    """Values of some layers of a network in one forward pass, which ends at the last of them.
 
-    network: a module in eval mode, or Seen(module, ...). layers: names as in `named_modules` ("features.10"). activation:
-    "before" takes the input of the activation that a layer is or ends in, "after" the output of the activation that
-    is the next to get the layer's output (module or function), None (default) what the layer itself returns. Of a
-    layer that a pass uses several times the first use counts. In-place work that comes later does not change the values.
-    shared: keep the last values while their image tensor lives unchanged, so that several conditions cost one pass (the
-    graph is shared too: differentiate their sum).
+    network: a module in eval mode, or Preprocessed(module, ...). layers: names as in `named_modules` ("features.10"), or unique
+    endings of them ("conv5"). activation: "before" takes the input of the activation that a layer is or ends in; "after" takes
+    the output of the next activation (module or function) that gets the layer's output; None takes the output of the layer
+    itself. The first use of a layer in the pass counts. Later in-place operations do not change the values. shared: keep the
+    last values while their image tensor lives unchanged, so that several conditions cost one pass; they share its graph too, so
+    differentiate their sum.
 
-    Raises ValueError for an unknown layer (with the nearest names) or a wrong `activation`; when called, for a network in
-    train mode, and for a layer that the pass does not use, that returns no tensor, or that has no activation after it.
+    Raises ValueError for an unknown layer (with the nearest names) and for a wrong `activation`. A call raises ValueError for a
+    network in train mode and for a layer that the pass does not use, that returns no tensor, or that has no activation behind it.
     """
 
     def __init__(
-        self, network: nn.Module | Seen, layers: str | Sequence[str], *, activation: Side | None = None, shared: bool = False
+        self,
+        network: nn.Module | Preprocessed,
+        layers: str | Sequence[str],
+        *,
+        activation: Side | None = None,
+        shared: bool = False,
     ) -> None:
         self.network = network
         self.layers = (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
         self.activation: Side | None = activation
         self.shared = shared
-        self._modules = {name: _find(module_of(network), name) for name in self.layers}
+        module = module_of(network)
+        self._modules = {name: module.get_submodule(layer_name(module, name)) for name in self.layers}
         self._last: tuple[weakref.ref[Tensor], int, dict[str, Tensor]] | None = None
         if not self.layers:
             raise ValueError("a probe got no layer, expected at least one: pass the name of a layer")
@@ -43,7 +49,7 @@ class Probe:
             raise ValueError(f"a probe got activation={activation!r}, expected 'before', 'after' or None: pass one of them")
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
-        """The value of each layer asked for, by name, `[chain, *layer]`, in the order asked for."""
+        """Layer -> value `[chain, *layer]` for images `[chain, channel, height, width]`, in the order of `layers`."""
         if not self.shared:
             return self._run(image)
         needs_graph = image.requires_grad and torch.is_grad_enabled()
@@ -79,13 +85,13 @@ class Probe:
 
 
 class Layer:
-    """One layer as a function, image -> value `[chain, *layer]`: what conditions on a layer are made from.
+    """One layer as a function, image -> value `[chain, *layer]`, for conditions on that layer.
 
-    network: a module, Seen, or a Probe that has the layer already (`shared`, say). Raises ValueError as Probe, and
-    when a Probe lacks the layer or looks at the other side of its activation.
+    network: a module, Preprocessed, or a Probe that has the layer already, such as a shared one. Raises ValueError as Probe does,
+    and for a Probe that lacks the layer or takes the other side of its activation.
     """
 
-    def __init__(self, network: nn.Module | Seen | Probe, layer: str, *, activation: Side | None = None) -> None:
+    def __init__(self, network: nn.Module | Preprocessed | Probe, layer: str, *, activation: Side | None = None) -> None:
         self.probe = network if isinstance(network, Probe) else Probe(network, layer, activation=activation)
         self.name = layer
         if layer not in self.probe.layers:
@@ -95,7 +101,7 @@ class Layer:
             )
         if activation not in (None, self.probe.activation):
             raise ValueError(
-                f"the layer {layer!r} is asked for {activation!r} its activation, expected the probe's own "
+                f"the layer {layer!r} got activation={activation!r}, expected the probe's own "
                 f"{self.probe.activation!r}: leave it out, or make another probe"
             )
 
@@ -103,17 +109,29 @@ class Layer:
         return self.probe(image)[self.name]
 
 
-def module_of(network: nn.Module | Seen) -> nn.Module:
-    """The module whose layers have names."""
-    return network.network if isinstance(network, Seen) else network
+def module_of(network: nn.Module | Preprocessed) -> nn.Module:
+    """The module whose layers have names: the network, or the one that Preprocessed holds."""
+    return network.network if isinstance(network, Preprocessed) else network
 
 
-def _find(network: nn.Module, layer: str) -> nn.Module:
-    modules = dict(network.named_modules(remove_duplicate=False))
-    if layer == "" or layer not in modules:
-        nearest = difflib.get_close_matches(layer, [name for name in modules if name], 3, cutoff=0)
+def layer_name(network: nn.Module, layer: str) -> str:
+    """The whole name of a layer in `named_modules` for its name or a unique ending of it: "conv5" -> "trunk.layers.conv5".
+
+    Raises ValueError with the nearest names where none fits, and with the fitting names where several do.
+    """
+    names = [name for name, _ in network.named_modules(remove_duplicate=False) if name]
+    if layer in names:
+        return layer
+    ends = [name for name in names if layer and name.endswith(f".{layer}")]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
         raise ValueError(
-            f"{type(network).__name__} has no layer {layer!r}, expected a name such as {', '.join(nearest) or '(it has none)'}: "
-            f"choose one that list_layers gives"
+            f"the layer {layer!r} of {type(network).__name__} fits {len(ends)} names ({', '.join(ends[:5])}), expected a unique "
+            f"ending: write more of the name"
         )
-    return modules[layer]
+    nearest = difflib.get_close_matches(layer, names, 3, cutoff=0)
+    raise ValueError(
+        f"{type(network).__name__} has no layer {layer!r}, expected a name such as {', '.join(nearest) or '(it has none)'}: "
+        f"choose one that list_layers gives"
+    )

@@ -1,4 +1,4 @@
-"""What one forward pass shows of the layers asked for, recorded while it runs."""
+"""The values of chosen layers, recorded while one forward pass runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ACTIVATIONS = frozenset(  # as functions of torch, of torch.nn.functional (modul
 
 
 class Complete(BaseException):
-    """Ends a pass. Not an Exception, so that no network catches it by accident."""
+    """Ends a pass; not an Exception, so that no network catches it by accident."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
 
 
 class Recorder(TorchFunctionMode):
-    """The values of `layers`, filled by hooks; raises Complete when it has the last. As a mode it also sees activations."""
+    """The values of `layers`, filled by hooks; raises Complete at the last one. As a function mode it also sees activations."""
 
     def __init__(self, layers: Sequence[str], side: Side | None) -> None:
         super().__init__()
@@ -36,6 +36,8 @@ class Recorder(TorchFunctionMode):
         self._thread = threading.get_ident()
 
     def hook(self, layer: str) -> Any:
+        """A forward hook that records the layer's first output in the thread that made the recorder."""
+
         def note(module: nn.Module, inputs: Any, output: Any) -> None:
             if layer in self.values or layer in self._waiting or threading.get_ident() != self._thread:
                 return
@@ -49,7 +51,7 @@ class Recorder(TorchFunctionMode):
         return note
 
     def _note(self, layer: str, value: Tensor) -> None:
-        if self._activated is not None and self._activated[1] is value:  # the layer is or ends in an activation
+        if self._activated is not None and self._activated[1] is value:  # the layer is, or ends in, an activation
             self._keep(layer, self._activated[0] if self.side == "before" else value)
         elif self.side == "after":
             self._waiting[layer] = value
@@ -76,7 +78,7 @@ class Recorder(TorchFunctionMode):
             raise Complete(self)
 
     def check(self) -> None:
-        """Raises ValueError for a layer that the pass, now over, has not shown."""
+        """Raises ValueError for a layer that the finished pass has not recorded."""
         for layer in self.layers:
             if layer in self._waiting:
                 raise ValueError(
@@ -91,6 +93,9 @@ class Recorder(TorchFunctionMode):
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """A layer's output, or the first of a tuple (attention returns its weights too, recurrent layers their state)."""
+    """A layer's output, or the first entry of a tuple or list; None where that is no tensor.
+
+    Attention returns its weights beside its output, recurrent layers their state.
+    """
     value = output[0] if isinstance(output, tuple | list) and output else output
     return value if isinstance(value, Tensor) else None

@@ -1,29 +1,25 @@
-"""The named methods of the papers, wired: the one place that knows all parts.
+"""Recipes: how chains run, as values and as JSON, those of the papers by name, and the wiring of all parts."""
 
-`sample` runs chains and returns what they ended with; `in_turn`, `from_picture` and `in_paint` are its other shapes;
-`NAMED` holds the methods by name, `examples` the seven released examples.
-"""
-
-from ppgn.recipes import examples as examples
-from ppgn.recipes.captions import captioner_of as captioner_of
-from ppgn.recipes.classes import class_index as class_index
-from ppgn.recipes.collected import Samples as Samples
-from ppgn.recipes.collected import Watch as Watch
-from ppgn.recipes.haste import running as running
-from ppgn.recipes.memory import batch_for as batch_for
-from ppgn.recipes.named import NAMED as NAMED
-from ppgn.recipes.named import kind_of as kind_of
-from ppgn.recipes.named import settings_for as settings_for
-from ppgn.recipes.pictures import Filled as Filled
-from ppgn.recipes.pictures import from_picture as from_picture
-from ppgn.recipes.pictures import in_paint as in_paint
-from ppgn.recipes.pictures import picture_code as picture_code
-from ppgn.recipes.pictures import repeated as repeated
-from ppgn.recipes.runs import run as run
-from ppgn.recipes.sampling import in_turn as in_turn
-from ppgn.recipes.sampling import sample as sample
-from ppgn.recipes.settings import Settings as Settings
-from ppgn.recipes.tuning import Trial as Trial
-from ppgn.recipes.tuning import Tuning as Tuning
-from ppgn.recipes.wiring import Hole as Hole
-from ppgn.recipes.wiring import runnable as runnable
+from ppgn.recipes.bounds import FixedBounds as FixedBounds
+from ppgn.recipes.bounds import NoBounds as NoBounds
+from ppgn.recipes.bounds import StatisticsBounds as StatisticsBounds
+from ppgn.recipes.build import batch_size as batch_size
+from ppgn.recipes.build import objective as objective
+from ppgn.recipes.build import prepare as prepare
+from ppgn.recipes.build import starting_codes as starting_codes
+from ppgn.recipes.fields import FAMILIES as FAMILIES
+from ppgn.recipes.fields import flat_name as flat_name
+from ppgn.recipes.fields import kind_named as kind_named
+from ppgn.recipes.fields import settings_of as settings_of
+from ppgn.recipes.fields import type_of as type_of
+from ppgn.recipes.papers import PAPERS as PAPERS
+from ppgn.recipes.papers import recipe_for as recipe_for
+from ppgn.recipes.papers import runnable as runnable
+from ppgn.recipes.recipe import PRECISIONS as PRECISIONS
+from ppgn.recipes.recipe import Choice as Choice
+from ppgn.recipes.recipe import Recipe as Recipe
+from ppgn.recipes.recipe import Retries as Retries
+from ppgn.recipes.recipe_file import read_recipe as read_recipe
+from ppgn.recipes.recipe_file import stored_network_precision as stored_network_precision
+from ppgn.recipes.setup import Hole as Hole
+from ppgn.recipes.setup import Setup as Setup

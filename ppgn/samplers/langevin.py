@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ppgn.objective import Objective
+from ppgn.samplers.schedules import Scale, scale_at
 from ppgn.seeds import check_seeds, normal
-from ppgn.types import ChainState, Code, Evaluation
-
-Scale: TypeAlias = float | Callable[[int], float]
-"""A constant, or a schedule: the scale as a function of the step, counted from 0."""
-CodeRange: TypeAlias = tuple[float | Tensor, float | Tensor]
-"""(low, high) in code units, each a float or one number per unit."""
+from ppgn.types import ChainState, Code, Evaluation, Evaluator
 
 
 def update(
@@ -36,24 +30,23 @@ def update(
 class Langevin:
     """A Langevin step whose step and noise sizes are decoupled and whose accept/reject test is dropped (MALA-approx).
 
-    prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper, each a float or a function of the step;
-    noise_scale is a standard deviation in code units. code_range: clip to it after the update. condition_limit: the most that
-    the condition may move a chain's code in a step, a root mean square over units in code units; beyond it its term is scaled
-    down to that, as gradients of weights are in training (Pascanu et al. 2013). Not in the paper: 0, the default, is no
-    limit. Without one about one chain in two hundred of imagenette64 leaps to a code that decodes to black.
+        h' = h + e1 (R(h) - h) + e2 d log p(y | G(h)) / dh + N(0, e3^2)   (PPGN, Eq. 11), then clipped to the code space.
 
-    Raises ValueError when the range's low exceeds its high, and for a negative limit.
+    prior_scale, condition_scale, noise_scale: epsilon 1, 2, 3 of the paper, each a number or a schedule; noise_scale is a
+    standard deviation in code units. condition_limit, which the paper does not have: the most that the condition may move a code
+    in a step, as a root mean square over units, in code units. A longer move is scaled down to it, as gradients of weights are in
+    training (Pascanu et al. 2013). 0, the default, is no limit; about one chain in two hundred of imagenette64 then leaps to a
+    code that decodes to black.
+
+    Raises ValueError for a negative limit.
     """
 
-    objective: Objective
     prior_scale: Scale
     condition_scale: Scale
-    noise_scale: Scale
-    code_range: CodeRange | None = None
+    noise_scale: Scale = 0.0
     condition_limit: float = 0.0
 
     def __post_init__(self) -> None:
-        check_range(self.code_range)
         if not self.condition_limit >= 0:
             raise ValueError(f"a sampler got condition_limit {self.condition_limit}, expected at least 0: 0 is no limit")
 
@@ -61,16 +54,16 @@ class Langevin:
         """The state before the first step: code `[chain, *code]`, one seed per chain (else ValueError)."""
         return ChainState(code.detach().clone(), check_seeds(seeds))
 
-    def step(self, state: ChainState) -> tuple[ChainState, Evaluation]:
+    def step(self, state: ChainState, objective: Evaluator) -> tuple[ChainState, Evaluation]:
         """The state after the update, and the evaluation of the code before it."""
-        evaluation = self.objective.evaluate(state.code)
+        evaluation = objective.evaluate(state.code)
         scales = [scale_at(scale, state.step) for scale in (self.prior_scale, self.condition_scale, self.noise_scale)]
         noise = noise_for(state, scales[2])
         gradient = evaluation.gradient
         if self.condition_limit and scales[1]:
             gradient = gradient * at_most(root_mean_square(scales[1] * gradient), self.condition_limit)
-        code = update(state.code, evaluation.direction, gradient, noise, *scales)
-        return ChainState(clip(code, self.code_range), state.seeds, state.step + 1), evaluation
+        code = objective.space.clip(update(state.code, evaluation.direction, gradient, noise, *scales))
+        return replace(state, code=code, step=state.step + 1), evaluation
 
 
 def root_mean_square(values: Tensor) -> Tensor:
@@ -79,13 +72,8 @@ def root_mean_square(values: Tensor) -> Tensor:
 
 
 def at_most(size: Tensor, limit: float) -> Tensor:
-    """The factor in (0, 1] that brings sizes down to the limit."""
+    """The factor in (0, 1] that brings each size down to the limit."""
     return (limit / size.clamp_min(torch.finfo(size.dtype).tiny)).clamp(max=1.0)
-
-
-def scale_at(scale: Scale, step: int) -> float:
-    """The scale at this step, counted from 0."""
-    return scale(step) if callable(scale) else scale
 
 
 def noise_for(state: ChainState, noise_scale: float) -> Tensor | float:
@@ -94,17 +82,3 @@ def noise_for(state: ChainState, noise_scale: float) -> Tensor | float:
         return 0.0
     code = state.code
     return normal(state.seeds, state.step, code.shape[1:], dtype=code.dtype, device=code.device)
-
-
-def check_range(code_range: CodeRange | None) -> None:
-    """Raises ValueError when a low bound exceeds its high bound."""
-    if code_range is not None and not bool(torch.all(torch.as_tensor(code_range[0]) <= torch.as_tensor(code_range[1]))):
-        raise ValueError(f"a sampler got the code_range {code_range}, expected low <= high: swap the two")
-
-
-def clip(code: Code, code_range: CodeRange | None) -> Code:
-    """The code inside (low, high), each unit by itself; as it is when there is no range."""
-    if code_range is None:
-        return code
-    low, high = (torch.as_tensor(bound, dtype=code.dtype, device=code.device) for bound in code_range)
-    return torch.clamp(code, low, high)

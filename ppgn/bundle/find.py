@@ -1,0 +1,61 @@
+"""Where bundles are: by path, by name, or in the Hugging Face hub."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from ppgn.bundle.description import FILE
+from ppgn.bundle.migrate import read_info
+from ppgn.errors import BundleError
+
+HUB = "hf://"
+
+
+def search_paths() -> list[Path]:
+    """Where bundles are looked for by name: $PPGN_CHECKPOINTS, the installed package, the checkout, ./checkpoints."""
+    package = Path(__file__).parents[1]
+    named = [Path(entry) for entry in os.environ.get("PPGN_CHECKPOINTS", "").split(os.pathsep) if entry]
+    return [*named, package / "_checkpoints", package.parent / "checkpoints", Path("checkpoints")]
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The folder of a bundle given by path, by name or as hf://owner/name. Raises BundleError that lists the names there are."""
+    text = str(name_or_path)
+    if text.startswith(HUB):
+        return _from_hub(text.removeprefix(HUB))
+    for folder in (Path(text), *(shelf / text for shelf in search_paths())):
+        if (folder / FILE).is_file():
+            return folder
+    names = sorted({folder.name for folder in _folders()})
+    close = difflib.get_close_matches(text, names, 1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    raise BundleError(f"no bundle {text!r}: {guess}there is {', '.join(names) or 'none'}, or give a folder with {FILE}")
+
+
+def _from_hub(repository: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
+    except ImportError as fault:
+        raise BundleError(f"{HUB}{repository} needs `pip install huggingface_hub`, or download it and give the folder") from fault
+    return Path(snapshot_download(repository, allow_patterns=[FILE, "*.safetensors"]))
+
+
+def _folders() -> list[Path]:
+    found = [folder for shelf in search_paths() if shelf.is_dir() for folder in sorted(shelf.iterdir())]
+    return [folder for folder in found if (folder / FILE).is_file() and not folder.name.startswith(".")]
+
+
+def list_bundles() -> list[dict[str, Any]]:
+    """Every bundle that can be loaded by name: its "name", "folder", and "info" (bundle.json as version 2) or "error"."""
+    listed: dict[str, dict[str, Any]] = {}
+    for folder in _folders():
+        entry: dict[str, Any] = {"name": folder.name, "folder": str(folder)}
+        try:
+            entry["info"] = read_info(folder)
+        except BundleError as fault:
+            entry["error"] = str(fault)
+        listed.setdefault(folder.name, entry)
+    return list(listed.values())

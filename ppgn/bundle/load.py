@@ -1,0 +1,87 @@
+"""A checkpoint folder -> networks in memory: hashes are compared first, weights are safetensors and never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ppgn import networks
+from ppgn.acceleration import folded, to_channels_last
+from ppgn.bundle.bundle import Bundle
+from ppgn.bundle.description import FILE, SPACE, code_space, image_spec
+from ppgn.bundle.find import find
+from ppgn.bundle.migrate import read_info
+from ppgn.errors import BundleError
+
+
+def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fold: bool = True) -> Bundle:
+    """The bundle of that name, folder, or hf://owner/name: networks frozen, in evaluation mode, float32.
+
+    Hashes are compared before a tensor is read; networks are built without memory, then filled. fold: their BatchNorms are put
+    into their convolutions and their maps are channels last in memory (`ppgn.acceleration`): the same functions but for
+    rounding, in less time. Without it they are as they were trained, and can be saved again. Raises BundleError where anything
+    is wrong with the bundle.
+    """
+    folder = find(name_or_path)
+    info = read_info(folder)
+    parts = {part: _load_part(folder, part, entry) for part, entry in info["parts"].items()}
+    if fold:
+        parts = {part: to_channels_last(folded(network)) for part, network in parts.items()}
+    kept = {name: info[name] for name in ("training", "data", "licence", "source", "scores", "parts")}
+    facts = {name: value for name, value in info["code"].items() if name not in SPACE}
+    return Bundle(
+        name=info["name"],
+        parts=parts,
+        code=code_space(info["code"]),
+        image=image_spec(info["image"]),
+        classes=tuple(info["classes"]),
+        recipes=info["recipes"],
+        papers=info["papers"],
+        precisions=tuple(info["precisions"]),
+        info={**kept, "facts": facts},
+        folder=folder,
+    ).to(device)
+
+
+def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
+    if not isinstance(entry, dict) or {"architecture", "config", "file", "sha256"} - set(entry):
+        raise BundleError(f"{folder / FILE} does not describe its part {part}: export the bundle again")
+    file = folder / str(entry["file"])
+    if file.resolve().parent != folder.resolve():
+        raise BundleError(f"part {part} of {folder} names a file outside the bundle, {entry['file']!r}: do not trust it")
+    if not file.is_file():
+        raise BundleError(f"{file} is missing: download or export the bundle again")
+    found = sha256(file)
+    if found != entry["sha256"]:
+        raise BundleError(
+            f"{file} is not what {FILE} describes (SHA-256 {found[:12]}..., expected {str(entry['sha256'])[:12]}...): "
+            "download or export the bundle again"
+        )
+    try:
+        state = load_file(file)
+        with torch.device("meta"):
+            network = networks.build(entry["architecture"], entry["config"])
+        network.load_state_dict({key: _full(value) for key, value in state.items()}, strict=True, assign=True)
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as fault:
+        reason = " ".join(str(fault).split())[:300]
+        raise BundleError(f"{file} does not fit its description ({reason}): download or export the bundle again") from fault
+    unfilled = [key for key, value in (*network.named_parameters(), *network.named_buffers()) if value.is_meta]
+    if unfilled:
+        raise BundleError(f"{file} leaves {unfilled[0]} of {part} without a value: export the bundle again")
+    return network.eval().requires_grad_(False)
+
+
+def _full(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def sha256(file: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    with Path(file).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,119 @@
+"""Networks in memory -> a checkpoint folder, complete or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from ppgn.acceleration import FOLDED
+from ppgn.bundle.description import FILE, FORMAT, VERSION, checked, code_json, write_json
+from ppgn.bundle.load import sha256
+from ppgn.errors import BundleError
+from ppgn.types import CodeSpace, ImageSpec
+
+
+def save_bundle(
+    folder: str | Path,
+    *,
+    name: str,
+    parts: Mapping[str, Any],
+    code: CodeSpace | Mapping[str, Any],
+    image: ImageSpec,
+    facts: Mapping[str, Any] | None = None,
+    classes: Sequence[str] = (),
+    recipes: Mapping[str, Mapping[str, Any]] | None = None,
+    papers: Mapping[str, Mapping[str, Any]] | None = None,
+    precisions: Sequence[str] = (),
+    training: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    licence: str = "unstated",
+    source: str = "unstated",
+    scores: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> Path:
+    """Writes a bundle beside `folder` and moves it into place once complete; an old one stays whole until then.
+
+    parts: networks with `architecture` and `config`; a "generator" is needed. code: a code space, or the field "code" of
+    bundle.json. facts: what else was measured of codes. recipes, papers: by kind of request, as JSON (see Bundle). dtype: in
+    which floating-point weights are stored. Raises BundleError where a weight is not finite in it, a part cannot be stored, a
+    field is wrong, or `folder` holds something else than a bundle.
+    """
+    folder = Path(folder)
+    check_place(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    room = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    room.mkdir()
+    try:
+        space = code_json(code) if isinstance(code, CodeSpace) else dict(code)
+        info = checked(
+            {
+                "format": FORMAT, "version": VERSION, "name": name,
+                "parts": {part: _save_part(room, part, network, dtype) for part, network in parts.items()},
+                "code": {**space, **(facts or {})}, "image": dataclasses.asdict(image), "classes": list(classes),
+                "recipes": {kind: dict(recipe) for kind, recipe in (recipes or {}).items()},
+                "papers": {kind: dict(recipe) for kind, recipe in (papers or {}).items()},
+                "precisions": list(precisions), "training": dict(training or {}), "data": dict(data or {}),
+                "licence": licence, "source": source, "scores": dict(scores or {}),
+            }
+        )  # fmt: skip
+        _move_into_place(room, folder, info)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+    return folder
+
+
+def check_place(folder: str | Path) -> None:
+    """Raises BundleError where a folder, or file, would be overwritten that is no bundle."""
+    place = Path(folder)
+    empty = place.is_dir() and not any(place.iterdir())
+    if place.exists() and not empty and not (place / FILE).is_file():
+        raise BundleError(f"{folder} is there and is no bundle, expected a new folder: give another folder")
+
+
+def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[str, Any]:
+    if hasattr(network, FOLDED):
+        raise BundleError(f"the {part} has its BatchNorms folded: load its bundle with fold=False to save it again")
+    if not (hasattr(network, "architecture") and hasattr(network, "config")):
+        got = type(network).__name__
+        raise BundleError(f"the {part} is a {got}, expected a network with `architecture` and `config`: a bundle holds no other")
+    tensors = {}
+    for key, value in network.state_dict().items():
+        stored = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous()
+        if stored.is_floating_point() and not bool(stored.isfinite().all()):
+            raise BundleError(f"{key} of {part} is not finite as {dtype}: the training diverged, or store it as float32")
+        tensors[key] = stored
+    file = f"{part}.safetensors"
+    save_file(tensors, room / file)
+    (room / file).chmod(0o644)  # safetensors writes files that only their owner can read
+    config = dataclasses.asdict(network.config)
+    return {"architecture": network.architecture, "config": config, "file": file, "sha256": sha256(room / file)}
+
+
+def _move_into_place(room: Path, folder: Path, info: dict[str, Any]) -> None:
+    """Moves a complete bundle to `folder`. A process killed at any moment leaves the old bundle whole there, or the new one.
+
+    That decides when bundle.json is replaced, after the weights and in a single move. So weights whose name stands for others in
+    the old bundle get their hash into their name. What the new bundle does not name is removed last.
+    """
+    if not folder.exists():
+        write_json(room, info)
+        os.replace(room, folder)
+        return
+    for part, entry in info["parts"].items():
+        written, place = room / entry["file"], folder / entry["file"]
+        if place.exists() and sha256(place) != entry["sha256"]:
+            entry["file"] = f"{part}-{entry['sha256'][:12]}.safetensors"
+        os.replace(written, folder / entry["file"])
+    write_json(folder, info)
+    kept = {FILE, *(entry["file"] for entry in info["parts"].values())}
+    for stray in folder.iterdir():
+        if stray.name not in kept:
+            shutil.rmtree(stray) if stray.is_dir() and not stray.is_symlink() else stray.unlink()

@@ -1,0 +1,50 @@
+"""Sentences of the library in the words of the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+NO_FLAGS = ("command", "bundle", "picture", "number", "state")
+"""Names that are typed without one, or under another name."""
+
+OWN_CODE = ("bundle", "condition", "network", "judge", "sampler", "prior", "start", "measure", "bounds")
+"""Arguments whose value may be my_module:Thing."""
+NO_MODULES = ("torchvision", "timm", "caffe", "bundle", "hf")
+"""What stands before a colon there and is no module of the user's."""
+IN_THE_TERMINAL = {
+    "choose one that list_layers gives": "choose one that `ppgn layers` lists",
+    "(ppgn.loaders.captioner)": "(--captioner hf:NAME)",
+}
+"""Advice of the library in Python -> the same in the terminal."""
+
+
+def named_modules(given: Mapping[str, Any]) -> list[str]:
+    """The values that name code of the user's own, my_module:Thing."""
+    values = [str(given[name]) for name in OWN_CODE if given.get(name) is not None]
+    return [value for value in values if ":" in value and value.partition(":")[0] not in NO_MODULES]
+
+
+def in_flags(message: str, given: Mapping[str, Any]) -> str:
+    """The message with settings as the flags that set them: "got momentum 0.9" becomes "got --momentum 0.9".
+
+    given: name -> value of everything that can be typed. A setting counts as one where its value follows, where it is advice
+    ("choose sampler adaptive", "leave weights out"), where another one is lacking ("got sae without layer, expected"), and where
+    it is spelled as in Python ("size=(HEIGHT, WIDTH)").
+    """
+    for name in sorted(set(given) - set(NO_FLAGS), key=len, reverse=True):
+        value = given[name]
+        flag = f"--{name.strip('_').replace('_', '-')}"
+        typed = "|".join(re.escape(text) for text in {str(value), repr(value)})
+        message = re.sub(rf"\b{name}=\(([^)]*)\)", lambda found: f"{flag} {found[1].replace(', ', ',')}", message)  # noqa: B023
+        message = re.sub(rf"(?<![\w-]){name}=", f"{flag} ", message)
+        message = re.sub(rf"\b(got|unknown) {name} (?={typed})", rf"\1 {flag} ", message)
+        message = re.sub(rf"^{name} got (?={typed})", f"{flag} got ", message)
+        message = re.sub(rf"^got {name} (?=without )", f"got {flag} ", message)
+        message = re.sub(rf"(?<= without ){name}(?= or |, expected)|(?<= or ){name}(?=, expected)", flag, message)
+        message = re.sub(rf"\b(choose|raise|lower) {name}\b(?!s)", rf"\1 {flag}", message)
+        message = re.sub(rf"\bleave {name} out\b", f"leave {flag} out", message)
+    for advice, typed in IN_THE_TERMINAL.items():
+        message = message.replace(advice, typed)
+    return message

@@ -1,0 +1,87 @@
+"""The commands by name. The parser of a command is built when it is named, so `ppgn --help` needs no torch."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+
+class Command(NamedTuple):
+    """A command, the file `ppgn/cli/NAME.py` with `add_arguments(parser)` and `run(given) -> int`.
+
+    help: a line. chains: whether it runs chains, and so takes the flags of recipes. retries: whether chains that fail may begin
+    anew in it.
+    """
+
+    help: str
+    chains: bool = False
+    retries: bool = False
+
+
+COMMANDS = {
+    "sample": Command("pictures of a class, of a unit of any network, or of your own condition", chains=True, retries=True),
+    "chain": Command("chains on their way, through one class or unit after the other: a GIF, an MP4 or a sheet", chains=True),
+    "inpaint": Command("fill a hole in a picture", chains=True),
+    "evaluate": Command("score samples beside real pictures", chains=True, retries=True),
+    "tune": Command("find scales and steps for a class, a unit or your own condition (Optuna)", chains=True),
+    "example": Command("one of the seven scripts of the released code, to the constant"),
+    "layers": Command("list the layers of a network or of a bundle's encoder, which can be asked for"),
+    "bundles": Command("list the bundles that are there"),
+    "import-caffe": Command("a bundle from networks released for Caffe (.prototxt and .caffemodel)"),
+    "import-deepsim": Command("a bundle from a PyTorch port of a DeePSiM, DGN-AM or PPGN generator (upconvGAN)"),
+}
+EXAMPLES = """examples:
+  ppgn sample imagenette64 --class church --out church.png
+  ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17
+  ppgn sample imagenette64 --condition my_module:my_function
+  ppgn chain imagenette64 --class church parachute "golf ball" --steps 40 --out walk.gif
+  ppgn inpaint imagenette64 photo.jpg --box 20,20,28,28 --out filled.png
+  ppgn sample --help
+"""
+
+
+def module_of(command: str) -> Any:
+    """The file of a command."""
+    return importlib.import_module(f"ppgn.cli.{command.replace('-', '_')}")
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command line, with the name of the command as "command". Ends the program for --help and for what cannot be read."""
+    style: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    about = "Images through a learned prior, asked for by any network you plug in."
+    top = argparse.ArgumentParser(prog="ppgn", description=about, epilog=EXAMPLES, **style)
+    named = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    first = words[0] if words else ""
+    if first and not first.startswith("-") and first not in COMMANDS:
+        near = _nearest(first, COMMANDS)
+        top.error(f"no command {first!r}: {f'did you mean {near[0]}? ' if near else ''}there is {', '.join(COMMANDS)}")
+    parsers = {name: named.add_parser(name, help=command.help, **style) for name, command in COMMANDS.items()}
+    if first in COMMANDS:
+        _fill(parsers[first], first, words)
+    given, unknown = top.parse_known_args(words)
+    if unknown:
+        flags = [f"--{name.strip('_').replace('_', '-')}" for name in vars(given)]
+        is_flag = unknown[0].startswith("-")
+        near = _nearest(unknown[0], flags) if is_flag else []
+        what = f"no flag {unknown[0]}" if is_flag else f"{unknown[0]!r} belongs to no flag"
+        parsers[first].error(f"{what}: {f'did you mean {near[0]}? ' if near else ''}see ppgn {first} --help")
+    return given
+
+
+def _nearest(word: str, known: Iterable[str]) -> list[str]:
+    """The known word that is most like it, if any is."""
+    import difflib  # deferred: `ppgn --help` does not need it
+
+    return difflib.get_close_matches(word, list(known), 1)
+
+
+def _fill(parser: argparse.ArgumentParser, name: str, words: Sequence[str]) -> None:
+    """Adds the arguments of a command, and those that all commands with chains share."""
+    module_of(name).add_arguments(parser)
+    if COMMANDS[name].chains:
+        from ppgn.cli import recipe_flags, terminal  # which need torch
+
+        recipe_flags.add_arguments(parser, words, COMMANDS[name].retries)
+        terminal.add_arguments(parser)

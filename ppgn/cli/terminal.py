@@ -1,0 +1,96 @@
+"""Parts of every command with chains: device, bundle, progress bar, and the lines about stopped chains."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ppgn import loaders
+from ppgn.bundle import Bundle
+from ppgn.errors import ChainStopped
+from ppgn.sampling import OnStep
+from ppgn.types import Evaluation
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --device and --verbose."""
+    machine = parser.add_argument_group("this machine")
+    add_device(machine)
+    machine.add_argument("-v", "--verbose", action="store_true", help="say what was chosen for this machine")
+
+
+def add_device(parser: Any) -> None:
+    """Adds --device."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+
+
+def load(given: argparse.Namespace) -> Bundle:
+    """The bundle that the command names, on its device."""
+    return loaders.bundle(given.bundle, device(given.device))
+
+
+def device(name: str) -> torch.device:
+    """The torch device of `auto`, `cpu`, `cuda`, `cuda:N`, ...; ValueError when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        there = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        raise ValueError(f"no device {name!r} here: use auto or one of {', '.join(there)}") from fault
+    return chosen
+
+
+def check_counts(given: argparse.Namespace, *names: str) -> None:
+    """Raises ValueError for one of these numbers below 1."""
+    for name in names:
+        value = getattr(given, name)
+        if value is not None and value < 1:
+            raise ValueError(f"got --{name} {value}, expected at least 1: leave it out, or give 1 or more")
+
+
+@contextmanager
+def stops_without_warning() -> Iterator[None]:
+    """Silences the warning for chains that stop, as `report_stops` prints a line for each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ChainStopped)
+        yield
+
+
+def report_stops(stopped: Mapping[int, str]) -> None:
+    """A line for each chain that stopped because it was not finite any more."""
+    for why in stopped.values():
+        print(f"ppgn: stopped: {why}", file=sys.stderr)
+
+
+@contextmanager
+def progress(total: int) -> Iterator[OnStep]:
+    """A bar over the steps of all chains that shows their mean log-probability; it appears with the first step.
+
+    total: steps times chains. Chains that begin anew were not counted and add to it.
+    """
+    from tqdm import tqdm
+
+    bars: list[Any] = []
+
+    def watch(step: int, evaluation: Evaluation) -> None:
+        if not bars:
+            bars.append(tqdm(total=total, unit="step", desc="sampling", mininterval=0.5))
+        bar, chains = bars[0], len(evaluation.image)
+        if step % 5 == 0:
+            bar.set_postfix_str(f"log p {float(evaluation.log_prob.mean()):.3f}", refresh=False)
+        bar.total = max(bar.total, bar.n + chains)
+        bar.update(chains)
+
+    try:
+        yield watch
+    finally:
+        for bar in bars:
+            bar.close()

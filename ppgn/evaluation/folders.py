@@ -1,0 +1,105 @@
+"""Pictures of classes on the disk: a folder for each class, or the pictures and samples.json of `ppgn sample`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image as Pillow
+from torch import Tensor
+
+from ppgn import images
+from ppgn.errors import one_line
+from ppgn.evaluation.judge import normalised_name
+from ppgn.types import Image, ImageSpec
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFolder:
+    """Picture files and the class of each, read at the height, width and channels of `image`, cropped to its shape."""
+
+    files: tuple[Path, ...]
+    classes: tuple[int, ...]
+    image: ImageSpec
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def load(self, chosen: Sequence[int] | Tensor) -> Image:
+        """The pictures with these indices, `[picture, channel, height, width]`; ValueError for a file that is no picture."""
+        files = [self.files[int(index)] for index in chosen]
+        return torch.stack([images.load_image(file, self.image.size, self.image.channels) for file in files])
+
+    def batches(self, batch: int = 50) -> Iterator[Image]:
+        """All pictures in their order, `batch` at a time."""
+        for first in range(0, len(self), batch):
+            yield self.load(range(first, min(first + batch, len(self))))
+
+
+def class_folder(
+    root: str | Path,
+    names: Sequence[str],
+    classes: Sequence[int],
+    count: int,
+    image: ImageSpec,
+    listed: Mapping[str, Sequence[Path]] | None = None,
+) -> ClassFolder:
+    """Up to `count` pictures (0: all) of each of `classes`, indices into `names`, spread evenly over the sorted files of a class.
+
+    The files of a class stand in `root/<class>/`, where case, underscores and spaces do not matter and other folders are ignored;
+    or in the samples.json that `ppgn sample` wrote into `root`; or in `listed`, files by class name, which goes first. image: the
+    height, width and channels to read them at. Raises ValueError for a folder or class without pictures.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root}: check the path")
+    if listed is not None:
+        by_class = {normalised_name(name): list(files) for name, files in listed.items()}
+    else:
+        by_class = _sampled(root) if (root / "samples.json").is_file() else _subfolders(root)
+    files: list[Path] = []
+    owners: list[int] = []
+    for index in classes:
+        available = by_class.get(normalised_name(names[index]), [])
+        if not available:
+            found = ", ".join(sorted(by_class)[:10]) or "none"
+            raise ValueError(
+                f"{root} has no pictures of the class {names[index]!r}, expected a folder of that name among {found}: add one, "
+                f"or evaluate other classes"
+            )
+        step = max(1, len(available) // count) if count else 1
+        taken = available[::step][: count or None]
+        files += taken
+        owners += [index] * len(taken)
+    return ClassFolder(tuple(files), tuple(owners), image)
+
+
+def _subfolders(root: Path) -> dict[str, list[Path]]:
+    """Normalised class name -> the picture files of its folder, sorted."""
+    readable = Pillow.registered_extensions()
+    found = {}
+    for folder in sorted(root.iterdir()):
+        if folder.is_dir():
+            files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in readable and file.is_file())
+            if files:
+                found[normalised_name(folder.name)] = files
+    return found
+
+
+def _sampled(root: Path) -> dict[str, list[Path]]:
+    """Normalised class name -> the picture files that samples.json lists for it."""
+    found: dict[str, list[Path]] = {}
+    try:
+        rows: list[dict[str, Any]] = json.loads((root / "samples.json").read_text(encoding="utf-8"))["samples"]
+        for row in rows:
+            found.setdefault(normalised_name(row["class"]), []).append(root / row["file"])
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ValueError(
+            f"cannot read {root / 'samples.json'} ({one_line(fault)}), expected samples of classes as `ppgn sample` writes them: "
+            f"sample again, or sort the pictures into a folder for each class"
+        ) from fault
+    return found

@@ -1,0 +1,86 @@
+"""A judge from its description: the network, the outputs that stand for the bundle's classes, and the layer of the features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ppgn import loaders
+from ppgn.bundle import Bundle
+from ppgn.errors import one_line
+from ppgn.evaluation.judge import Judge, class_columns, feature_layer
+from ppgn.evaluation.options import JudgeSource
+from ppgn.probe import Preprocessed
+
+
+def build_judge(source: JudgeSource, bundle: Bundle, group: range) -> Judge:
+    """The judge of the bundle's classes with indices in `group`, tried on a black picture.
+
+    Raises ValueError for a network that cannot be loaded or fails on a picture of the bundle, for classes that it does not have,
+    and for a layer that is not there.
+    """
+    network = _network(source, bundle)
+    channels = loaders.input_channels(network.network, bundle.image.channels)
+    outputs = _output_count(network, source.name, channels, bundle)
+    layer = source.layer or _default_layer(network, source, channels, outputs, bundle)
+    return Judge(network, _columns(source, bundle, group, outputs), layer, channels)
+
+
+def _network(source: JudgeSource, bundle: Bundle) -> Preprocessed:
+    network = source.network or loaders.network(source.name, **source.adapter, bundle=bundle)
+    network.network.to(bundle.device)
+    return network
+
+
+def _output_count(network: Preprocessed, name: str, channels: int, bundle: Bundle) -> int:
+    """The number of class scores that the network gives for a black picture."""
+    try:
+        with torch.no_grad():
+            return network(torch.zeros(1, channels, *bundle.image.size, device=bundle.device)).shape[-1]
+    except (RuntimeError, TypeError, AttributeError, IndexError) as fault:
+        raise ValueError(
+            f"the judge {name} failed on a picture of {bundle.name} ({one_line(fault)}), expected class scores: check the size, "
+            f"mean and std of its input"
+        ) from fault
+
+
+def _default_layer(network: Preprocessed, source: JudgeSource, channels: int, outputs: int, bundle: Bundle) -> str:
+    trunk = None if source.held_out else dict(network.network.named_children()).get("trunk")
+    if trunk is not None:
+        return f"trunk.{[name for name, _ in trunk.named_children()][-1]}"  # pool5, as in benchmarks/heldout.py
+    return feature_layer(network, bundle.image.size, channels, outputs)
+
+
+def _columns(source: JudgeSource, bundle: Bundle, group: range, outputs: int) -> list[int]:
+    """The outputs of the judge that stand for the classes of the group."""
+    if not source.held_out:
+        return list(group)
+    wanted = bundle.classes[group.start : group.stop]
+    listed = read_class_names(source.classes) if isinstance(source.classes, Path) else list(source.classes)
+    if not listed and source.network is None:
+        listed = list(loaders.class_names(source.name, bundle))
+    if len(listed) == outputs:
+        return class_columns(listed, wanted, source.name)
+    if outputs == len(wanted) and not listed:
+        return list(range(outputs))
+    raise ValueError(
+        f"the judge {source.name} has {outputs} classes, got {len(listed)} names of them: list all its classes in their order, "
+        f"or name a file that does, one a line"
+    )
+
+
+def read_class_names(file: Path) -> list[str]:
+    """The class names in a file: one a line; or lines of index, ..., name with tabs, in any order, under an optional heading.
+
+    Raises ValueError for a file that cannot be read as text.
+    """
+    try:
+        rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ValueError(
+            f"cannot read the class names in {file} ({one_line(fault)}), expected text with one name a line: check the file"
+        ) from fault
+    if all(len(row) == 1 for row in rows):
+        return [row[0] for row in rows]
+    return [row[-1] for row in sorted((row for row in rows if row[0].isdecimal()), key=lambda row: int(row[0]))]

@@ -1,0 +1,100 @@
+"""Plots of an evaluation as inline SVG, so that the page needs no other file and no plotting library."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SAMPLES, REAL = "#1f5fa8", "#c2571a"
+COLOURS = (SAMPLES, REAL)
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 460, 300, 56, 30, 14, 44
+"""Of a plot and its margins, in pixels."""
+BINS, HIGHEST = 20, 2.0
+"""Bins of the histogram of distance ratios from 0 to HIGHEST; higher ratios count in the last bin."""
+
+
+def reliability(sets: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Accuracy against confidence of one or two sets by name: a dot for each bin, its area by its share of the pictures."""
+    drawn = f'<line x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}" stroke="#aaa" stroke-dasharray="4"/>'
+    for colour, bins in zip(COLOURS, sets.values(), strict=False):
+        total = sum(one["pictures"] for one in bins)
+        for one in bins:
+            radius = 2 + 14 * math.sqrt(one["pictures"] / total)
+            centre = f'cx="{_x(one["confidence"]):.1f}" cy="{_y(one["accuracy"]):.1f}" r="{radius:.1f}"'
+            drawn += f'<circle {centre} fill="{colour}" fill-opacity="0.45" stroke="{colour}"/>'
+    ticks = {_x(value): f"{value:g}" for value in (0, 0.25, 0.5, 0.75, 1)}
+    return _plot("calibration", drawn, list(sets), "confidence", "accuracy", ticks)
+
+
+def curves(series: Mapping[str, Sequence[float]]) -> str:
+    """Autocorrelations by name against the lag, a line for each."""
+    last = max(1, max(len(values) for values in series.values()) - 1)
+    drawn = f'<line x1="{_x(0)}" y1="{_y(0.5):.1f}" x2="{_x(1)}" y2="{_y(0.5):.1f}" stroke="#aaa"/>'
+    for colour, values in zip(COLOURS, series.values(), strict=False):
+        points = " ".join(f"{_x(lag / last):.1f},{_y((value + 1) / 2):.1f}" for lag, value in enumerate(values))
+        drawn += f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+    ticks = {_x(part / 4): f"{last * part / 4:.0f}" for part in range(5)}
+    levels = {_y((value + 1) / 2): f"{value:g}" for value in (-1, -0.5, 0, 0.5, 1)}
+    return _plot("autocorrelation", drawn, list(series), "lag in steps", "autocorrelation", ticks, levels)
+
+
+def histogram(sets: Mapping[str, Sequence[float]]) -> str:
+    """Shares of distance ratios of one or two sets by name, as bars side by side."""
+    shares = {name: _shares(values) for name, values in sets.items()}
+    top = max(max(values) for values in shares.values()) or 1.0
+    wide = (_x(1) - _x(0)) / BINS / len(sets)
+    drawn = ""
+    for place, (colour, values) in enumerate(zip(COLOURS, shares.values(), strict=False)):
+        for bar, share in enumerate(values):
+            left, high = _x(bar / BINS) + place * wide, _y(share / top)
+            drawn += f'<rect x="{left:.1f}" y="{high:.1f}" width="{wide - 1:.1f}" height="{_y(0) - high:.1f}" fill="{colour}"/>'
+    middle = _x(1 / HIGHEST)
+    drawn += f'<line x1="{middle}" y1="{_y(0)}" x2="{middle}" y2="{_y(1)}" stroke="#1b1b1b" stroke-dasharray="3"/>'
+    ticks = {_x(part / 4): f"{HIGHEST * part / 4:g}" for part in range(4)} | {_x(1): f"{HIGHEST:g}+"}
+    levels = {_y(part / 4): f"{top * part / 4:.2f}" for part in range(5)}
+    return _plot("distance ratios", drawn, list(sets), "distance ratio", "share of pictures", ticks, levels)
+
+
+def _shares(values: Sequence[float]) -> list[float]:
+    """The share of the values in each bin."""
+    counts = [0] * BINS
+    for value in values:
+        counts[min(BINS - 1, int(min(value, HIGHEST) / HIGHEST * BINS))] += 1
+    return [count / max(1, len(values)) for count in counts]
+
+
+def _plot(
+    title: str,
+    drawn: str,
+    names: Sequence[str],
+    across: str,
+    upwards: str,
+    ticks: Mapping[float, str],
+    levels: Mapping[float, str] | None = None,
+) -> str:
+    """Frame, ticks, axis labels and a legend around what is drawn; ticks and levels: text by its place in pixels."""
+    levels = {_y(value): f"{value:g}" for value in (0, 0.25, 0.5, 0.75, 1)} if levels is None else levels
+    frame = f'<rect x="{LEFT}" y="{TOP}" width="{_x(1) - LEFT}" height="{_y(0) - TOP}" fill="none" stroke="#888"/>'
+    for place, text in ticks.items():
+        frame += f'<text x="{place:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{text}</text>'
+    for place, text in levels.items():
+        frame += f'<text x="{LEFT - 6}" y="{place + 4:.1f}" text-anchor="end">{text}</text>'
+    frame += f'<text x="{(LEFT + _x(1)) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{across}</text>'
+    middle = (TOP + _y(0)) / 2
+    frame += f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">{upwards}</text>'
+    for place, (colour, name) in enumerate(zip(COLOURS, names, strict=False)):
+        frame += f'<text x="{LEFT + 190 * place}" y="18" fill="{colour}" font-weight="bold">{html.escape(name)}</text>'
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%;font:12px system-ui,sans-serif"'
+    return f'<svg role="img" aria-label="{html.escape(title)}" {size}>{drawn}{frame}</svg>'
+
+
+def _x(share: float) -> float:
+    """Pixels from the left, of a share of the plot's width."""
+    return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+
+def _y(share: float) -> float:
+    """Pixels from the top, of a share of the plot's height."""
+    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)

@@ -1,0 +1,125 @@
+"""Picture files: read to tensors, written atomically, and checked for before a long run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import struct
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from PIL import ImageOps
+from torch import Tensor
+
+from ppgn.images.pixels import Size, cover, height_and_width, to_pil
+
+BROKEN_FILE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Pillow.DecompressionBombError)
+"""Errors that Pillow raises for a file that is no whole picture."""
+
+
+def picture_extensions() -> list[str]:
+    """File name extensions (lower case, with the dot) that the installed Pillow can write."""
+    return sorted(extension for extension, kind in Pillow.registered_extensions().items() if kind in Pillow.SAVE)
+
+
+def check_writable(path: str | Path, extensions: Collection[str] | None = None) -> None:
+    """Check before a long run that a file can be written at its end.
+
+    extensions: the allowed ones in lower case, with the dot; by default those that Pillow can write. Raises ValueError for
+    another extension, for a folder that is missing or unwritable, and for a path that is a folder.
+    """
+    path = Path(path)
+    allowed = picture_extensions() if extensions is None else extensions
+    if path.suffix.lower() not in allowed:
+        common = [name for name in (".png", ".jpg", ".gif", ".webp") if name in allowed] or sorted(allowed)
+        raise ValueError(f"cannot write {path}: unknown extension {path.suffix!r}, expected one such as {', '.join(common)}")
+    _check_folder(path)
+
+
+def _check_folder(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"cannot write {path}: it is a folder, give the name of a file in it")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: there is no folder {path.parent}, make it or choose another")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"cannot write {path}: {path.parent} is not writable ({reason}), choose another folder") from error
+
+
+def write_atomically(path: str | Path, writer: Callable[[Path], object]) -> None:
+    """Call `writer` with a temporary name (same folder, same extension), then move the file into place.
+
+    A reader sees the old file or the whole new one, and a failure leaves nothing behind. Raises ValueError when the folder is
+    missing or unwritable and when the system or Pillow refuses to write; other errors of the writer pass through.
+    """
+    path = Path(path)
+    _check_folder(path)
+    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    try:
+        writer(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error}; free some space or choose another folder or format") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_image(image: Tensor | Pillow.Image, path: str | Path) -> None:
+    """Write one image, `[channel, height, width]` in [0, 1] or a Pillow image, atomically in the format of its extension.
+
+    Raises ValueError as `to_pil`, `check_writable` and `write_atomically` do.
+    """
+    check_writable(path)
+    picture = to_pil(image) if isinstance(image, Tensor) else image
+    write_atomically(path, picture.save)
+
+
+def load_image(path: str | Path, size: Size | None = None, channels: int = 3) -> Tensor:
+    """A picture file as an image `[channel, height, width]` in [0, 1], turned upright, transparency put on white.
+
+    size: (height, width) or the side of a square; the picture is scaled to cover it (antialiased) and its centre kept. None
+    keeps the file's size. channels: 3 (RGB) or 1 (grey); 16-bit grey keeps its depth. Raises ValueError for a file that is
+    missing, broken or of an unsupported kind, for other channels and for a side below 1.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"load_image got {channels} channels, expected 1 (grey) or 3 (RGB): pass one of them")
+    wanted = None if size is None else height_and_width(size, "load_image")
+    try:
+        with Pillow.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            array = _pixels(picture, channels)
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no picture {path}: check the path") from error
+    except BROKEN_FILE as error:
+        raise ValueError(f"cannot read {path} as a picture ({error}): check that it is a whole PNG, JPEG, ...") from error
+    image = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1).expand(channels, -1, -1)
+    return (image if wanted is None else cover(image, wanted).clamp(0, 1)).contiguous()  # white becomes 1 + 4e-7 by rounding
+
+
+def _pixels(picture: Pillow.Image, channels: int) -> np.ndarray:
+    """float32 in [0, 1]: `[height, width]` for 16-bit grey or one channel, else `[height, width, 3]`."""
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"mode {picture.mode} has no fixed range, expected 8-bit or 16-bit pixels")
+    if picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.float32) / 65535
+    if picture.has_transparency_data:
+        white = Pillow.new("RGBA", picture.size, "white")
+        picture = Pillow.alpha_composite(white, picture.convert("RGBA"))
+    return np.asarray(picture.convert("L" if channels == 1 else "RGB")).astype(np.float32) / 255
+
+
+def make_folder(folder: str | Path) -> Path:
+    """The folder, made where it is missing. Raises ValueError when it cannot be made or written to."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot make the folder {folder} ({error.strerror}): choose another one") from error
+    _check_folder(folder / "any")
+    return folder

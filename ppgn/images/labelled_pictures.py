@@ -1,0 +1,124 @@
+"""Pictures with several labels each, listed in a file of JSON lines and split into training and held-out by file name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Merges: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
+"""Group -> class -> further values of the group's column that belong to this class."""
+Labelled: TypeAlias = tuple[str, tuple[int, ...]]
+"""A picture's path and its labels: the index of one class per group."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Training pictures, held-out pictures, and the names of all classes, "group:value"."""
+
+    training: tuple[Labelled, ...]
+    held_out: tuple[Labelled, ...]
+    class_names: tuple[str, ...]
+
+
+def read_table(
+    root: Path,
+    file: str,
+    columns: Mapping[str, str],
+    least: int,
+    split_seed: int,
+    validation_share: float,
+    merge: Merges | None = None,
+) -> Table:
+    """The pictures of a .jsonl table at `root/file` with one line {"file": path, column: value, ...} per picture.
+
+    columns: group -> column, such as {"type": "articleType", "colour": "baseColour"}; classes are then called "type:Handbags",
+    "colour:Red". merge: values that count as another one, such as {"colour": {"Red": ["Maroon", "Rust"]}}. least: pictures that
+    a value must have after merging; rarer values are left out with their pictures. validation_share: share of held-out
+    pictures, chosen by `split_position`. Raises ValueError for a missing table, for a missing column, and for too few pictures.
+    """
+    path = root / file
+    if not path.is_file():
+        raise ValueError(
+            f"there is no table of pictures at {path}, expected JSON lines, one per picture: correct its folder or name"
+        )
+    if not columns:
+        raise ValueError(
+            f"the table {path} got no labels, expected group -> column: say which columns are labels, {{'type': 'articleType'}}"
+        )
+    rows, values = _common([_merged(row, columns, merge or {}) for row in _rows(path, columns)], tuple(columns.values()), least)
+    names = [f"{group}:{value}" for group, column in columns.items() for value in values[column]]
+    places = {name: index for index, name in enumerate(names)}
+    labels = [tuple(places[f"{group}:{row[column]}"] for group, column in columns.items()) for row in rows]
+    samples = [(str(root / row["file"]), label) for row, label in zip(rows, labels, strict=True)]
+    training, held_out = [], []
+    for sample in samples:
+        (held_out if split_position(sample[0], split_seed) < validation_share else training).append(sample)
+    if not (training and held_out):
+        raise ValueError(
+            f"{path} has {len(samples)} pictures whose labels occur {least} times, too few to split: lower `least` or add some"
+        )
+    return Table(tuple(training), tuple(held_out), tuple(names))
+
+
+def table_of(training: Mapping[str, Any], classes: Sequence[str], root: Path) -> Table | None:
+    """The table at `root` with the columns, classes and split that a bundle's encoder was trained on.
+
+    training: the bundle's training settings, stage -> settings (`bundle.info["training"]`). classes: the bundle's. Returns None
+    where the bundle was trained on something else and where its table is not at `root`. Raises ValueError where the table has
+    other classes than the bundle.
+    """
+    data = training.get("encoder", {}).get("data", {})
+    if data.get("name") != "table" or not (root / data["table"]).is_file():
+        return None
+    split = (data["split_seed"], data["validation_share"])
+    found = read_table(root, data["table"], data["labels"], data["least"], *split, data.get("merge"))
+    if list(found.class_names) != list(classes):
+        odd = sorted(set(found.class_names) ^ set(classes))
+        raise ValueError(
+            f"the table in {root} and the bundle differ in the classes {odd}, expected equal ones: give the bundle's"
+        )
+    return found
+
+
+def split_position(path: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the seed, the class folder and the file name only, on every machine alike."""
+    name = f"{seed}/{Path(path).parent.name}/{Path(path).name}"
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
+
+
+def _rows(path: Path, columns: Mapping[str, str]) -> list[dict]:
+    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    lacking = [column for column in ("file", *columns.values()) if any(column not in row for row in rows)]
+    if lacking or not rows:
+        there = ", ".join(rows[0]) if rows else "no line at all"
+        raise ValueError(
+            f"{path} lacks the column {lacking[0] if lacking else 'file'!r} in some line, expected one of {there}: name another"
+        )
+    return rows
+
+
+def _merged(row: dict, columns: Mapping[str, str], merge: Merges) -> dict:
+    """The row with merged values replaced by their class. Raises ValueError for a group that has no column."""
+    if odd := set(merge) - set(columns):
+        raise ValueError(
+            f"got classes to merge in {', '.join(sorted(odd))}, expected groups among {', '.join(columns)}: correct it"
+        )
+    whole = {
+        (columns[group], value): name for group, classes in merge.items() for name, others in classes.items() for value in others
+    }
+    return {**row, **{column: whole.get((column, row[column]), row[column]) for column in columns.values()}}
+
+
+def _common(rows: list[dict], columns: Sequence[str], least: int) -> tuple[list[dict], dict[str, list[str]]]:
+    """The rows whose values all occur at least `least` times among these rows, and the sorted values of each column."""
+    while True:
+        counts = {column: Counter(row[column] for row in rows) for column in columns}
+        kept = [row for row in rows if all(counts[column][row[column]] >= least for column in columns)]
+        if len(kept) == len(rows):
+            return kept, {column: sorted(counts[column]) for column in columns}
+        rows = kept

@@ -1,0 +1,13 @@
+"""Networks that others released -> a bundle: files of Caffe, PyTorch ports of DeePSiM, lists of classes and statistics."""
+
+from ppgn.bundle import check_place as check_place
+from ppgn.importers.caffe import Files as Files
+from ppgn.importers.caffe import Imported as Imported
+from ppgn.importers.caffe import check_fit as check_fit
+from ppgn.importers.caffe import read_captioner as read_captioner
+from ppgn.importers.caffe import read_encoder as read_encoder
+from ppgn.importers.caffe import read_generator as read_generator
+from ppgn.importers.caffe import write as write
+from ppgn.importers.deepsim import read_state as read_state
+from ppgn.importers.lists import class_names as class_names
+from ppgn.importers.lists import code_of as code_of

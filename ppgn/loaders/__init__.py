@@ -1,0 +1,19 @@
+"""Names -> networks, conditions, captioners and bundles. Nothing is downloaded and nothing unpickled without permission."""
+
+from ppgn.loaders.bundles import bundle as bundle
+from ppgn.loaders.callables import import_callable as import_callable
+from ppgn.loaders.captioners import captioner as captioner
+from ppgn.loaders.conditions import condition as condition
+from ppgn.loaders.layers import layers as layers
+from ppgn.loaders.networks import network as network
+from ppgn.loaders.precision import in_precision as in_precision
+from ppgn.loaders.sources import BUNDLE_CLASSIFIER as BUNDLE_CLASSIFIER
+from ppgn.loaders.sources import NetworkSource as NetworkSource
+from ppgn.loaders.sources import build as build
+from ppgn.loaders.sources import class_names as class_names
+from ppgn.loaders.sources import input_channels as input_channels
+from ppgn.loaders.texts import similarity as similarity
+from ppgn.loaders.trial import two_codes as two_codes
+from ppgn.loaders.trial import two_images as two_images
+from ppgn.loaders.weights import of_file as of_file
+from ppgn.loaders.weights import read_weights as read_weights

@@ -1,0 +1,75 @@
+"""Models of transformers and open_clip that are already on this machine. Nothing is downloaded, and nothing unpickled."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from ppgn.errors import one_line
+
+
+def library(name: str) -> ModuleType:
+    """Imports a library of the extra `text`. Raises ValueError, with the command that installs it, where it is missing."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as fault:
+        raise ValueError(
+            f'models of texts need the library {name}, which is not installed: run pip install "ppgn[text]"'
+        ) from fault
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Restricts Hugging Face's client to its cache, and restores its setting afterwards."""
+    constants: Any = library("huggingface_hub.constants")
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def config_of(place: str) -> Any:
+    """The config of a folder made by `save_pretrained`, or of a name in the cache. Raises ValueError where there is none."""
+    return _loaded(library("transformers").AutoConfig, place)
+
+
+def parts_of(place: str, kind: Any, unused: Sequence[str] = ()) -> tuple[Any, Any, Any]:
+    """(model of the class `kind` in float32, image processor, tokenizer) of a folder or of a name in the cache.
+
+    unused: prefixes of weights that may be missing. Raises ValueError where a part or model.safetensors is missing, and where the
+    file lacks other weights, which would be random.
+    """
+    transformers = library("transformers")
+    model, info = _loaded(kind, place, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith(tuple(unused)))
+    if missing:
+        raise ValueError(
+            f"the weights of {place} lack {len(missing)} values ({missing[0]} first), expected all of {kind.__name__}: "
+            f"give the folder or name of a complete {kind.__name__}"
+        )
+    return model, _loaded(transformers.AutoImageProcessor, place), _loaded(transformers.AutoTokenizer, place)
+
+
+def _remedy(place: str) -> str:
+    """The end of an error about a model that is not on this machine."""
+    if Path(place).is_dir():
+        return "save model, image processor and tokenizer there with their save_pretrained (weights as safetensors)"
+    return f"run `hf download {place}` (it must have model.safetensors), or give a folder that save_pretrained made"
+
+
+def _loaded(kind: Any, place: str, **options: Any) -> Any:
+    try:
+        with offline():
+            return kind.from_pretrained(place, local_files_only=True, **options)
+    except (OSError, ValueError, RuntimeError, ImportError) as fault:
+        raise ValueError(
+            f"the {kind.__name__} of {place!r} cannot be loaded on this machine ({one_line(fault)}): {_remedy(place)}"
+        ) from fault

@@ -1,0 +1,135 @@
+"""Sources of networks, and the input that each of them states: torchvision, timm, Caffe files, a user's module, a bundle."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ppgn.bundle import Bundle
+from ppgn.loaders.callables import result_of
+from ppgn.probe import Preprocessed
+from ppgn.types import Image
+
+BUNDLE_CLASSIFIER = "bundle:classifier"
+"""The bundle's encoder and its head, as a network."""
+FORMS = "torchvision:NAME, timm:NAME, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
+BUILD = {name: {"transform_input": True, "init_weights": False} for name in ("inception_v3", "googlenet")}
+"""Options of networks whose training range differs from the library's metadata: transform_input converts between the two."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkSource:
+    """A network as its source builds it, and its input: size, mean, std and bgr as in Preprocessed (None: not stated)."""
+
+    module: nn.Module
+    size: int | tuple[int, int] | None = None
+    mean: float | Sequence[float] | None = None
+    std: float | Sequence[float] | None = None
+    bgr: bool = False
+
+
+class Classifier(nn.Module):
+    """Encoder and head of a bundle, image -> logits `[chain, class]`. Layers keep their names in the encoder."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        for name, child in encoder.named_children():
+            self.add_module(name, child)
+        self._encoder = (encoder,)  # in a tuple, so that its layers are registered only once
+
+    def forward(self, image: Image) -> Tensor:
+        code = self._encoder[0](image)  # a pass to a layer ends here, and needs no head
+        return self._encoder[0].logits_from_code(code)
+
+
+def build(name: str, bundle: Bundle | None = None) -> NetworkSource:
+    """Builds the network of that name (see `network`) without a file of weights, which is enough to list its layers.
+
+    Raises ValueError for an unknown name, and for a source that is not installed or fails.
+    """
+    source, colon, rest = name.partition(":")
+    if not (source and colon and rest):
+        raise ValueError(f"cannot read {name!r} as a network, expected {FORMS}: write it in one of these ways")
+    if source == "torchvision":
+        return _torchvision(rest)
+    if source == "timm":
+        return _timm(rest)
+    if source == "caffe":
+        return _caffe(rest)
+    return _of_bundle(rest, bundle) if source == "bundle" else _from_module(name)
+
+
+def class_names(name: str, bundle: Bundle | None = None) -> tuple[str, ...]:
+    """The classes of a network by its name, as its library or bundle lists them; () where neither does."""
+    source, _, rest = name.partition(":")
+    if source == "torchvision":
+        from torchvision import models
+
+        return tuple(models.get_model_weights(rest)["DEFAULT"].meta.get("categories", ()))
+    return bundle.classes if source == "bundle" and bundle is not None else ()
+
+
+def input_channels(module: nn.Module, default: int = 3) -> int:
+    """The number of input channels of a network's first convolution; `default` where it has none."""
+    return next((layer.in_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)), default)
+
+
+def _torchvision(name: str) -> NetworkSource:
+    from torchvision import models  # deferred: `import ppgn` stays light
+
+    known = models.list_models(module=models)
+    if name not in known:
+        nearest = ", ".join(difflib.get_close_matches(name, known, 3, cutoff=0))
+        raise ValueError(f"torchvision has no classifier {name!r}, expected a name such as {nearest}: correct it")
+    transform: Any = models.get_model_weights(name)["DEFAULT"].transforms()
+    height, width = (*transform.crop_size, *transform.crop_size)[:2]
+    module = models.get_model(name, weights=None, **BUILD.get(name, {}))
+    return NetworkSource(module, (height, width), tuple(transform.mean), tuple(transform.std))
+
+
+def _timm(name: str) -> NetworkSource:
+    try:
+        import timm  # pyright: ignore[reportMissingImports]
+    except ImportError as fault:
+        raise ValueError(f"timm:{name} needs the library timm, which is not installed: run pip install timm") from fault
+    if not timm.is_model(name):
+        nearest = ", ".join(difflib.get_close_matches(name, timm.list_models(), 3, cutoff=0))
+        raise ValueError(f"timm has no model {name!r}, expected a name such as {nearest}: correct it")
+    module = timm.create_model(name, pretrained=False)
+    config: Any = module.pretrained_cfg
+    return NetworkSource(module, tuple(config["input_size"][1:]), tuple(config["mean"]), tuple(config["std"]))
+
+
+def _caffe(files: str) -> NetworkSource:
+    from ppgn.caffe import MEAN
+    from ppgn.loaders.caffe_networks import caffe_network
+
+    module, size = caffe_network(files)
+    return NetworkSource(module, size, tuple(value / 255 for value in MEAN), 1 / 255, bgr=True)
+
+
+def _of_bundle(part: str, bundle: Bundle | None) -> NetworkSource:
+    if part != "classifier" or bundle is None:
+        raise ValueError(
+            f"got the network 'bundle:{part}' {'of' if bundle else 'without'} a bundle, expected bundle:classifier with one: "
+            f"{'write classifier' if bundle else 'give bundle=BUNDLE'}"
+        )
+    if bundle.encoder is None or not bundle.classes:
+        lacking = "encoder" if bundle.encoder is None else "classes"
+        raise ValueError(f"bundle {bundle.name} has no {lacking} for bundle:classifier, expected both: name another network")
+    return NetworkSource(Classifier(bundle.encoder), bundle.image.size, 0.0, 1.0)  # the encoder normalises its input itself
+
+
+def _from_module(name: str) -> NetworkSource:
+    made = result_of(name, "a module")
+    if isinstance(made, Preprocessed):
+        return NetworkSource(made.network, made.size, made.mean, made.std, made.bgr)
+    if not isinstance(made, nn.Module):
+        raise ValueError(
+            f"{name}() returned {type(made).__name__}, expected an nn.Module or ppgn.probe.Preprocessed: return the network"
+        )
+    return NetworkSource(made)

@@ -1,0 +1,73 @@
+"""The layers of a network that can be probed, with the shapes of their outputs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import nn
+
+from ppgn.images import Size, height_and_width
+from ppgn.probe.layers import module_of
+from ppgn.probe.preprocessed import Preprocessed, check_eval
+from ppgn.probe.recorder import first_tensor
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer's name, the class of its module, and the shape of its output without the chain axis."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+    @property
+    def channels(self) -> int:
+        """The number of channels, which are the units that the address `layer:unit` can name."""
+        return self.shape[channel_axis(len(self.shape) + 1) - 1]
+
+    @property
+    def units(self) -> int:
+        """The number of values per chain."""
+        return math.prod(self.shape)
+
+
+def channel_axis(ndim: int) -> int:
+    """The axis of channels in a value of `ndim` axes, the chain axis included: 1, or 2 for `[chain, token, feature]`."""
+    return 2 if ndim == 3 else 1
+
+
+def list_layers(network: nn.Module | Preprocessed, size: Size, channels: int = 3) -> list[LayerInfo]:
+    """The layers that a pass over an image uses, in the order in which they first finish.
+
+    size: (height, width) of the image, or the side of a square. Layers that return no tensor `[chain, ...]` are left out. Raises
+    ValueError for a network in train mode.
+    """
+    module = module_of(network)
+    check_eval(module)
+    found: dict[str, LayerInfo] = {}
+    handles = []
+
+    def note(name: str) -> Any:
+        def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
+            value = first_tensor(output)
+            if value is not None and value.ndim > 1:
+                found.setdefault(name, LayerInfo(name, type(layer).__name__, tuple(value.shape[1:])))
+
+        return hook
+
+    height, width = height_and_width(size)
+    like = next((weight for weight in chain(module.parameters(), module.buffers()) if weight.is_floating_point()), torch.empty(0))
+    try:
+        for name, layer in module.named_modules(remove_duplicate=False):
+            if name:
+                handles.append(layer.register_forward_hook(note(name)))
+        with torch.no_grad():
+            network(like.new_zeros(1, channels, height, width))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(found.values())

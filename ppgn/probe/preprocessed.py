@@ -1,0 +1,65 @@
+"""A network fed with images in [0, 1] that are resized and normalised to what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ppgn.images import Size, normalise, resize
+from ppgn.types import Image
+
+
+class Preprocessed:
+    """network((resize(image, size) - mean) / std), differentiable with respect to the image.
+
+    The network is put into eval mode and its weights are frozen, in place: BatchNorm in train mode would normalise the
+    condition away. size: (height, width), or the side of a square. mean, std: one number or one per channel, in units of [0, 1]
+    pixels and in the network's channel order. bgr: reverses RGB first, as Caffe's networks need. Layers keep the names they have
+    in `network`. Inputs get the type of the network's weights (bfloat16, say), outputs the type of the image. A call raises
+    ValueError when the network went back into train mode, and as `images.resize` and `images.normalise` do.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        size: Size,
+        mean: float | Sequence[float],
+        std: float | Sequence[float],
+        bgr: bool = False,
+    ) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.size = size
+        self.mean = mean
+        self.std = std
+        self.bgr = bgr
+
+    def prepare(self, image: Image) -> Tensor:
+        """The network's input for images `[chain, channel, height, width]` in [0, 1]."""
+        return normalise(resize(image, self.size), self.mean, self.std, self.bgr).to(weights_dtype(self.network, image.dtype))
+
+    def __call__(self, image: Image) -> Tensor:
+        check_eval(self.network)
+        return as_image(self.network(self.prepare(image)), image)
+
+
+def weights_dtype(network: nn.Module, otherwise: torch.dtype = torch.float32) -> torch.dtype:
+    """The floating-point type of a network's weights; `otherwise` for a network without any."""
+    return next((one.dtype for one in network.parameters() if one.is_floating_point()), otherwise)
+
+
+def as_image(value: Any, image: Image) -> Any:
+    """The value in the image's type where it is a floating-point tensor; anything else unchanged."""
+    return value.to(image.dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+def check_eval(network: nn.Module) -> None:
+    """Raises ValueError when a module of the network is in train mode."""
+    training = [name or "the whole network" for name, module in network.named_modules() if module.training]
+    if training:
+        raise ValueError(
+            f"a network has {len(training)} modules in train mode ({training[0]} first), expected none: call its eval(), "
+            f"because BatchNorm and dropout make chains depend on each other and on chance"
+        )

@@ -1,0 +1,18 @@
+"""Requests, one target per chain: classes, units, directions, latents, captions, texts, functions, weighted sums of them."""
+
+from ppgn.requests.classes import class_index as class_index
+from ppgn.requests.classes import classes as classes
+from ppgn.requests.classes import listed_classes as listed_classes
+from ppgn.requests.functions import function as function
+from ppgn.requests.functions import weighted as weighted
+from ppgn.requests.networks import Plugged as Plugged
+from ppgn.requests.parse import KINDS as KINDS
+from ppgn.requests.parse import OF_NETWORK as OF_NETWORK
+from ppgn.requests.parse import of as of
+from ppgn.requests.parse import parse as parse
+from ppgn.requests.request import Request as Request
+from ppgn.requests.units import direction as direction
+from ppgn.requests.units import latent as latent
+from ppgn.requests.units import unit as unit
+from ppgn.requests.words import TextRequest as TextRequest
+from ppgn.requests.words import captions as captions

@@ -1,0 +1,184 @@
+"""Classes of a bundle, and of plugged-in networks, by name."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeAlias
+
+from torch import Tensor
+
+from ppgn.bundle import Bundle
+from ppgn.conditions import And, ClassesOfGroups, ClassMeasure, Measure
+from ppgn.loaders import BUNDLE_CLASSIFIER
+from ppgn.probe import Passes
+from ppgn.requests.request import Request, is_probability, selected
+from ppgn.types import Condition, Image
+
+LISTED = 20
+"""The most classes that a message lists; of more it names the nearest."""
+Target: TypeAlias = int | tuple[int, ...]
+"""A class, or one class of each of several groups."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassRequest(Request):
+    """log p(target | image) by the head of the bundle's encoder, with a softmax over each group where classes stand in groups.
+
+    Where the bundle has a second classifier it is the mean of both log-probabilities, so that a chain cannot fool one alone.
+    """
+
+    classes: tuple[str, ...]
+    groups: Mapping[str, tuple[int, int]]
+    targets: tuple[Target, ...]
+    noun: ClassVar[str] = "class"
+
+    @property
+    def kind(self) -> str:
+        return "class"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each chain's class, or of all of its classes."""
+        return tuple(
+            self.classes[target] if isinstance(target, int) else " & ".join(self.classes[one] for one in target)
+            for target in self.targets
+        )
+
+    def select(self, chains: Sequence[int]) -> ClassRequest:
+        return replace(self, targets=selected(self.targets, chains))
+
+    def condition(self, passes: Passes) -> Condition:
+        first = self._classes(passes.encoder.logits, passes.measure)
+        if passes.classifier is None:
+            return first
+        return And(first, self._classes(passes.classifier.logits, passes.measure), weights=[0.5, 0.5])
+
+    def _classes(self, logits: Callable[[Image], Tensor], measure: Measure) -> Condition:
+        single = [target for target in self.targets if isinstance(target, int)]
+        if len(self.groups) == 1 and len(single) == len(self.targets):
+            return ClassMeasure(logits, single, measure)
+        chosen = [(target,) if isinstance(target, int) else target for target in self.targets]
+        return ClassesOfGroups(logits, chosen, self.groups, measure)
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "class", "network": BUNDLE_CLASSIFIER}
+
+    def probability(self, measure: Measure | None = None) -> bool:
+        return is_probability(measure)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkClassRequest(Request):
+    """Classes of a plugged-in network by the recipe's measure. scores: image -> `[chain, class]`."""
+
+    scores: Callable[[Image], Tensor]
+    classes: tuple[str, ...]
+    targets: tuple[int, ...]
+    about: Mapping[str, Any]
+    noun: ClassVar[str] = "class"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each chain's class."""
+        return tuple(self.classes[target] for target in self.targets)
+
+    def select(self, chains: Sequence[int]) -> NetworkClassRequest:
+        return replace(self, targets=selected(self.targets, chains))
+
+    def condition(self, passes: Passes) -> Condition:
+        return ClassMeasure(self.scores, self.targets, passes.measure)
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "class", **self.about}
+
+    def probability(self, measure: Measure | None = None) -> bool:
+        return is_probability(measure)
+
+
+def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle") -> int:
+    """The index of a class by name, unique part of a name (case aside) or number.
+
+    Raises ValueError, with the classes of `whose` network or the nearest of them, for an unknown or ambiguous class.
+    """
+    text = str(wanted).strip().lower().replace("_", " ")
+    lowered = [name.lower().replace("_", " ") for name in names]
+    nearest = ", ".join(repr(names[lowered.index(name)]) for name in difflib.get_close_matches(text, lowered, 3))
+    few = len(names) <= LISTED and not all(name.isdecimal() for name in names)
+    listed = ", ".join(f"{index} {name}" for index, name in enumerate(names)) if few else f"{len(names)} classes"
+    if text in lowered:
+        return lowered.index(text)
+    if text.isdecimal():
+        if int(text) < len(names):
+            return int(text)
+        raise ValueError(f"class {wanted} is out of range: {whose} has {listed}, numbered from 0")
+    found = [index for index, name in enumerate(lowered) if text and text in name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{index} {names[index]}" for index in found[:5])
+        raise ValueError(f"class {wanted!r} fits {len(found)} classes ({several}): write more of the name, or the number")
+    guess = f"did you mean {nearest}? " if nearest else ""
+    raise ValueError(f"no class {wanted!r}: {guess}{whose} has {listed}")
+
+
+def target_of(names: Sequence[str], wanted: Any) -> Target:
+    """A class as `class_index`, or several of different groups, as a list or as text: "type:Handbags & colour:Red"."""
+    number = number_in(wanted)
+    if number is not None:
+        return class_index(names, number)
+    parts = wanted.split("&") if isinstance(wanted, str) else _listed(wanted)
+    found = tuple(class_index(names, part) for part in parts)
+    return found[0] if len(found) == 1 else found
+
+
+def number_in(wanted: Any) -> int | None:
+    """The whole number that anything stands for: an int, one of NumPy, or a tensor with one number; else None."""
+    try:
+        return operator.index(wanted)
+    except TypeError:
+        return None
+
+
+def classes(bundle: Bundle, wanted: Any) -> ClassRequest:
+    """Classes of a bundle, one per chain: a name or number, or a list of them.
+
+    Each may be one class of each of several groups, "type:Handbags & colour:Red". Raises ValueError for an unknown class, and
+    for a bundle without classes.
+    """
+    if not bundle.classes:
+        raise ValueError(f"{bundle.name} knows no classes, got {wanted!r}: ask for a unit, a function or another network's class")
+    listed = [wanted] if isinstance(wanted, str) or number_in(wanted) is not None else _listed(wanted)
+    return ClassRequest(bundle.classes, bundle.class_groups, tuple(target_of(bundle.classes, one) for one in listed))
+
+
+def listed_classes(bundle: Bundle, wanted: Sequence[str]) -> ClassRequest:
+    """Classes by names, numbers, "all" (the first group) or "GROUP:all", each once.
+
+    Where they come from several groups, such as "type:Handbags" and "colour:Red", the targets are all combinations of a class of
+    each group. Raises ValueError as `classes`.
+    """
+    if not bundle.classes:
+        return classes(bundle, wanted)
+    groups = bundle.class_groups
+    every = {f"{group}:all": span for group, span in groups.items()} | {"all": next(iter(groups.values()))}
+    found: list[Target] = []
+    for name in wanted:
+        found += range(*every[name]) if name in every else [target_of(bundle.classes, name)]
+    if not any(isinstance(target, tuple) for target in found):
+        by_group = [[one for one in found if isinstance(one, int) and first <= one < last] for first, last in groups.values()]
+        by_group = [own for own in by_group if own]
+        found = found if len(by_group) == 1 else list(itertools.product(*by_group))
+    return ClassRequest(bundle.classes, groups, tuple(dict.fromkeys(found)))
+
+
+def _listed(wanted: Any) -> list[Any]:
+    if not isinstance(wanted, Iterable):
+        raise ValueError(
+            f"got {wanted!r} to ask for, expected a class by name or number, a list of them, a request or a function of an "
+            f"image: pass one of these"
+        )
+    return list(wanted)

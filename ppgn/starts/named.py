@@ -1,0 +1,82 @@
+"""Starts that a recipe can name: settings with `draw(seeds, draws, space, passes) -> codes [draw, chain, *code]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ppgn.probe import Passes
+from ppgn.starts.draws import drawn_codes, random_code
+from ppgn.types import CodeSpace
+
+
+@dataclass(frozen=True)
+class Normal:
+    """N(mean, std^2), clipped from below at the lowest code of the space."""
+
+    mean: float = 0.0
+    std: float = 1.0
+    codes: ClassVar[tuple[str, ...]] = ("codes", "pixels")
+
+    def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
+        """Codes `[draw, chain, *code]`, each a function of its chain's seed and the number of the draw alone."""
+        return _random(self, seeds, draws, space, passes, space.low)
+
+
+@dataclass(frozen=True)
+class Unclipped:
+    """N(mean, std^2) with its negative entries, as released (docs/released-code.md, section 2)."""
+
+    mean: float = 0.0
+    std: float = 1.0
+    codes: ClassVar[tuple[str, ...]] = ("codes", "pixels")
+
+    def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
+        """Codes `[draw, chain, *code]`, each a function of its chain's seed and the number of the draw alone."""
+        return _random(self, seeds, draws, space, passes, None)
+
+
+@dataclass(frozen=True)
+class GaussianCodes:
+    """Codes by a Gaussian that was fitted to codes of real pictures: the bundle's "start"."""
+
+    codes: ClassVar[tuple[str, ...]] = ("codes", "before_relu")
+    part: ClassVar[str] = "start"
+
+    def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
+        """Codes `[draw, chain, *code]`, all draws in one pass of the model."""
+        return _modelled(self.part, seeds, draws, space, passes)
+
+
+@dataclass(frozen=True)
+class NoiseLevelCodes:
+    """Codes by the bundle's score model of codes, "noise_level", along its probability flow."""
+
+    codes: ClassVar[tuple[str, ...]] = ("codes", "before_relu")
+    part: ClassVar[str] = "noise_level"
+
+    def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
+        """Codes `[draw, chain, *code]`, all draws in one pass of the model."""
+        return _modelled(self.part, seeds, draws, space, passes)
+
+
+def _random(
+    start: Normal | Unclipped,
+    seeds: Sequence[int],
+    draws: Sequence[int],
+    space: CodeSpace,
+    passes: Passes,
+    low: float | Tensor | None,
+) -> Tensor:
+    given = {"mean": start.mean, "std": start.std, "low": low, "device": passes.device}
+    return torch.stack([random_code(seeds, space.shape, **given, draw=number) for number in draws])
+
+
+def _modelled(part: str, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
+    model = passes.part(part, "model of its codes to start from")
+    draw = model if space.relu else getattr(model, "before_relu", model)  # a foreign model knows codes of one kind only
+    return drawn_codes(seeds, space.shape, draw, draws, passes.device)

@@ -1,0 +1,47 @@
+"""Networks inside Lightning checkpoints, which one training writes and another one reads; nothing is unpickled."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ppgn import networks
+from ppgn.errors import one_line
+
+
+def describe(network: Any) -> dict[str, Any]:
+    """Architecture, configuration and weights in plain types, which `torch.load` reads with `weights_only`."""
+    config = dataclasses.asdict(network.config)
+    return {"architecture": network.architecture, "config": config, "state": network.state_dict()}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The `ppgn` entry of a checkpoint made by `training`. Raises ValueError for a file that has none or cannot be read."""
+    if not Path(path).is_file():
+        raise ValueError(f"no checkpoint at {path}, expected a last.ckpt: train that part first, or correct the path")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as fault:  # torch raises many kinds for a truncated or foreign file; all are the user's to mend
+        raise ValueError(f"{path} is not a readable checkpoint ({one_line(fault)}): train again or copy it again") from fault
+    if "ppgn" not in content:
+        raise ValueError(f"{path} has no 'ppgn' entry, expected a checkpoint of ppgn's training scripts: pass one of theirs")
+    return content["ppgn"]
+
+
+def read_network(path: Path, part: str) -> Any:
+    """One network of a checkpoint, rebuilt on the CPU, in evaluation mode and frozen. Raises ValueError as `read_checkpoint`."""
+    parts = read_checkpoint(path)["parts"]
+    if part not in parts:
+        raise ValueError(f"{path} holds {', '.join(parts)}, expected {part}: pass the checkpoint of that part")
+    network = networks.build(parts[part]["architecture"], parts[part]["config"])
+    network.load_state_dict(parts[part]["state"])
+    return freeze(network)
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """The network in evaluation mode and without weight gradients, in place."""
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,21 @@
+"""The learning rate that most trainings use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import nn
+
+
+def unfrozen(system: LightningModule) -> list[nn.Parameter]:
+    """The weights of a system that are trained."""
+    return [weights for weights in system.parameters() if weights.requires_grad]
+
+
+def one_cycle(system: LightningModule, optimizer: torch.optim.Optimizer, learning_rate: float) -> dict[str, Any]:
+    """An optimizer whose rate rises to `learning_rate` and falls again over the whole training, as Lightning takes it."""
+    steps = int(system.trainer.estimated_stepping_batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
