@@ -29,14 +29,23 @@ class Term:
 class Objective:
     """log p(y | G(code)) = sum over terms of weight * condition(G(code)), and the prior's direction beside it.
 
-    space: bounds and spread of the codes, for samplers. Raises ValueError when two terms have one name.
+    space: bounds and spread of the codes, for samplers. code_condition: see `probe.Passes`, for starts. Raises ValueError when
+    two terms have one name.
     """
 
-    def __init__(self, generator: Generator, prior: Prior, terms: Sequence[Term] = (), space: CodeSpace | None = None) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        prior: Prior,
+        terms: Sequence[Term] = (),
+        space: CodeSpace | None = None,
+        code_condition: Callable[[Any], Callable[[Code], LogProb]] | None = None,
+    ) -> None:
         self.generator = generator
         self.prior = prior
         self.terms = tuple(terms)
         self.space = CodeSpace() if space is None else space
+        self.code_condition = code_condition
         names = [term.name for term in self.terms]
         if len(set(names)) != len(names):
             raise ValueError(f"an objective got the term names {names}, expected each once: rename one of the terms")

@@ -26,6 +26,7 @@ class Stream(IntEnum):
     START_CHOICE = 5  # the choice among several starting codes
     FIRST_LEVEL = 6  # noise that brings codes to the first level of annealing
     RETRY = 7  # seeds of chains that begin anew
+    FLOW = 8  # noise that a stochastic flow of codes adds at each level
 
 
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

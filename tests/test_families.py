@@ -20,6 +20,7 @@ from ppgn.bundle import Bundle
 from ppgn.checks import check_prior, check_sampler
 from ppgn.networks import PixelDenoiser, PixelDenoiserConfig, RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.priors import PRIORS
+from ppgn.probe import Passes
 from ppgn.recipes import Recipe, Setup
 from ppgn.samplers import SAMPLERS
 from ppgn.starts import STARTS
@@ -109,6 +110,13 @@ def test_every_prior_of_the_table_keeps_the_contract(name: str) -> None:
     assert Recipe.from_json(json.loads(json.dumps(setup.recipe.to_json()))) == setup.recipe
 
 
+def passes_for(setup: Setup, chains: int) -> Passes:
+    """The passes that a start gets, of chains that are all asked for one class."""
+    passes = setup.passes()
+    passes.code_condition = requests.classes(setup.bundle, [1] * chains).code_condition(passes)
+    return passes
+
+
 CODES_OF_STARTS = [(name, codes) for name, kind in STARTS.items() for codes in ("codes", "before_relu") if codes in kind.codes]
 
 
@@ -117,7 +125,7 @@ def test_every_start_of_the_table_draws_codes_that_depend_on_seed_and_number_alo
     setup = with_start(name, codes)
 
     def draw(seeds: list[int], draws: range) -> Code:
-        return setup.recipe.start.draw(seeds, draws, setup.space, setup.passes())
+        return setup.recipe.start.draw(seeds, draws, setup.space, passes_for(setup, len(seeds)))
 
     drawn = draw([5, 6, 2**63], range(4))
     assert drawn.shape == (4, 3, 12) and bool(drawn.isfinite().all())
@@ -130,8 +138,8 @@ def test_every_start_of_the_table_draws_codes_that_depend_on_seed_and_number_alo
 @pytest.mark.parametrize(("name", "codes"), CODES_OF_STARTS)
 def test_chains_begin_at_the_codes_of_every_start_of_the_table(name: str, codes: str) -> None:
     setup = with_start(name, codes)
-    found = recipes.starting_codes(setup, [5, 6])
-    assert torch.equal(found, setup.recipe.start.draw([5, 6], range(1), setup.space, setup.passes())[0])
+    found = recipes.starting_codes(setup, [5, 6], recipes.objective(setup, requests.classes(setup.bundle, [1, 1])))
+    assert torch.equal(found, setup.recipe.start.draw([5, 6], range(1), setup.space, passes_for(setup, 2))[0])
     assert Recipe.from_json(json.loads(json.dumps(setup.recipe.to_json()))) == setup.recipe
 
 

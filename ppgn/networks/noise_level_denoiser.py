@@ -73,10 +73,10 @@ class NoiseLevelDenoiser(nn.Module):
         """D of codes `[chain, code]` before the ReLU, in code units; the level stays in units of each unit's std."""
         return self.mean + self.std * self.denoise_standardised((code - self.mean) / self.std, level)
 
-    def levels(self) -> Tensor:
-        """The levels of the flow, `[steps + 1]`: from the highest to the lowest, then 0."""
+    def levels(self, steps: int | None = None) -> Tensor:
+        """The levels of the flow, `[steps + 1]`: from the highest to the lowest, then 0. steps: by default the config's."""
         config, rho = self.config, 7.0
-        ramp = torch.linspace(0, 1, config.steps, device=self.mean.device)
+        ramp = torch.linspace(0, 1, config.steps if steps is None else steps, device=self.mean.device)
         top, bottom = config.highest ** (1 / rho), config.lowest ** (1 / rho)
         return torch.cat([(top + ramp * (bottom - top)) ** rho, ramp.new_zeros(1)])
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ppgn.probe.encoder_pass import EncoderPass, Memo
-from ppgn.types import Image
+from ppgn.types import Code, Image, LogProb
 
 
 class Passes:
@@ -18,7 +18,8 @@ class Passes:
 
     parts: part -> network. owner and remedy: the subject and the end of the sentence about a part that is lacking. measure: how
     scores of classes become a log-probability (`conditions.MEASURES`). view: what all conditions and encoders see of an image
-    (in-painting: the composite), computed once per image tensor; None is the image itself.
+    (in-painting: the composite), computed once per image tensor; None is the image itself. code_condition: measure -> (code ->
+    log-probability per chain) where the request can be read off the code, without a picture; None where it cannot.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class Passes:
         device: torch.device | str = "cpu",
         measure: Any = None,
         view: Callable[[Image], Image] | None = None,
+        code_condition: Callable[[Any], Callable[[Code], LogProb]] | None = None,
     ) -> None:
         self.parts = dict(parts)
         self.owner, self.remedy = owner, remedy
         self.device = torch.device(device)
         self.measure = measure
+        self.code_condition = code_condition
         self.view: Callable[[Image], Image] = (lambda image: image) if view is None else Memo(view)
 
     @cached_property

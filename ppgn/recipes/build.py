@@ -63,7 +63,8 @@ def objective(setup: Setup, request: Request | None = None, hole: Hole | None = 
         terms = [Term("condition", condition, plain=scored)]
     if hole is not None and hole.context_scale:
         terms.append(_context(hole, setup.recipe))
-    return Objective(_generator(setup, passes), _prior(setup, passes), terms, setup.space)
+    code_condition = None if request is None else request.code_condition(passes)
+    return Objective(_generator(setup, passes), _prior(setup, passes), terms, setup.space, code_condition)
 
 
 def starting_codes(setup: Setup, seeds: Sequence[int], objective: Objective | None = None) -> Code:
@@ -73,6 +74,7 @@ def starting_codes(setup: Setup, seeds: Sequence[int], objective: Objective | No
     (`starts.likely_code`); without an objective, or without terms in it, the first is taken.
     """
     passes, recipe = setup.passes(), setup.recipe
+    passes.code_condition = None if objective is None else objective.code_condition
     choice = recipe.choice
     if objective is None or not objective.terms or choice.draws == 1:
         return recipe.start.draw(seeds, range(1), setup.space, passes)[0]
@@ -101,6 +103,7 @@ def batch_size(setup: Setup, request: Request | None, count: int) -> int:
         return image if request is None else request.select([0]).condition(passes)(image)
 
     with torch.no_grad():
+        passes.code_condition = None if request is None else request.select([0]).code_condition(passes)
         code = setup.recipe.start.draw((0,), range(1), setup.space, passes)[0]
     return acceleration.batch_size(graph, code, count, setup.bundle.device, weights)
 

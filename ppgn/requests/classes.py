@@ -16,7 +16,7 @@ from ppgn.conditions import And, ClassesOfGroups, ClassMeasure, Measure
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Passes
 from ppgn.requests.request import Request, is_probability, selected
-from ppgn.types import Condition, Image
+from ppgn.types import Code, Condition, Image, LogProb
 
 LISTED = 20
 """The most classes that a message lists; of more it names the nearest."""
@@ -57,7 +57,12 @@ class ClassRequest(Request):
             return first
         return And(first, self._classes(passes.classifier.logits, passes.measure), weights=[0.5, 0.5])
 
-    def _classes(self, logits: Callable[[Image], Tensor], measure: Measure) -> Condition:
+    def code_condition(self, passes: Passes) -> Callable[[Measure], Callable[[Code], LogProb]] | None:
+        head = getattr(passes.parts.get("encoder"), "logits_from_code", None)
+        return None if head is None else lambda measure: self._classes(head, measure)
+
+    def _classes(self, logits: Callable[[Tensor], Tensor], measure: Measure) -> Condition:
+        """log p(target) by logits `[chain, class]` of images, or of codes."""
         single = [target for target in self.targets if isinstance(target, int)]
         if len(self.groups) == 1 and len(single) == len(self.targets):
             return ClassMeasure(logits, single, measure)

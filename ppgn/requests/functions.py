@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ppgn.conditions import And, PerChain, select_chains, with_parts
+from ppgn.conditions import And, Measure, PerChain, select_chains, with_parts
 from ppgn.probe import Passes
 from ppgn.requests.request import Request, selected
-from ppgn.types import Condition
+from ppgn.types import Code, Condition, LogProb
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +107,13 @@ class WeightedRequest(Request):
 
     def condition(self, passes: Passes) -> Condition:
         return And(*(request.condition(passes) for request in self.requests), weights=self.weights)
+
+    def code_condition(self, passes: Passes) -> Callable[[Measure], Callable[[Code], LogProb]] | None:
+        parts = [request.code_condition(passes) for request in self.requests]
+        found = [part for part in parts if part is not None]
+        if len(found) < len(parts):
+            return None
+        return lambda measure: And(*(part(measure) for part in found), weights=self.weights)
 
     def describe(self) -> dict[str, Any]:
         terms = [{**request.describe(), "weight": weight} for request, weight in zip(self.requests, self.weights, strict=True)]

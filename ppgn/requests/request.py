@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ppgn.conditions import Logit, Measure
 from ppgn.probe import Passes
-from ppgn.types import Condition
+from ppgn.types import Code, Condition, LogProb
 
 
 class Request(ABC):
@@ -36,6 +36,10 @@ class Request(ABC):
     @abstractmethod
     def condition(self, passes: Passes) -> Condition:
         """Image `[chain, channel, height, width]` -> log-probability `[chain]`, over passes that the prior shares."""
+
+    def code_condition(self, passes: Passes) -> Callable[[Measure], Callable[[Code], LogProb]] | None:
+        """Measure -> (code -> log-probability per chain) by networks that read codes; None where only a picture tells."""
+        return None
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from ppgn.starts.draws import drawn_code as drawn_code
 from ppgn.starts.draws import likely_code as likely_code
 from ppgn.starts.draws import random_code as random_code
+from ppgn.starts.guided import GuidedCodes as GuidedCodes
 from ppgn.starts.named import GaussianCodes as GaussianCodes
 from ppgn.starts.named import NoiseLevelCodes as NoiseLevelCodes
 from ppgn.starts.named import Normal as Normal
@@ -17,5 +18,6 @@ STARTS: dict[str, Any] = {
     "unclipped": Unclipped,
     "codes": GaussianCodes,
     "noise_level": NoiseLevelCodes,
+    "guided": GuidedCodes,
 }
 """Name -> start, for recipes and the command line."""
