@@ -273,7 +273,7 @@ def test_a_file_without_a_recipe_is_refused_in_a_sentence(
 def test_kinds_are_added_up_by_their_weights(folder: Path) -> None:
     found = told(folder, "--class", "tench", "ball", "--unit", "fc7:3", "--weight", "1", "-0.5", "--count", "2")
     assert [row["sum"] for row in found["samples"]] == [
-        "tench + -0.5 fc7:3", "tench + -0.5 fc7:3", "golf ball + -0.5 fc7:3", "golf ball + -0.5 fc7:3"
+        "tench - 0.5 fc7:3", "tench - 0.5 fc7:3", "golf ball - 0.5 fc7:3", "golf ball - 0.5 fc7:3"
     ]  # fmt: skip
     assert [(term["kind"], term["weight"]) for term in found["condition"]["terms"]] == [("class", 1.0), ("unit", -0.5)]
 

@@ -110,7 +110,7 @@ def test_a_description_is_json(kind: str) -> None:
 def test_a_sum_describes_its_terms_with_their_weights_and_names_them() -> None:
     bundle = a_bundle()
     request = requests.weighted([requests.classes(bundle, "tench"), requests.function(dark)], [1.0, -0.5])
-    assert request.names == ("tench + -0.5 dark",)
+    assert request.names == ("tench - 0.5 dark",)
     assert [(term["kind"], term["weight"]) for term in request.describe()["terms"]] == [("class", 1.0), ("condition", -0.5)]
 
 
@@ -129,7 +129,7 @@ def test_a_label_is_a_probability_where_the_value_is_one() -> None:
     assert request.label(0, half, Logit()) == "golf ball -0.693"
     assert KINDS["unit"](bundle).label(1, half) == "0:1@centre 0.50"
     assert KINDS["latent"](bundle).label(0, half) == "4 latent 5 -0.693"
-    assert KINDS["sum of classes"](bundle).label(0, half) == "golf ball + -0.25 tench -0.693"
+    assert KINDS["sum of classes"](bundle).label(0, half) == "golf ball - 0.25 tench -0.693"
 
 
 @pytest.mark.parametrize("wanted", [2, np.int64(2), torch.tensor(2), "golf ball", "2"])

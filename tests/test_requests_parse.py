@@ -146,7 +146,7 @@ def test_kinds_are_added_up_by_their_weights() -> None:
     torch.testing.assert_close(values(bundle, plain), torch.stack(alone).sum(0))
     expected = torch.stack([weight * value for weight, value in zip(weights, alone, strict=True)]).sum(0)
     torch.testing.assert_close(values(bundle, summed), expected)
-    assert summed.names[1] == "gas pump + -0.5 fc7:3 + 2 fc6 direction 0 + 3 plugged_mine:bright"
+    assert summed.names[1] == "gas pump - 0.5 fc7:3 + 2 fc6 direction 0 + 3 plugged_mine:bright"
     assert [term["kind"] for term in summed.describe()["terms"]] == ["class", "unit", "direction", "condition"]
     assert summed.kind == "plugged"
 

@@ -95,12 +95,12 @@ class WeightedRequest(Request):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the requests with their weights: "church + 0.2 layer3:7"."""
+        """The names of the requests with their weights: "church + 0.2 layer3:7 - 0.5 parachute"."""
         parts = [
             [name if weight == 1 else f"{weight:g} {name}" for name in request.names]
             for request, weight in zip(self.requests, self.weights, strict=True)
         ]
-        return tuple(" + ".join(row) for row in zip(*parts, strict=True))
+        return tuple(" + ".join(row).replace("+ -", "- ") for row in zip(*parts, strict=True))
 
     def select(self, chains: Sequence[int]) -> WeightedRequest:
         return replace(self, requests=tuple(request.select(chains) for request in self.requests))
