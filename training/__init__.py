@@ -4,6 +4,7 @@ The order of training: encoder, generator, then a denoiser of codes or pixels; a
 beside them. The scripts are called after them, `scripts/train_encoder.py`; `scripts/export_bundle.py` makes the bundle.
 """
 
+from training.adopt import adopt as adopt
 from training.adversarial import AdversarialSystem as AdversarialSystem
 from training.adversarial import Optimisation as Optimisation
 from training.adversarial import Step as Step

