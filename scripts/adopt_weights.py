@@ -1,4 +1,4 @@
-"""Make a bundle of handed weights: `python scripts/adopt_weights.py --config training/configs/natural128.yaml --handed ...`."""
+"""Make a bundle of handed weights: `python scripts/adopt_weights.py --config FILE --handed FOLDER ...` (natural128_bundle.yaml)."""
 
 import sys
 

