@@ -1,4 +1,4 @@
-"""Make a bundle of handed weights: `python scripts/adopt_weights.py --config FILE --handed FOLDER ...` (natural128_bundle.yaml)."""
+"""Make a bundle of handed weights: `python scripts/adopt_weights.py --config natural128_bundle.yaml --handed FOLDER ...`."""
 
 import sys
 
