@@ -27,10 +27,9 @@ from ppgn.networks import (
 from ppgn.types import ImageSpec
 from training.checkpoints import describe, freeze, read_network
 from training.denoiser import CodeData, DenoiserSystem
-from training.export import code_statistics, whole_recipes
+from training.export import CHECKPOINT, code_statistics, whole_recipes
 from training.noise_level import NoiseLevelSystem
 
-CHECKPOINT = Path("checkpoints") / "last.ckpt"
 BATCH = 128
 """Pictures that are encoded at once."""
 

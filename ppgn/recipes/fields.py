@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from ppgn.conditions import MEASURES
 from ppgn.loaders import import_callable
 from ppgn.priors import PRIORS
 from ppgn.recipes.bounds import BOUNDS
-from ppgn.samplers import SAMPLERS, Spaced, levels_from, scale_from
+from ppgn.samplers import SAMPLERS, Spaced, is_number, levels_from, scale_from
 from ppgn.starts import STARTS
 
 FAMILIES: dict[str, Mapping[str, Any]] = {
@@ -114,20 +113,10 @@ def coerced(field: dataclasses.Field[Any], value: Any, who: str) -> Any:
         return scale_from(value, who)
     if "Spaced" in kind:
         return levels_from(value, who)
-    if kind in ("int", "float") and not _is_number(value, int if kind == "int" else (int, float)):
+    if kind in ("int", "float") and not is_number(value, int if kind == "int" else (int, float)):
         raise ValueError(f"{who} got {value!r}, expected a {'whole' if kind == 'int' else 'finite'} number: pass one")
     if kind == "bool" and not isinstance(value, bool):
         raise ValueError(f"{who} got {value!r}, expected true or false: pass one of them")
     if kind == "str" and not isinstance(value, str):
         raise ValueError(f"{who} got {value!r}, expected a word: pass text")
     return tuple(value) if isinstance(value, list) and not kind.startswith("list") else value
-
-
-def _is_number(value: Any, kind: Any) -> bool:
-    """Whether a value is a number of that kind, finite also as a float."""
-    if isinstance(value, bool) or not isinstance(value, kind):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
-        return False

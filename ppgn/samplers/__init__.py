@@ -16,6 +16,7 @@ from ppgn.samplers.schedules import Linear as Linear
 from ppgn.samplers.schedules import Scale as Scale
 from ppgn.samplers.schedules import Spaced as Spaced
 from ppgn.samplers.schedules import bound as bound
+from ppgn.samplers.schedules import is_number as is_number
 from ppgn.samplers.schedules import levels_from as levels_from
 from ppgn.samplers.schedules import scale_at as scale_at
 from ppgn.samplers.schedules import scale_from as scale_from

@@ -108,7 +108,7 @@ def scale_from(value: Any, who: str) -> Any:
     value = _numbers(value) if isinstance(value, str) else _from_json(Linear, value)
     if _are_numbers(value) and len(value) == 2:
         return Linear(float(value[0]), float(value[1]))
-    if _is_number(value) or callable(value):
+    if is_number(value) or callable(value):
         return value
     raise ValueError(f"{who} got {value!r}, expected a number, or a start and an end: write 0.2, or 0.2:0.05 to fall linearly")
 
@@ -145,16 +145,17 @@ def _from_json(kind: Any, value: Any) -> Any:
     given = {name: one for name, one in value.items() if name != "name"}
     fields = dataclasses.fields(kind)
     needed = {field.name for field in fields if field.default is dataclasses.MISSING}
-    fits = needed <= set(given) <= {field.name for field in fields} and all(_is_number(one) for one in given.values())
+    fits = needed <= set(given) <= {field.name for field in fields} and all(is_number(one) for one in given.values())
     return kind(**given) if fits else value
 
 
 def _are_numbers(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) > 0 and all(_is_number(one) for one in value)
+    return isinstance(value, list | tuple) and len(value) > 0 and all(is_number(one) for one in value)
 
 
-def _is_number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def is_number(value: Any, kind: Any = (int, float)) -> bool:
+    """Whether a value is a number of that kind, finite also as a float."""
+    if isinstance(value, bool) or not isinstance(value, kind):
         return False
     try:
         return math.isfinite(value)
