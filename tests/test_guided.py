@@ -8,12 +8,13 @@ import pytest
 import torch
 from conftest import tiny_bundle
 from test_noise_level import untrained
-from torch import Tensor, nn
+from torch import Tensor
 
 import ppgn
 from ppgn import recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.conditions import LogSoftmax
+from ppgn.networks import NoiseLevelDenoiser
 from ppgn.probe import Passes
 from ppgn.starts import GuidedCodes
 from ppgn.types import CodeSpace
@@ -21,20 +22,16 @@ from ppgn.types import CodeSpace
 SPACE = CodeSpace((400,))
 
 
-class ExactGaussian(nn.Module):
+def exact_gaussian() -> NoiseLevelDenoiser:
     """The score model of codes N(2, 3^2): D(z; s) = z / (1 + s^2) of standardised codes, in closed form."""
-
-    mean, std = torch.tensor(2.0), torch.tensor(3.0)
-
-    def levels(self, steps: int) -> Tensor:
-        return torch.cat([torch.linspace(20 ** (1 / 7), 0.02 ** (1 / 7), steps) ** 7, torch.zeros(1)])
-
-    def denoise_standardised(self, standard: Tensor, level: float) -> Tensor:
-        return standard / (1 + level**2)
+    network = untrained(code_size=SPACE.shape[0])
+    torch.nn.init.zeros_(network.last.bias)
+    network.mean, network.std = torch.full(SPACE.shape, 2.0), torch.full(SPACE.shape, 3.0)
+    return network
 
 
 def drawn(start: GuidedCodes, chains: int = 50) -> Tensor:
-    return start.draw(range(chains), range(1), SPACE, Passes({"noise_level": ExactGaussian()}))[0]
+    return start.draw(range(chains), range(1), SPACE, Passes({"noise_level": exact_gaussian()}))[0]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +45,7 @@ def bundle() -> Bundle:
 
 def expected_std(steps: int, churn: float) -> float:
     """Of standardised draws: a linear D makes every step a factor, after the noise that it adds."""
-    levels = ExactGaussian().levels(steps).tolist()
+    levels = exact_gaussian().levels(steps).tolist()
     variance = levels[0] ** 2
     for level, following in zip(levels, levels[1:], strict=False):
         noise = churn * level if 0.05 <= level <= 5 else 0.0

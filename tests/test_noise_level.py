@@ -48,7 +48,7 @@ def test_a_few_hundred_steps_of_training_learn_two_clusters() -> None:
     system = NoiseLevelSystem(learning_rate=3e-3)
     system.network = NoiseLevelDenoiser(NoiseLevelDenoiserConfig(code_size=2, width=64, blocks=2, steps=40))
     codes = torch.cat([torch.randn(500, 2) * 0.2 + 2, torch.randn(500, 2) * 0.2 + 6])
-    system.network.mean, system.network.std = codes.mean(0), codes.std(0)
+    system.network.fit(codes)
     optimizer = torch.optim.Adam(system.network.parameters(), 3e-3)
     for _ in range(400):
         batch = codes[torch.randint(1000, (256,))]

@@ -10,16 +10,16 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig
+from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig, WienerDenoiser, WienerDenoiserConfig
 from training.checkpoints import describe, freeze, read_checkpoint
 from training.schedules import one_cycle
 
 
 class NoiseLevelSystem(LightningModule):
-    """Trains NoiseLevelDenoiser on ||D(z + s n; s) - z||^2 with the weights of EDM (Karras et al. 2022, Table 1).
+    """Trains a NoiseLevelDenoiser on ||D(z + s n; s) - z||^2 with the weights of EDM (Karras et al. 2022, Table 1).
 
     Args:
-        network: the denoiser; its code size comes from the codes.
+        network: the denoiser, a WienerDenoiser where its config is one; its code size comes from the codes.
         level_mean, level_std: ln s ~ N(level_mean, level_std^2).
         learning_rate: of AdamW, the highest of the one-cycle schedule.
         ema: decay of the moving average of the weights, which is kept.
@@ -27,7 +27,7 @@ class NoiseLevelSystem(LightningModule):
 
     def __init__(
         self,
-        network: NoiseLevelDenoiserConfig = NoiseLevelDenoiserConfig(),
+        network: NoiseLevelDenoiserConfig | WienerDenoiserConfig = NoiseLevelDenoiserConfig(),
         level_mean: float = -0.4,
         level_std: float = 1.2,
         learning_rate: float = 1e-3,
@@ -44,17 +44,17 @@ class NoiseLevelSystem(LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.class_names = read_checkpoint(data.encoder_path)["class_names"]
         codes = data.codes["train"]
-        self.network = NoiseLevelDenoiser(dataclasses.replace(self.config, code_size=codes.shape[1]))
-        self.network.mean, self.network.std = codes.mean(0), codes.std(0).clamp_min(1e-3)
+        made = WienerDenoiser if isinstance(self.config, WienerDenoiserConfig) else NoiseLevelDenoiser
+        self.network = made(dataclasses.replace(self.config, code_size=codes.shape[1]))
+        self.network.fit(codes)
         self.average: Any = freeze(AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.ema)))
 
     def loss(self, network: Any, codes: Tensor, level: Tensor) -> Tensor:
-        """Mean of (F - its target)^2 over codes `[chain, code]` at levels `[chain]`: the weighted squared error of D."""
-        clean = (codes - network.mean) / network.std
+        """Mean of (s^2 + 1) / s^2 (D(z + s n; s) - z)^2 over codes `[chain, code]` at levels s `[chain]`."""
+        clean = network.standardised(codes)
         noisy = clean + level[:, None] * torch.randn_like(clean)
-        power = level[:, None] ** 2 + 1
-        target = (clean - noisy / power) * power.sqrt() / level[:, None]
-        return (network.residual(noisy, level) - target).square().mean()
+        error = network.denoise_standardised(noisy, level) - clean
+        return (error.square() * (1 + level[:, None] ** -2)).mean()
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         level = (self.level_mean + self.level_std * torch.randn(len(batch), device=batch.device)).exp()
@@ -68,7 +68,7 @@ class NoiseLevelSystem(LightningModule):
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Logs the squared error of D at level 0.5 in units of each unit's variance; the identity has 0.25."""
         network = self.average.module
-        clean = (batch - network.mean) / network.std
+        clean = network.standardised(batch)
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(batch_idx)).to(clean)
         error = (network.denoise_standardised(clean + 0.5 * noise, 0.5) - clean).square().mean()
         self.log_dict({"val/error_at_0.5": error}, prog_bar=True)

@@ -40,6 +40,8 @@ from ppgn.networks.vocabulary import MARKS as MARKS
 from ppgn.networks.vocabulary import PADDING as PADDING
 from ppgn.networks.vocabulary import UNKNOWN as UNKNOWN
 from ppgn.networks.vocabulary import tokens as tokens
+from ppgn.networks.wiener_denoiser import WienerDenoiser as WienerDenoiser
+from ppgn.networks.wiener_denoiser import WienerDenoiserConfig as WienerDenoiserConfig
 
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
     network.architecture: (network, config)
@@ -50,6 +52,7 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
         (CodeDenoiser, CodeDenoiserConfig),
         (RectifiedGaussian, RectifiedGaussianConfig),
         (NoiseLevelDenoiser, NoiseLevelDenoiserConfig),
+        (WienerDenoiser, WienerDenoiserConfig),
         (PixelDenoiser, PixelDenoiserConfig),
         (Captioner, CaptionerConfig),
     )

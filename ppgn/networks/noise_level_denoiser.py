@@ -49,29 +49,58 @@ class NoiseLevelDenoiser(nn.Module):
         self.last = nn.Linear(config.width, config.code_size)
         nn.init.zeros_(self.last.weight)
 
-    def residual(self, standard: Tensor, level: Tensor) -> Tensor:
-        """F of noisy standardised codes `[chain, code]` at levels `[chain]`, in the scale of its training target.
+    def fit(self, codes: Tensor) -> None:
+        """Takes mean and standard deviations from codes before the ReLU `[code, unit]`."""
+        self.mean, self.std = codes.mean(0), codes.std(0).clamp_min(1e-3)
+
+    def standardised(self, code: Tensor) -> Tensor:
+        """Codes before the ReLU -> codes in units of each unit's standard deviation, `[chain, code]`."""
+        return (code - self.mean) / self.std
+
+    def codes(self, standard: Tensor) -> Tensor:
+        """The inverse of `standardised`."""
+        return self.mean + self.std * standard
+
+    def linear(self, standard: Tensor, level: Tensor) -> Tensor:
+        """c_skip z, the denoiser of a standard Gaussian: z / (s^2 + 1) of codes `[chain, code]` at levels `[chain, 1]`."""
+        return standard / (level**2 + 1)
+
+    def scales(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """c_out = s / sqrt(s^2 + 1) and 1 / c_in = sqrt(s^2 + 1) of levels `[chain, 1]`."""
+        root = (level**2 + 1).sqrt()
+        return level / root, root
+
+    def residual(self, scaled: Tensor, level: Tensor) -> Tensor:
+        """F of c_in z `[chain, code]` at levels `[chain, 1]`.
 
         It computes in the precision of its weights and returns the codes' type.
         """
         dtype = self.first.weight.dtype
         frequencies = 2.0 ** torch.linspace(-2, 4, 32, device=level.device)
-        angles = (level.log() / 4)[:, None] * frequencies * math.pi
+        angles = level.log() / 4 * frequencies * math.pi
         embedded = self.embed(torch.cat([angles.sin(), angles.cos()], 1).to(dtype))
-        hidden = self.first((standard / (level[:, None] ** 2 + 1).sqrt()).to(dtype))
+        hidden = self.first(scaled.to(dtype))
         for block in self.blocks:
             hidden = block(hidden, embedded)
-        return self.last(hidden).to(standard.dtype)
+        return self.last(hidden).to(scaled.dtype)
 
     def denoise_standardised(self, standard: Tensor, level: Tensor | float) -> Tensor:
         """D of standardised codes `[chain, code]` at one level, or at one level per chain, `[chain]`."""
-        level = torch.as_tensor(level, dtype=standard.dtype, device=standard.device).expand(len(standard))
-        power = level[:, None] ** 2 + 1
-        return standard / power + level[:, None] / power.sqrt() * self.residual(standard, level)
+        level = torch.as_tensor(level, dtype=standard.dtype, device=standard.device).expand(len(standard))[:, None]
+        out, divisor = self.scales(level)
+        return self.linear(standard, level) + out * self.residual(standard / divisor, level)
 
     def denoise(self, code: Tensor, level: Tensor | float) -> Tensor:
         """D of codes `[chain, code]` before the ReLU, in code units; the level stays in units of each unit's std."""
-        return self.mean + self.std * self.denoise_standardised((code - self.mean) / self.std, level)
+        return self.codes(self.denoise_standardised(self.standardised(code), level))
+
+    def begin(self, noise: Tensor, level: Tensor | float) -> Tensor:
+        """Where the flow begins at a level, far above the codes' spread: standard normal noise `[chain, code]` times the level."""
+        return noise * level
+
+    def step(self, standard: Tensor, denoised: Tensor, level: Tensor | float, following: Tensor | float) -> Tensor:
+        """An Euler step of the probability flow dz / ds = (z - D) / s (Karras et al. 2022, Eq. 1) from a level to the following."""
+        return denoised + (standard - denoised) * (following / level)
 
     def levels(self, steps: int | None = None) -> Tensor:
         """The levels of the flow, `[steps + 1]`: from the highest to the lowest, then 0. steps: by default the config's."""
@@ -87,14 +116,13 @@ class NoiseLevelDenoiser(nn.Module):
     def before_relu(self, noise: Tensor) -> Tensor:
         """Codes `[chain, code]` before the ReLU, from standard normal noise `[chain, code]`: the same noise gives the same code.
 
-        Euler steps of the probability flow dz / ds = (z - D(z; s)) / s (Karras et al. 2022, Eq. 1) from the highest level to 0.
+        One `step` of the probability flow from each level to the next, from the highest to 0.
         """
         levels = self.levels()
-        standard = noise * levels[0]
+        standard = self.begin(noise, levels[0])
         for level, following in zip(levels, levels[1:], strict=False):
-            denoised = self.denoise_standardised(standard, level)
-            standard = denoised + (standard - denoised) * (following / level)
-        return self.mean + self.std * standard
+            standard = self.step(standard, self.denoise_standardised(standard, level), level, following)
+        return self.codes(standard)
 
 
 class _Block(nn.Module):

@@ -77,14 +77,14 @@ class GuidedCodes:
     ) -> Code:
         """One draw per chain, before the ReLU, `[chain, *code]`."""
         levels = model.levels(self.steps).tolist()
-        standard = normal(seeds, number, shape, stream=Stream.START, device=device) * levels[0]
+        standard = model.begin(normal(seeds, number, shape, stream=Stream.START, device=device), levels[0])
         for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False)):
             if self.churn and NOISY[0] <= level <= NOISY[1]:
                 noise = normal(seeds, number * self.steps + step, shape, stream=Stream.FLOW, device=device)
                 standard, level = standard + self.churn * level * noise, level * math.hypot(1, self.churn)
             denoised = _denoised(model, standard, level, self.guidance, log_prob)
-            standard = denoised + (standard - denoised) * (following / level)
-        return model.mean + model.std * standard
+            standard = model.step(standard, denoised, level, following)
+        return model.codes(standard)
 
 
 def _denoised(model: Any, standard: Code, level: float, guidance: float, log_prob: Callable[[Code], LogProb] | None) -> Code:
@@ -95,6 +95,6 @@ def _denoised(model: Any, standard: Code, level: float, guidance: float, log_pro
     with torch.inference_mode(False), torch.enable_grad():
         leaf = standard.clone().requires_grad_(True)
         denoised = model.denoise_standardised(leaf, level)
-        value = log_prob((model.mean + model.std * denoised).relu())
+        value = log_prob(model.codes(denoised).relu())
         gradient = torch.autograd.grad(value.sum(), leaf)[0]
     return denoised.detach() + guidance * level**2 * gradient
