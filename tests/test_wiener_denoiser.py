@@ -20,7 +20,7 @@ def correlated(count: int = 20_000) -> Tensor:
 
 def fitted(**changes: int) -> WienerDenoiser:
     torch.manual_seed(0)
-    network = WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, width=16, blocks=1, **changes)).eval().requires_grad_(False)
+    network = WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, components=SIZE, width=16, blocks=1, **changes)).eval().requires_grad_(False)
     network.fit(correlated())
     torch.nn.init.zeros_(network.last.bias)
     return network
@@ -52,7 +52,7 @@ def test_standardised_codes_come_back() -> None:
 
 def test_with_one_variance_it_is_the_noise_level_denoiser() -> None:
     plain = NoiseLevelDenoiser(NoiseLevelDenoiserConfig(code_size=SIZE, width=16, blocks=1)).eval()
-    wiener = WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, width=16, blocks=1)).eval()
+    wiener = WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, components=SIZE, width=16, blocks=1)).eval()
     wiener.load_state_dict(plain.state_dict(), strict=False)
     torch.nn.init.normal_(plain.last.weight)
     wiener.last.load_state_dict(plain.last.state_dict())
@@ -68,7 +68,7 @@ def test_training_learns_what_is_not_gaussian() -> None:
     torch.manual_seed(0)
     side = torch.randint(2, (4000, 1)) * 2.0 - 1
     codes = torch.cat([5 + 3 * side, 5 + 3 * side, torch.full_like(side, 5.0)], 1) + 0.2 * torch.randn(4000, 3)
-    network = WienerDenoiser(WienerDenoiserConfig(code_size=3, width=64, blocks=2))
+    network = WienerDenoiser(WienerDenoiserConfig(code_size=3, components=2, width=64, blocks=2))
     network.fit(codes)
 
     def between() -> float:
@@ -89,7 +89,19 @@ def test_training_learns_what_is_not_gaussian() -> None:
 
 def test_a_bundle_can_hold_it() -> None:
     network = fitted()
-    again = build("wiener_denoiser", {"code_size": SIZE, "width": 16, "blocks": 1})
+    again = build("wiener_denoiser", {"code_size": SIZE, "components": SIZE, "width": 16, "blocks": 1})
     again.load_state_dict(network.state_dict())
     noise = torch.randn(2, SIZE)
     torch.testing.assert_close(again.eval()(noise), network(noise))
+
+
+def test_what_the_network_does_not_see_stays_gaussian() -> None:
+    torch.manual_seed(0)
+    network = WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, components=3, width=16, blocks=1)).eval()
+    network.fit(correlated())
+    torch.nn.init.normal_(network.last.weight)
+    standard, level = torch.randn(4, SIZE), torch.tensor(0.7)
+    added = network.denoise_standardised(standard, level) - network.linear(standard, level)
+    assert bool((added[:, :3] != 0).all()) and bool((added[:, 3:] == 0).all())
+    with pytest.raises(ValueError, match="9 components for codes of 8 units"):
+        WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, components=9))

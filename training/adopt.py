@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -20,9 +22,9 @@ from ppgn.networks import (
     Fc6EncoderConfig,
     ModulatedGenerator,
     ModulatedGeneratorConfig,
-    NoiseLevelDenoiserConfig,
     RectifiedGaussian,
     RectifiedGaussianConfig,
+    WienerDenoiserConfig,
 )
 from ppgn.types import ImageSpec
 from training.checkpoints import describe, freeze, read_network
@@ -41,7 +43,10 @@ def adopt(
     run: Path,
     name: str = "natural128",
     out: Path | None = None,
-    updates: int = 2500,
+    noise_level: WienerDenoiserConfig = WienerDenoiserConfig(),
+    updates: int = 6000,
+    batch: int = 384,
+    learning_rate: float = 1.5e-3,
     recipes: dict[str, dict[str, Any]] | None = None,
     papers: dict[str, dict[str, Any]] | None = None,
     licence: str = "unstated",
@@ -56,7 +61,8 @@ def adopt(
         run: folder of the stages: codes, the noise-level model, the denoiser.
         name: of the bundle.
         out: where to write; `checkpoints/NAME` by default.
-        updates: of each of the two models, with 512 codes each.
+        noise_level: the score model of codes.
+        updates, batch, learning_rate: of the training of both models of codes.
         recipes: how its chains run, by kind of request, as JSON.
         papers: by kind too, the recipes that the named methods of the papers start from.
         licence: of the weights.
@@ -69,12 +75,13 @@ def adopt(
     generator = handed_generator(handed)
     save_checkpoint(run / "encoder" / CHECKPOINT, {"encoder": describe(encoder)}, classes)
     codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
-    level = NoiseLevelSystem(NoiseLevelDenoiserConfig(code_size=codes.shape[1], steps=60))
+    level = NoiseLevelSystem(noise_level, level_mean=0.4, level_std=1.3, learning_rate=learning_rate)
+    codes_only = {"updates": updates, "batch": batch}
     parts = {
         "encoder": encoder,
         "generator": generator,
-        "noise_level": trained(run, "noise_level", level, codes, updates),
-        "denoiser": trained(run, "denoiser", DenoiserSystem(), codes.relu(), updates),
+        "noise_level": trained(run, "noise_level", level, codes, **codes_only),
+        "denoiser": trained(run, "denoiser", DenoiserSystem(), codes.relu(), **codes_only),
         "start": RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes),
     }
     height, width = generator.config.image_size
@@ -129,20 +136,27 @@ def kept_codes(file: Path, encoder: Fc6Encoder, size: tuple[int, int], folders: 
     return codes
 
 
-def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updates: int) -> Any:
-    """The network of a stage, trained on codes, of which a twentieth is held out; read from its checkpoint once it is there."""
+def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updates: int, batch: int) -> Any:
+    """The network of a stage, trained on codes, of which a twentieth is held out; read from its checkpoint once it is there.
+
+    A training that was killed goes on from its last hundreds of updates.
+    """
     file = run / stage / CHECKPOINT
     if not file.is_file():
         held_out = max(1, len(codes) // 20)
-        data = CodeData(run / "encoder" / CHECKPOINT, name="folder", batch_size=min(512, len(codes) - held_out))
+        data = CodeData(run / "encoder" / CHECKPOINT, name="folder", batch_size=min(batch, len(codes) - held_out))
         mixed = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(0))]
         data.codes = {"train": mixed[held_out:], "validation": mixed[:held_out]}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False, "check_val_every_n_epoch": None}
-        trainer = Trainer(max_steps=updates, val_check_interval=updates, default_root_dir=file.parent.parent, **quiet)
-        trainer.fit(system, datamodule=data)
+        part = file.parent / "part"
+        kept = ModelCheckpoint(part, save_last=True, save_top_k=0, every_n_train_steps=min(300, updates))
+        trainer = Trainer(
+            max_steps=updates, val_check_interval=updates, check_val_every_n_epoch=None, default_root_dir=file.parent.parent,
+            callbacks=[kept], precision="bf16-mixed", gradient_clip_val=1.0, logger=False, enable_model_summary=False,
+        )  # fmt: skip
+        trainer.fit(system, datamodule=data, ckpt_path=str(part / "last.ckpt") if (part / "last.ckpt").is_file() else None)
         trainer.save_checkpoint(file.with_suffix(".part"), weights_only=True)
         file.with_suffix(".part").replace(file)
+        shutil.rmtree(part)
     return read_network(file, stage)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig, WienerDenoiser, WienerDenoiserConfig
 from training.checkpoints import describe, freeze, read_checkpoint
@@ -22,7 +22,7 @@ class NoiseLevelSystem(LightningModule):
         network: the denoiser, a WienerDenoiser where its config is one; its code size comes from the codes.
         level_mean, level_std: ln s ~ N(level_mean, level_std^2).
         learning_rate: of AdamW, the highest of the one-cycle schedule.
-        ema: decay of the moving average of the weights, which is kept.
+        ema: decay of the moving average of the weights, which is kept; it rises from 0.05 with the updates u as (u + 1) / (u + 20).
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class NoiseLevelSystem(LightningModule):
         made = WienerDenoiser if isinstance(self.config, WienerDenoiserConfig) else NoiseLevelDenoiser
         self.network = made(dataclasses.replace(self.config, code_size=codes.shape[1]))
         self.network.fit(codes)
-        self.average: Any = freeze(AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.ema)))
+        self.average: Any = freeze(AveragedModel(self.network, multi_avg_fn=self._average))
 
     def loss(self, network: Any, codes: Tensor, level: Tensor) -> Tensor:
         """Mean of (s^2 + 1) / s^2 (D(z + s n; s) - z)^2 over codes `[chain, code]` at levels s `[chain]`."""
@@ -55,6 +55,11 @@ class NoiseLevelSystem(LightningModule):
         noisy = clean + level[:, None] * torch.randn_like(clean)
         error = network.denoise_standardised(noisy, level) - clean
         return (error.square() * (1 + level[:, None] ** -2)).mean()
+
+    def _average(self, averaged: Any, current: Any, updates: Any) -> None:
+        decay = min(self.ema, (int(updates) + 1) / (int(updates) + 20))
+        with torch.no_grad():
+            torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         level = (self.level_mean + self.level_std * torch.randn(len(batch), device=batch.device)).exp()
