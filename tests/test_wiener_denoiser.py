@@ -105,3 +105,17 @@ def test_what_the_network_does_not_see_stays_gaussian() -> None:
     assert bool((added[:, :3] != 0).all()) and bool((added[:, 3:] == 0).all())
     with pytest.raises(ValueError, match="9 components for codes of 8 units"):
         WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, components=9))
+
+
+def test_calibrated_draws_have_the_variance_of_the_codes_again() -> None:
+    """A network that pulls every component towards 0 draws codes that are too short."""
+    network = fitted()
+    network.residual = lambda scaled, level: -0.2 * scaled  # type: ignore[method-assign, assignment]
+    noise = torch.randn(5000, SIZE, generator=torch.Generator().manual_seed(3))
+
+    def lengths() -> Tensor:
+        return network.standardised(network.before_relu(noise)).var(0) / network.variance
+
+    assert float(lengths().max()) < 0.9
+    network.calibrate()
+    torch.testing.assert_close(lengths(), torch.ones(SIZE), rtol=0, atol=0.1)

@@ -84,6 +84,7 @@ def adopt(
         "denoiser": trained(run, "denoiser", DenoiserSystem(), codes.relu(), **codes_only),
         "start": RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes),
     }
+    parts["noise_level"].calibrate()
     height, width = generator.config.image_size
     return save_bundle(
         out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes,
