@@ -8,6 +8,16 @@ from training.adopt import adopt as adopt
 from training.adversarial import AdversarialSystem as AdversarialSystem
 from training.adversarial import Optimisation as Optimisation
 from training.adversarial import Step as Step
+from training.augmentation import augment_pair as augment_pair
+from training.balance import GradientBalance as GradientBalance
+from training.balanced import SHOWN as SHOWN
+from training.balanced import Balanced as Balanced
+from training.balanced import BalancedUpdate as BalancedUpdate
+from training.balanced import Ruler as Ruler
+from training.balanced_training import BalancedTraining as BalancedTraining
+from training.balanced_training import RulerNetwork as RulerNetwork
+from training.balanced_training import build_adversary as build_adversary
+from training.balanced_training import set_rate as set_rate
 from training.captioner import CaptionerSystem as CaptionerSystem
 from training.captioner import build_captioner as build_captioner
 from training.captions import CaptionData as CaptionData
@@ -64,4 +74,8 @@ from training.pictures import Pictures as Pictures
 from training.pictures import augment as augment
 from training.pictures import centre_crop as centre_crop
 from training.pixel_denoiser import PixelDenoiserSystem as PixelDenoiserSystem
+from training.projected import FrozenMixing as FrozenMixing
+from training.projected import ProjectedConfig as ProjectedConfig
+from training.projected import ProjectedDiscriminator as ProjectedDiscriminator
+from training.rates import LateAdversary as LateAdversary
 from training.sources import open_source as open_source

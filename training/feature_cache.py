@@ -22,6 +22,7 @@ from tqdm import tqdm
 from training.pictures import Pictures
 
 Storage = Literal["bfloat16", "float16", "float32"]
+Kept = Literal["maps and code", "code", "pool5"]
 SAFETENSORS_NAMES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 LAYOUT = 1
 """Version of a row's layout; another number makes all kept features stale."""
@@ -33,7 +34,7 @@ class RealFeatures:
     """Code and maps of each training picture, then of each mirrored one where the data mirror, read row by row from a file.
 
     It is a safetensors file of one tensor `[row, value]`. A row is the code, then the maps as `[height, width, channel]`, so
-    that they come out in channels_last without a copy. The system keeps rows in memory that fit there, as for any file.
+    that they come out in channels_last without a copy; or the code alone, or pool5 in one row. The system keeps rows in memory that fit there, as for any file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,17 +80,21 @@ class PicturesWithFeatures(Dataset):
 
 @dataclass(frozen=True)
 class CacheKey:
-    """Everything that features depend on: encoder, pictures in order, mirroring, type of storage, the trainer's precision."""
+    """Everything that features depend on: encoder, pictures in order, mirroring, type of storage, the trainer's precision, and
+    which features are kept."""
 
     encoder: Any
     pictures: Pictures
     flip: bool
     storage: Storage
     precision: str
+    kept: Kept = "maps and code"
 
     def digest(self) -> str:
         """SHA-256 of it; features of another digest are stale."""
         settings = (LAYOUT, self.pictures.digest(), self.flip, self.storage, self.precision, repr(self.encoder.config))
+        if self.kept != "maps and code":
+            settings = (*settings, self.kept)
         found = hashlib.sha256(repr(settings).encode())
         for name, value in self.encoder.state_dict().items():
             found.update(name.encode())
@@ -143,11 +148,15 @@ def _write(path: Path, digest: str, key: CacheKey, precision: Callable[[], Abstr
 
 
 def _features(key: CacheKey, pictures: Tensor) -> list[Tensor]:
-    """The codes `[picture, code]`, then the maps `[picture, height, width, channel]`, in the stored type."""
+    """The codes `[picture, code]`, then the maps `[picture, height, width, channel]`, or one of them, in the stored type."""
     encoder = key.encoder
     device = next(encoder.parameters()).device
     maps = encoder.maps((pictures.to(device).float() / 255).contiguous(memory_format=torch.channels_last))
-    exact = [encoder.code_from_pool5(maps[-1]), *(feature_map.permute(0, 2, 3, 1) for feature_map in maps)]
+    if key.kept == "pool5":
+        exact = [maps[-1].flatten(1)]
+    else:
+        shown = maps if key.kept == "maps and code" else []
+        exact = [encoder.code_from_pool5(maps[-1]), *(feature_map.permute(0, 2, 3, 1) for feature_map in shown)]
     stored = [feature.to("cpu", getattr(torch, key.storage)).contiguous() for feature in exact]
     if not all(bool(feature.isfinite().all()) for feature in stored):
         raise ValueError(
