@@ -37,7 +37,6 @@ def test_a_steady_gradient_comes_out_as_long_as_its_weight() -> None:
     balance = GradientBalance({"one": 0.5, "two": 3.0})
     gradient = torch.randn(4, 3)
     for _ in range(5):
-        balance.begin()
         first, second = balance("one", [1e-4 * gradient])[0], balance("two", [1e4 * gradient])[0]
         torch.testing.assert_close(first, 0.5 * gradient / gradient.norm(), rtol=1e-4, atol=0)
         torch.testing.assert_close(second, 3.0 * gradient / gradient.norm(), rtol=1e-4, atol=0)
@@ -47,7 +46,6 @@ def test_a_gradient_is_divided_by_the_corrected_moving_average_of_its_length() -
     balance, decay = GradientBalance({"one": 2.0}, decay=0.9), 0.9
     lengths, average = [3.0, 5.0, 0.5], 0.0
     for step, length in enumerate(lengths, 1):
-        balance.begin()
         halves = [torch.tensor([0.6 * length]), torch.tensor([0.8 * length])]  # one length over both tensors
         average = decay * average + (1 - decay) * length
         factor = 2.0 / (average / (1 - decay**step))

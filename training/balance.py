@@ -31,11 +31,7 @@ class GradientBalance(nn.Module):
         self.goal = tuple(weights.values())
         self.register_buffer("weights", torch.tensor(self.goal))
         self.register_buffer("lengths", torch.zeros(len(self.names)))
-        self.register_buffer("count", torch.zeros(()))
-
-    def begin(self) -> None:
-        """Count an update; every loss is balanced once in it."""
-        self.count.add_(1)
+        self.register_buffer("count", torch.zeros(len(self.names)))
 
     def weigh(self, shares: Mapping[str, float]) -> None:
         """Set the weights to their given values, those of some losses times a share."""
@@ -45,8 +41,9 @@ class GradientBalance(nn.Module):
     def __call__(self, name: str, gradients: Sequence[Tensor]) -> list[Tensor]:
         """The gradients of a loss with respect to some tensors, in their types; their common length is balanced."""
         index = self.names.index(name)
+        self.count[index].add_(1)
         length = torch.stack([gradient.float().norm() for gradient in gradients]).norm()
         self.lengths[index].mul_(self.decay).add_(length, alpha=1 - self.decay)
-        usual = self.lengths[index] / (1 - self.decay**self.count)
+        usual = self.lengths[index] / (1 - self.decay ** self.count[index])
         scale = self.weights[index] / (usual + SHORTEST)
         return [gradient * scale.to(gradient.dtype) for gradient in gradients]

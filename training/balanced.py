@@ -83,38 +83,50 @@ class BalancedUpdate:
     ruler: Look
     code_scale: float | Tensor = 1.0
 
-    def __call__(self, pictures: Tensor, code: Tensor, ours: Any, theirs: Any) -> Tensor:
-        """Values of `SHOWN`. pictures: real ones, in [0, 1]; code: theirs; ours, theirs: optimizers of the two networks."""
+    def __call__(self, pictures: Tensor, code: Tensor, ours: Any, theirs: Any, opposed: bool = True) -> Tensor:
+        """Values of `SHOWN`, 0 where nobody looked.
+
+        pictures: real ones, in [0, 1]; code: theirs; ours, theirs: optimizers of the two networks. opposed: whether the adversary
+        takes part; as long as it waits, leaving it out saves its passes.
+        """
         made = self.generator(code)
         picture = _cut(made)
         shown, shown_made = augment_pair(pictures, picture)
         seen = _cut(shown_made)
         with torch.no_grad():
-            real_maps = self.trunk(shown)
-            real_mixed, real_ruler = self.discriminator.mixing(real_maps), self.ruler(pictures)
+            real_maps, real_ruler = self.trunk(shown), self.ruler(pictures)
         maps = self.trunk(seen)
         own_maps = [_cut(one) for one in maps]
-        mixed = self.discriminator.mixing(own_maps)
-        code = code / self.code_scale
-
-        pairs = [torch.cat([real, one.detach()]) for real, one in zip(real_mixed, mixed, strict=True)]
-        both = self.discriminator(torch.cat([shown, seen.detach()]), pairs, code.repeat(2, 1))
-        on_real, on_made = both.chunk(2)
-        against = (torch.relu(1 - on_real) + torch.relu(1 + on_made)).mean(0).sum()
-        _step(theirs, self.discriminator, torch.autograd.grad(against, list(self.discriminator.parameters())))
-
-        scores = self.discriminator(seen, mixed, code)
         losses = {
             "image": distance("l1_mean", picture, pictures),
             "ruler": _apart(self.ruler(picture), real_ruler),
             "features": _apart(own_maps, real_maps),
-            "projected": -scores[:, :-1].mean(0).sum(),
-            "pixels": -scores[:, -1].mean(),
         }
+        values = dict.fromkeys(SHOWN, torch.zeros((), device=pictures.device))
+        if opposed:
+            code = code / self.code_scale
+            mixed = self.discriminator.mixing(own_maps)
+            values |= self._teach((shown, real_maps), (seen, mixed), code, theirs)
+            scores = self.discriminator(seen, mixed, code)
+            losses |= {"projected": -scores[:, :-1].mean(0).sum(), "pixels": -scores[:, -1].mean()}
         gradient = self._gradient(losses, picture, shown_made, seen, maps, own_maps)
         _step(ours, self.generator, torch.autograd.grad(made, list(self.generator.parameters()), gradient))
-        return torch.stack([*(loss.detach().float() for loss in losses.values()), against.detach().float(),
-                            on_real.detach().float().mean(), on_made.detach().float().mean()])  # fmt: skip
+        values |= losses
+        return torch.stack([value.detach().float() for value in values.values()])
+
+    def _teach(
+        self, real: tuple[Tensor, list[Tensor]], made: tuple[Tensor, list[Tensor]], code: Tensor, theirs: Any
+    ) -> dict[str, Tensor]:
+        """Update the discriminator on real (pictures, maps) and made (pictures, mixed maps), in one pass for both: hinge loss, mean
+        over pictures, summed over towers."""
+        with torch.no_grad():
+            real_mixed = self.discriminator.mixing(real[1])
+        pairs = [torch.cat([one, other.detach()]) for one, other in zip(real_mixed, made[1], strict=True)]
+        both = self.discriminator(torch.cat([real[0], made[0].detach()]), pairs, code.repeat(2, 1))
+        on_real, on_made = both.chunk(2)
+        loss = (torch.relu(1 - on_real) + torch.relu(1 + on_made)).mean(0).sum()
+        _step(theirs, self.discriminator, torch.autograd.grad(loss, list(self.discriminator.parameters())))
+        return {"discriminator": loss, "real": on_real.mean(), "made": on_made.mean()}
 
     def _gradient(
         self, losses: dict[str, Tensor], picture: Tensor, shown: Tensor, seen: Tensor, maps: Sequence[Tensor], own: list[Tensor]
@@ -122,12 +134,13 @@ class BalancedUpdate:
         """The balanced sum of the losses' gradients with respect to the made picture: from the maps back to the augmented
         picture, from there to the plain one."""
         grad, balance = torch.autograd.grad, self.balance
-        balance.begin()
-        features = balance("features", grad(losses["features"], own))
-        projected = balance("projected", grad(losses["projected"], own, retain_graph=True))
-        at_maps = [one + other for one, other in zip(features, projected, strict=True)]
-        trunk = balance("trunk", grad(list(maps), seen, at_maps))[0]
-        at_seen = trunk + balance("pixels", grad(losses["pixels"], seen))[0]
+        at_maps = balance("features", grad(losses["features"], own))
+        if "projected" in losses:
+            projected = balance("projected", grad(losses["projected"], own, retain_graph=True))
+            at_maps = [one + other for one, other in zip(at_maps, projected, strict=True)]
+        at_seen = balance("trunk", grad(list(maps), seen, at_maps))[0]
+        if "pixels" in losses:
+            at_seen = at_seen + balance("pixels", grad(losses["pixels"], seen))[0]
         ruler = balance("ruler", grad(losses["ruler"], picture))[0]
         image = balance("image", grad(losses["image"], picture))[0]
         return grad(shown, picture, at_seen)[0] + ruler + image

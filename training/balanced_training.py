@@ -68,11 +68,12 @@ class BalancedTraining(nn.Module):
         set_rate(theirs, rule.discriminator_rate(updates, done, float(self.loss)))
         self.balance.weigh(dict.fromkeys(ADVERSARIES, rule.share(updates)))
 
-    def forward(self, pictures: Tensor, code: Tensor, ours: Any, theirs: Any) -> Tensor:
-        """One update of each network; values of `SHOWN`."""
-        shown = self.update(pictures, code, ours, theirs)
-        memory = self.settings.adversary.memory
-        self.loss.mul_(memory).add_(shown[SHOWN.index("discriminator")], alpha=1 - memory)
+    def forward(self, pictures: Tensor, code: Tensor, ours: Any, theirs: Any, opposed: bool = True) -> Tensor:
+        """One update of each network; values of `SHOWN`. opposed: see BalancedUpdate."""
+        shown = self.update(pictures, code, ours, theirs, opposed)
+        if opposed:
+            memory = self.settings.adversary.memory
+            self.loss.mul_(memory).add_(shown[SHOWN.index("discriminator")], alpha=1 - memory)
         return shown
 
 

@@ -118,7 +118,8 @@ class GeneratorSystem(AdversarialSystem):
         updates = int(self.updates)
         rate = self.optimisation.learning_rate
         self.balanced_training.prepare(ours, theirs, rate, updates, share_done(self.trainer, updates))
-        shown = self.balanced_training(pictures, code, ours, theirs)
+        opposed = self.balanced_training.settings.adversary.opposes(updates)
+        shown = self.balanced_training(pictures, code, ours, theirs, opposed)
         self.update_average()
         self.updates += 1
         if batch_idx % 10 == 0:

@@ -39,9 +39,13 @@ class LateAdversary:
             return 0.0
         return learning_rate * min(1.0, (updates + 1) / self.warm_up) * self.fall(done)
 
+    def opposes(self, updates: int) -> bool:
+        """Whether the adversary takes part in the update number `updates`."""
+        return self.continued or updates >= self.wait
+
     def discriminator_rate(self, updates: int, done: float, loss: float) -> float:
         """The discriminator's rate. loss: the moving average l."""
-        if not self.continued and updates < self.wait:
+        if not self.opposes(updates):
             return 0.0
         throttle = min(1.0, max(self.floor, (loss - self.won) / self.span))
         return self.learning_rate * throttle * self.fall(done)
