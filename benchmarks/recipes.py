@@ -1,6 +1,7 @@
 """Which recipe makes the better generator in equal time? Both train for the same seconds of a processor, then a judge looks.
 
-    python benchmarks/recipes.py --root imagenette --encoder encoder.ckpt --judge squeezenet1_0.pth --labels imagenet1000_labels.tsv
+    python benchmarks/recipes.py --root imagenette --encoder encoder.ckpt --judge squeezenet1_0.pth \\
+        --labels imagenet1000_labels.tsv
 
 The recipes are training/configs/imagenette64_generator.yaml (today's default) and imagenette64_balanced_generator.yaml, with the
 same encoder, pictures and seed, one after the other, one thread each. `--set NAME=SETTING` adds a setting to one of them, as the

@@ -1,4 +1,4 @@
-"""The balanced training of the generator: the balance against its closed form, the adversary's shapes, frozen mixing, the rates."""
+"""The balanced training of the generator: the balance against its closed form, the adversary's shapes, frozen mixing, rates."""
 
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,11 @@ def test_mixed_maps_keep_their_places_and_every_tower_gives_a_score() -> None:
     mixed = judge.mixing.fit(maps)(maps)
     assert [tuple(one.shape) for one in mixed] == [(2, 8, 13, 13), (2, 10, 6, 6), (2, 12, 3, 3)]
     assert judge(torch.rand(2, 3, 16, 16), mixed, torch.randn(2, 11)).shape == (2, 4)
-    assert [tuple(tower(one).shape[1:]) for tower, one in zip(judge.towers, mixed)] == [(12, 3, 3), (12, 3, 3), (12, 3, 3)]
+    assert [tuple(tower(one).shape[1:]) for tower, one in zip(judge.towers, mixed, strict=False)] == [
+        (12, 3, 3),
+        (12, 3, 3),
+        (12, 3, 3),
+    ]
 
 
 def test_scores_depend_on_the_code() -> None:
@@ -104,7 +108,7 @@ def test_a_mixing_has_nothing_to_train_and_carries_the_scale_of_real_maps() -> N
     assert not list(mixing.parameters())
     scaled = mixing.fit([maps[0] * 100, maps[1], maps[2]])([maps[0] * 100, maps[1], maps[2]])
     plain = mixing.fit(maps)(maps)
-    for one, other in zip(scaled, plain):
+    for one, other in zip(scaled, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
@@ -139,7 +143,8 @@ def test_the_sum_of_balanced_gradients_is_that_of_the_losses_apart() -> None:
     scores = judge(shown_made, judge.mixing(own), code)
 
     def unit(maps: list[torch.Tensor], others: list[torch.Tensor]) -> torch.Tensor:
-        pairs = [(nn.functional.normalize(a, dim=1), nn.functional.normalize(b, dim=1)) for a, b in zip(maps, others)]
+        unit_length = ([nn.functional.normalize(one, dim=1) for one in some] for some in (maps, others))
+        pairs = zip(*unit_length, strict=True)
         return sum(((a - b).square().sum(1).mean() for a, b in pairs), torch.zeros(()))
 
     grad = torch.autograd.grad
@@ -149,7 +154,7 @@ def test_the_sum_of_balanced_gradients_is_that_of_the_losses_apart() -> None:
     def scaled(weight: float, gradients: Any) -> list[torch.Tensor]:
         return [weight * gradient / torch.stack([one.norm() for one in gradients]).norm() for gradient in gradients]
 
-    at_maps = [one + other for one, other in zip(scaled(0.5, features), scaled(0.6, projected))]
+    at_maps = [one + other for one, other in zip(scaled(0.5, features), scaled(0.6, projected), strict=True)]
     at_seen = scaled(0.9, grad(maps, shown_made, at_maps, retain_graph=True))[0]
     at_seen = at_seen + scaled(0.3, grad(-scores[:, -1].mean(), shown_made, retain_graph=True))[0]
     total = grad(shown_made, made, at_seen, retain_graph=True)[0]

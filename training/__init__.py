@@ -23,6 +23,7 @@ from training.captioner import build_captioner as build_captioner
 from training.captions import CaptionData as CaptionData
 from training.captions import Captioned as Captioned
 from training.captions import CaptionedMaps as CaptionedMaps
+from training.captured import captured as captured
 from training.checkpoints import describe as describe
 from training.checkpoints import freeze as freeze
 from training.checkpoints import read_checkpoint as read_checkpoint
@@ -55,9 +56,15 @@ from training.export import export as export
 from training.feature_cache import CacheKey as CacheKey
 from training.feature_cache import PicturesWithFeatures as PicturesWithFeatures
 from training.feature_cache import RealFeatures as RealFeatures
+from training.feature_cache import check_cacheable as check_cacheable
 from training.feature_cache import keep_features as keep_features
 from training.generator import GeneratorSystem as GeneratorSystem
 from training.generator import Noise as Noise
+from training.guard import FiniteGuard as FiniteGuard
+from training.head import Pool5Keeper as Pool5Keeper
+from training.head import head_losses as head_losses
+from training.head import train_head as train_head
+from training.labels import UNLABELLED as UNLABELLED
 from training.labels import accuracies as accuracies
 from training.labels import cross_entropy as cross_entropy
 from training.losses import LossWeights as LossWeights
@@ -68,6 +75,11 @@ from training.losses import mode_seeking_loss as mode_seeking_loss
 from training.losses import unit_channels as unit_channels
 from training.memory import keep_freed_memory as keep_freed_memory
 from training.noise_level import NoiseLevelSystem as NoiseLevelSystem
+from training.pack_run import PackSettings as PackSettings
+from training.packs import Packs as Packs
+from training.packs import decode as decode
+from training.packs import open_packs as open_packs
+from training.packs import pack as pack
 from training.phrasings import phrasings as phrasings
 from training.phrasings import singular as singular
 from training.pictures import Pictures as Pictures
@@ -78,4 +90,9 @@ from training.projected import FrozenMixing as FrozenMixing
 from training.projected import ProjectedConfig as ProjectedConfig
 from training.projected import ProjectedDiscriminator as ProjectedDiscriminator
 from training.rates import LateAdversary as LateAdversary
+from training.side_by_side import SourceOptions as SourceOptions
+from training.side_by_side import draw_weights as draw_weights
 from training.sources import open_source as open_source
+from training.time_limited import train_on_packs as train_on_packs
+from training.weight_files import load_weights as load_weights
+from training.weight_files import save_weights as save_weights

@@ -117,8 +117,10 @@ class BalancedUpdate:
     def _teach(
         self, real: tuple[Tensor, list[Tensor]], made: tuple[Tensor, list[Tensor]], code: Tensor, theirs: Any
     ) -> dict[str, Tensor]:
-        """Update the discriminator on real (pictures, maps) and made (pictures, mixed maps), in one pass for both: hinge loss, mean
-        over pictures, summed over towers."""
+        """Update the discriminator on real (pictures, maps) and made (pictures, mixed maps), in one pass for both.
+
+        Its loss is the hinge loss, the mean over pictures, summed over towers.
+        """
         with torch.no_grad():
             real_mixed = self.discriminator.mixing(real[1])
         pairs = [torch.cat([one, other.detach()]) for one, other in zip(real_mixed, made[1], strict=True)]

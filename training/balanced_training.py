@@ -1,4 +1,4 @@
-"""What a balanced training carries from update to update: the ruler, the balance, the adversary's loss; and what sets its rates."""
+"""What a balanced training carries from update to update: ruler, balance, the adversary's loss; and what sets its rates."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ class BalancedTraining(nn.Module):
         return shown
 
 
-def build_adversary(
-    settings: Balanced, encoder: Any, pictures: Tensor, code_size: int
-) -> ProjectedDiscriminator:
+def build_adversary(settings: Balanced, encoder: Any, pictures: Tensor, code_size: int) -> ProjectedDiscriminator:
     """The discriminator whose mixing is scaled to the trunk's maps of these pictures, `[picture, channel, height, width]`."""
     with torch.no_grad():
         maps = encoder.maps(pictures)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import torch
+from lightning import Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from ppgn.networks import TrunkConfig
 from training.pictures import Pictures
 
 Storage = Literal["bfloat16", "float16", "float32"]
@@ -34,7 +37,8 @@ class RealFeatures:
     """Code and maps of each training picture, then of each mirrored one where the data mirror, read row by row from a file.
 
     It is a safetensors file of one tensor `[row, value]`. A row is the code, then the maps as `[height, width, channel]`, so
-    that they come out in channels_last without a copy; or the code alone, or pool5 in one row. The system keeps rows in memory that fit there, as for any file.
+    that they come out in channels_last without a copy; or the code alone, or pool5 flat. The system keeps rows in memory that fit
+    there, as for any file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,15 +95,46 @@ class CacheKey:
     kept: Kept = "maps and code"
 
     def digest(self) -> str:
-        """SHA-256 of it; features of another digest are stale."""
-        settings = (LAYOUT, self.pictures.digest(), self.flip, self.storage, self.precision, repr(self.encoder.config))
+        """SHA-256 of it; features of another digest are stale. Of pool5's, the head above it is no part."""
+        network, config = self.encoder, self.encoder.config
+        if self.kept == "pool5":
+            network = network.trunk
+            config = {field.name: getattr(config, field.name) for field in dataclasses.fields(TrunkConfig)}
+        settings = (LAYOUT, self.pictures.digest(), self.flip, self.storage, self.precision, repr(config))
         if self.kept != "maps and code":
             settings = (*settings, self.kept)
         found = hashlib.sha256(repr(settings).encode())
-        for name, value in self.encoder.state_dict().items():
+        for name, value in network.state_dict().items():
             found.update(name.encode())
             found.update(value.detach().cpu().float().contiguous().numpy().tobytes())
         return found.hexdigest()
+
+
+def check_cacheable(data: Mapping[str, Any], others: Mapping[str, float] | None = None) -> None:
+    """Raises ValueError when settings of the data, or others that must be 0, make a picture's features differ at every step."""
+    given = {**(others or {}), "data.shift": data["shift"]}
+    moving = [f"{name} {value:g}" for name, value in given.items() if value]
+    if moving:
+        raise ValueError(
+            f"model.cache_features needs the same maps of a picture at every step, expected no noise and no shift, "
+            f"got {', '.join(moving)}: set it to 0 or leave model.cache_features out"
+        )
+    if data.get("margin", 1.0) != 1:
+        raise ValueError(
+            f"model.cache_features needs the same pictures at every step, expected no random crops, got data.margin "
+            f"{data['margin']:g}: set it to 1 or leave model.cache_features out"
+        )
+
+
+def training_features(trainer: Trainer, encoder: Any, data: Any, storage: Storage, kept: Kept) -> PicturesWithFeatures:
+    """The training pictures of `data` with their features, which one process per machine computes while the others wait."""
+    pictures, flip = data.train_pictures, data.hparams.flip
+    path = Path(trainer.default_root_dir) / "features.safetensors"
+    if trainer.local_rank == 0:
+        key = CacheKey(encoder, pictures, flip, storage, str(trainer.precision), kept)
+        keep_features(path, key, trainer.precision_plugin.forward_context)
+    trainer.strategy.barrier("features")
+    return PicturesWithFeatures(pictures, RealFeatures(path), flip)
 
 
 def keep_features(path: Path, key: CacheKey, precision: Callable[[], AbstractContextManager[Any]]) -> None:

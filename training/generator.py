@@ -17,10 +17,11 @@ from training.balanced_training import BalancedTraining, RulerNetwork, build_adv
 from training.checkpoints import describe, read_checkpoint, read_network
 from training.convolutions import with_quick_gradients
 from training.discriminator import DiscriminatorConfig, check_depth
-from training.feature_cache import CacheKey, Kept, PicturesWithFeatures, RealFeatures, Storage, keep_features
+from training.feature_cache import Storage, check_cacheable, training_features
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, distance
 from training.memory import keep_freed_memory
+from training.pictures import spread
 
 MIXING_SAMPLE = 64
 """Pictures whose maps scale the mixing of a projected adversary."""
@@ -74,14 +75,16 @@ class GeneratorSystem(AdversarialSystem):
         self.modulated, self.balanced = modulated, balanced
         self.balanced_training: BalancedTraining | None = None
         if balanced and noise != Noise():
-            raise ValueError("the balanced training knows no noise on picture, pool5 or code: leave model.noise or model.balanced out")
+            raise ValueError(
+                "the balanced training knows no noise on picture, pool5 or code: leave model.noise or model.balanced out"
+            )
 
     def configure_model(self) -> None:
         if self.encoder is not None:
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if self.cache_features:
-            self._check_cacheable(data.hparams.shift)
+            check_cacheable(data.hparams, {f"model.noise.{name}": getattr(self.noise, name) for name in ("image", "pool5")})
         self.encoder = read_network(self.encoder_path, "encoder")
         self.class_names = tuple(read_checkpoint(self.encoder_path)["class_names"])
         code_size, scale = self.encoder.config.code_size, self._code_scale(data)
@@ -103,7 +106,7 @@ class GeneratorSystem(AdversarialSystem):
     def _oppose_balanced(self, settings: Balanced, generator: Any, data: Any, code_size: int, scale: float) -> None:
         """Set the networks of a balanced training."""
         check_depth(DiscriminatorConfig(widths=settings.discriminator.pixels), data.picture_size)
-        sample = data.train_pictures.__getitems__(_spread(data, MIXING_SAMPLE))[0].float() / 255
+        sample = data.train_pictures.__getitems__(spread(len(data.train_pictures), MIXING_SAMPLE))[0].float() / 255
         self.face(generator, build_adversary(settings, self.encoder, sample, code_size))
         ruler = RulerNetwork(settings.compare, data.hparams.channels, data.picture_size)
         networks = (self.generator, self.discriminator, self.encoder, ruler)
@@ -128,35 +131,19 @@ class GeneratorSystem(AdversarialSystem):
 
     def _code_scale(self, data: Any) -> float:
         """Standard deviation of the code's units over a sample of the training pictures."""
-        sample = _spread(data, 512)
+        sample = spread(len(data.train_pictures), 512)
         with torch.no_grad():
             return float(self.encoder(data.train_pictures.__getitems__(sample)[0].float() / 255).std())
-
-    def _check_cacheable(self, shift: int) -> None:
-        settings = {"model.noise.image": self.noise.image, "model.noise.pool5": self.noise.pool5, "data.shift": shift}
-        moving = [f"{name} {value:g}" for name, value in settings.items() if value]
-        if moving:
-            raise ValueError(
-                f"model.cache_features needs the same maps of a picture at every step, expected no noise and no shift, "
-                f"got {', '.join(moving)}: set it to 0 or leave model.cache_features out"
-            )
 
     def on_fit_start(self) -> None:
         if self.device.type == "cpu":
             keep_freed_memory()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        data.with_features = self._with_features(data, self.cache_features) if self.cache_features else None
-
-    def _with_features(self, data: Any, storage: Storage) -> PicturesWithFeatures:
-        """The training pictures with their features, which one process per machine computes while the others wait."""
-        trainer, pictures, flip = self.trainer, data.train_pictures, data.hparams.flip
-        path = Path(trainer.default_root_dir) / "features.safetensors"
-        if trainer.local_rank == 0:
-            kept: Kept = "code" if self.balanced else "maps and code"
-            key = CacheKey(self.encoder, pictures, flip, storage, str(trainer.precision), kept)
-            keep_features(path, key, trainer.precision_plugin.forward_context)
-        trainer.strategy.barrier("features")
-        return PicturesWithFeatures(pictures, RealFeatures(path), flip)
+        if self.cache_features:
+            kept = "code" if self.balanced else "maps and code"
+            data.with_features = training_features(self.trainer, self.encoder, data, self.cache_features, kept)
+        else:
+            data.with_features = None
 
     @torch.no_grad()
     def encode(self, pictures: Tensor, labels: Tensor, features: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
@@ -210,12 +197,6 @@ class GeneratorSystem(AdversarialSystem):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         parts = {"generator": describe(self.average.module), "encoder": describe(self.encoder)}
         checkpoint["ppgn"] = self.checkpoint_entry(parts)
-
-
-def _spread(data: Any, count: int) -> list[int]:
-    """Evenly spread indices of training pictures, at most `count`."""
-    pictures = len(data.train_pictures)
-    return torch.linspace(0, pictures - 1, min(count, pictures)).long().tolist()
 
 
 def _noisy(values: Tensor, std: float) -> Tensor:

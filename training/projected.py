@@ -45,7 +45,7 @@ class FrozenMixing(nn.Module):
         for index, (before, after) in enumerate(zip(channels, widths, strict=True)):
             self.register_buffer(f"one{index}", torch.randn(after, before, 1, 1) / math.sqrt(before))
             self.register_buffer(f"std{index}", torch.ones(1, before, 1, 1))
-        for index, (after, before) in enumerate(zip(widths, widths[1:])):
+        for index, (after, before) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
             self.register_buffer(f"three{index}", torch.randn(after, before, 3, 3) / math.sqrt(9 * before))
 
     @torch.no_grad()
@@ -98,7 +98,7 @@ class ProjectedDiscriminator(nn.Module):
         self.config = config
         if len(map_channels) > len(config.mixed):
             raise ValueError(
-                f"the trunk gives {len(map_channels)} maps, expected at most {len(config.mixed)} as mixed has widths: give more widths"
+                f"the trunk gives {len(map_channels)} maps, expected at most {len(config.mixed)}, the widths of `mixed`: give more"
             )
         widths = config.mixed[-len(map_channels) :]
         self.mixing = FrozenMixing(map_channels, widths)
