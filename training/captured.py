@@ -11,14 +11,16 @@ WARM_UP = 3
 """Updates before the capture, in which libraries choose their kernels and optimizers make their state."""
 
 
-def captured(update: Callable[[], None], optimizers: Iterable[Optimizer], report: Callable[..., None]) -> Callable[[], None]:
-    """The update as a CUDA graph; the update itself where there is no CUDA device or the capture fails (which is reported).
+def captured(
+    update: Callable[[], None], optimizers: Iterable[Optimizer], report: Callable[..., None]
+) -> Callable[[], None] | None:
+    """The update as a CUDA graph; None where there is no CUDA device or the capture fails, which is reported.
 
     The update must read its inputs from tensors that stay where they are, decide nothing by values on the device, and use
     optimizers made with `capturable`. It runs a few times here, so that the rates should stand at 0.
     """
     if not torch.cuda.is_available():
-        return update
+        return None
     try:
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())
@@ -35,6 +37,6 @@ def captured(update: Callable[[], None], optimizers: Iterable[Optimizer], report
     except RuntimeError as fault:
         torch.cuda.synchronize()
         report(event="not captured", reason=str(fault).splitlines()[0][:300])
-        return update
+        return None
     report(event="captured")
     return graph.replay

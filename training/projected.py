@@ -98,7 +98,7 @@ class ProjectedDiscriminator(nn.Module):
         self.config = config
         if len(map_channels) > len(config.mixed):
             raise ValueError(
-                f"the trunk gives {len(map_channels)} maps, expected at most {len(config.mixed)}, the widths of `mixed`: give more"
+                f"the trunk gives {len(map_channels)} maps, expected at most {len(config.mixed)}, as `mixed`: give more widths"
             )
         widths = config.mixed[-len(map_channels) :]
         self.mixing = FrozenMixing(map_channels, widths)

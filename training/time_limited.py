@@ -142,9 +142,9 @@ class Trainee:
     def train(self) -> None:
         """Update until the time is over, less the reserve; the rates fall with the time that has passed."""
         settings, rule = self.run.settings, self.training.settings.adversary
-        step = self.update
+        replay = None
         if self.run.device.type == "cuda" and not settings.eager:
-            step = captured(self.update, (self.ours, self.theirs), self.run.report)
+            replay = captured(self.update, (self.ours, self.theirs), self.run.report)
         begun, end = self.run.elapsed, settings.seconds - settings.reserve
         first, reported, saved = self.updates, begun, begun
         most = settings.updates or sys.maxsize
@@ -152,7 +152,10 @@ class Trainee:
             done = max((now - begun) / max(1.0, end - begun), made / most)
             self.training.prepare(self.ours, self.theirs, settings.learning_rate, self.updates, done)
             for _ in range(settings.stride):
-                step() if step is not self.update else self.update(rule.opposes(self.updates))
+                if replay is not None:
+                    replay()
+                else:
+                    self.update(rule.opposes(self.updates))
                 self.updates += 1
             self._average()
             if now - reported > settings.report_seconds or not made:
