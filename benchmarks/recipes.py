@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class ProcessorTimer(Timer):
     """Stops the training after so many seconds of this process, counted from its making, so that the cache's time counts too."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__({"seconds": seconds})
+        super().__init__(timedelta(seconds=seconds))
         self.seconds, self.begun = seconds, time.process_time()
 
     def time_elapsed(self, stage: Any = None) -> float:

@@ -113,7 +113,8 @@ def encoder_for(classes: int, code_size: int, trunk: Path | None, run: Run) -> A
         classes=classes, trunk="efficientnet_lite0", depths=("block2", "block4", "block10"), input_size=160,
         mean=(127 / 255,) * 3, std=(128 / 255,) * 3, code_size=code_size,
     )  # fmt: skip
-    encoder = build_encoder(config, trunk).to(run.device, memory_format=torch.channels_last)
+    encoder: Any = build_encoder(config, trunk)
+    encoder = encoder.to(run.device, memory_format=torch.channels_last)
     encoder.trunk.to(run.quick)
     return encoder.eval()
 
@@ -197,14 +198,15 @@ def judge(encoder: Any, generator: Any, data: PackedPictures, run: Run, most: in
 
     The first ones stand beside their pictures in grid.jpg.
     """
-    pool5: list[Tensor] = []
+    begun, pool5 = run.elapsed, []
     for some in data.validation_pool5[:most].split(SHOWN_PAIRS):
         made = generator(codes_of(encoder, some)).clamp(0, 1)
         if not pool5:
             beside = torch.stack([seen(data.validation[: len(made)]), made], 1).flatten(0, 1)
             images.save_image(images.grid(beside.float().cpu(), columns=8, scale=1), run.out / "grid.jpg")
         pool5.append(pool5_of(encoder, (made * 255).round().to(torch.uint8), run))
-        if run.elapsed > run.settings.seconds:
+        each = (run.elapsed - begun) / len(pool5)
+        if run.elapsed + each > run.settings.seconds:
             break
     judged = torch.cat(pool5)
     right = own_accuracies(encoder, judged, data.validation_labels[: len(judged)], data.class_names)

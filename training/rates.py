@@ -12,9 +12,9 @@ class LateAdversary:
     wait: updates of the generator alone; head_start: then, of the discriminator before the generator hears of it; rise: updates
     over which the adversaries' weights grow from 0 to their values. learning_rate: of the discriminator, throttled by
     clamp((l - won) / span, floor, 1) where l is the moving average of its hinge loss summed over towers, `won` the loss at which
-    it is about to win and won + span one at which it learns freely. warm_up: updates over which the generator's rate rises.
-    fall_from: share of the training from which both rates fall linearly, to `floor` of themselves. continued: the generator is
-    trained already, so that the discriminator learns alone for `wait` updates.
+    it is about to win and won + span one at which it learns freely; memory: decay of that average. warm_up: updates over which
+    the generator's rate rises. fall_from: share of the training from which both rates fall linearly, to `floor` of themselves;
+    1: never. continued: the generator is trained already, so that the discriminator learns alone for `wait` updates.
     """
 
     wait: int = 600
@@ -31,7 +31,7 @@ class LateAdversary:
 
     def fall(self, done: float) -> float:
         """Share of the rates. done: share of the training, by time or by updates."""
-        return 1.0 if done < self.fall_from else max(self.floor, (1 - done) / (1 - self.fall_from))
+        return 1.0 if done < self.fall_from or self.fall_from >= 1 else max(self.floor, (1 - done) / (1 - self.fall_from))
 
     def generator_rate(self, learning_rate: float, updates: int, done: float) -> float:
         """The generator's rate before its update number `updates`, counted from 0."""

@@ -77,7 +77,8 @@ class Trainee:
         self.encoder, self.data, self.run, self.balanced = encoder, data, run, balanced
         generator = ModulatedGenerator(network)
         generator.code_scale.copy_(data.codes[0][:2048].std())
-        self.generator = with_quick_gradients(generator).to(run.device, memory_format=torch.channels_last)
+        quick: Any = with_quick_gradients(generator)
+        self.generator = quick.to(run.device, memory_format=torch.channels_last)
         with run.precision():
             sample = seen(data.pictures[:MIXING_SAMPLE])
             self.discriminator = build_adversary(balanced, encoder, sample, network.code_size).to(run.device)
