@@ -1,12 +1,15 @@
 """The balanced training of the generator: the balance against its closed form, the adversary's shapes, frozen mixing, rates."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Timer
+from test_training import QUIET, fit
 from test_training import encoder as encoder
-from test_training import fit
 from torch import nn
 
 from ppgn.networks import ModulatedGenerator, ModulatedGeneratorConfig
@@ -17,6 +20,7 @@ from training import (
     FrozenMixing,
     GeneratorSystem,
     GradientBalance,
+    ImageData,
     LateAdversary,
     Noise,
     Optimisation,
@@ -25,6 +29,7 @@ from training import (
     Ruler,
     augment_pair,
     read_network,
+    share_done,
 )
 
 SMALL = ModulatedGeneratorConfig(hidden=16, style=8, base_channels=8, base_size=2, widths=(8, 8))
@@ -194,6 +199,35 @@ def test_the_balanced_training_is_an_option_of_the_generators_system(cache: Any,
     assert made.shape == (2, 1, 8, 8) and bool(made.isfinite().all())
     assert (tmp_path / "reconstructions.png").is_file()
     assert set(SHOWN) <= {name.removeprefix("train/") for name in system.trainer.callback_metrics}
+
+
+def test_a_balanced_training_goes_on_with_its_balance(encoder: Path, tmp_path: Path) -> None:
+    first = GeneratorSystem(encoder, modulated=SMALL, balanced=BALANCED)
+    fit(first, tmp_path, steps=4)
+    again = GeneratorSystem(encoder, modulated=SMALL, balanced=BALANCED)
+    trainer = Trainer(default_root_dir=tmp_path, max_epochs=2, limit_train_batches=3, limit_val_batches=0, **QUIET)
+    data = ImageData("digits", image_size=8, channels=1, flip=False)
+    trainer.fit(again, datamodule=data, ckpt_path=str(tmp_path / "last.ckpt"), weights_only=True)
+    assert int(again.updates) == 7
+    assert again.balanced_training is not None
+    counts = dict(zip(again.balanced_training.balance.names, again.balanced_training.balance.count.tolist(), strict=True))
+    assert (counts["image"], counts["projected"]) == (7, 6)  # the adversary waited for one update
+    assert float(again.balanced_training.loss) != 4.0
+
+
+def test_the_share_of_a_training_that_is_over_goes_by_time_where_time_is_limited() -> None:
+    class Half(Timer):
+        def time_elapsed(self, stage: Any = None) -> float:
+            return 30.0
+
+        def time_remaining(self, stage: Any = None) -> float:
+            return 90.0
+
+    limits: dict[str, Any] = {"max_epochs": 5, "max_steps": -1, "num_training_batches": 20}
+    assert share_done(SimpleNamespace(callbacks=[Half("00:00:02:00")], **limits), 50) == 0.25  # type: ignore[arg-type]
+    assert share_done(SimpleNamespace(callbacks=[], **limits), 50) == 0.5  # type: ignore[arg-type]
+    endless = SimpleNamespace(callbacks=[], max_epochs=-1, max_steps=-1, num_training_batches=20)
+    assert share_done(endless, 50) == 0.0  # type: ignore[arg-type]
 
 
 def test_noise_and_balance_are_refused_together(encoder: Path) -> None:

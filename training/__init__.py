@@ -18,6 +18,7 @@ from training.balanced_training import BalancedTraining as BalancedTraining
 from training.balanced_training import RulerNetwork as RulerNetwork
 from training.balanced_training import build_adversary as build_adversary
 from training.balanced_training import set_rate as set_rate
+from training.balanced_training import share_done as share_done
 from training.captioner import CaptionerSystem as CaptionerSystem
 from training.captioner import build_captioner as build_captioner
 from training.captions import CaptionData as CaptionData
