@@ -94,12 +94,7 @@ class AdversarialSystem(LightningModule, ABC):
         """A new generator for the pictures of `data`. Raises ValueError when it makes pictures of another size than theirs."""
         channels = data.hparams.channels
         config = dataclasses.replace(self.network, code_size=code_size, channels=channels, code_scale=code_scale)
-        if config.image_size != data.picture_size:
-            made, wanted = ("x".join(map(str, size)) for size in (config.image_size, data.picture_size))
-            raise ValueError(
-                f"the generator makes {made} pictures (height x width), expected {wanted} as the data have: "
-                f"change stages, base_size or image_size"
-            )
+        check_size(config.image_size, data.picture_size, "stages, base_size or image_size")
         return with_quick_gradients(ImageGenerator(config))
 
     def oppose(self, generator: nn.Module, data: Any, code_size: int, code_scale: float = 1.0) -> None:
@@ -111,9 +106,12 @@ class AdversarialSystem(LightningModule, ABC):
         probe = data.train_pictures[0][0][None].float() / 255
         map_channels = [feature_map.shape[1] for feature_map in self.encoder.maps(probe)]
         adversary = dataclasses.replace(self.adversary, code_scale=code_scale)
+        self.face(generator, build_discriminator(adversary, data.hparams.channels, map_channels, code_size))
+
+    def face(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """Set both networks and the generator's moving average."""
         self.generator = generator.to(memory_format=torch.channels_last)
-        self.discriminator = build_discriminator(adversary, data.hparams.channels, map_channels, code_size)
-        self.discriminator.to(memory_format=torch.channels_last)
+        self.discriminator: Any = discriminator.to(memory_format=torch.channels_last)
         self.encoder.to(memory_format=torch.channels_last)
         self.average: Any = freeze(AveragedModel(self.generator, use_buffers=True))
 
@@ -191,3 +189,12 @@ class AdversarialSystem(LightningModule, ABC):
         """The entry of a checkpoint that other trainings and the export read: networks, classes, scores, number of updates."""
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
         return {"parts": parts, "class_names": list(self.class_names), "scores": scores, "updates": int(self.updates)}
+
+
+def check_size(made: tuple[int, int], wanted: tuple[int, int], change: str) -> None:
+    """Raises ValueError when a generator makes pictures of another (height, width) than the data have. change: what to set."""
+    if made != wanted:
+        shown, expected = ("x".join(map(str, size)) for size in (made, wanted))
+        raise ValueError(
+            f"the generator makes {shown} pictures (height x width), expected {expected} as the data have: change {change}"
+        )

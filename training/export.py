@@ -164,4 +164,6 @@ def without_paths(config: Any) -> Any:
     private = {"root", "default_root_dir", "trunk_weights", "code_from", "encoder", "ckpt_path", "logger", "callbacks", "plugins"}
     if isinstance(config, dict):
         return {key: without_paths(value) for key, value in config.items() if key not in private and value is not None}
+    if isinstance(config, list):
+        return [without_paths(item) for item in config]
     return config

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import torch
+from lightning import Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from ppgn.networks import TrunkConfig
 from training.pictures import Pictures
 
 Storage = Literal["bfloat16", "float16", "float32"]
+Kept = Literal["maps and code", "code", "pool5"]
 SAFETENSORS_NAMES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 LAYOUT = 1
 """Version of a row's layout; another number makes all kept features stale."""
@@ -33,7 +37,8 @@ class RealFeatures:
     """Code and maps of each training picture, then of each mirrored one where the data mirror, read row by row from a file.
 
     It is a safetensors file of one tensor `[row, value]`. A row is the code, then the maps as `[height, width, channel]`, so
-    that they come out in channels_last without a copy. The system keeps rows in memory that fit there, as for any file.
+    that they come out in channels_last without a copy; or the code alone, or pool5 flat. The system keeps rows in memory that fit
+    there, as for any file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,22 +84,57 @@ class PicturesWithFeatures(Dataset):
 
 @dataclass(frozen=True)
 class CacheKey:
-    """Everything that features depend on: encoder, pictures in order, mirroring, type of storage, the trainer's precision."""
+    """Everything that features depend on: encoder, pictures in order, mirroring, type of storage, the trainer's precision, and
+    which features are kept."""
 
     encoder: Any
     pictures: Pictures
     flip: bool
     storage: Storage
     precision: str
+    kept: Kept = "maps and code"
 
     def digest(self) -> str:
-        """SHA-256 of it; features of another digest are stale."""
-        settings = (LAYOUT, self.pictures.digest(), self.flip, self.storage, self.precision, repr(self.encoder.config))
+        """SHA-256 of it; features of another digest are stale. Of pool5's, the head above it is no part."""
+        network, config = self.encoder, self.encoder.config
+        if self.kept == "pool5":
+            network = network.trunk
+            config = {field.name: getattr(config, field.name) for field in dataclasses.fields(TrunkConfig)}
+        settings = (LAYOUT, self.pictures.digest(), self.flip, self.storage, self.precision, repr(config))
+        if self.kept != "maps and code":
+            settings = (*settings, self.kept)
         found = hashlib.sha256(repr(settings).encode())
-        for name, value in self.encoder.state_dict().items():
+        for name, value in network.state_dict().items():
             found.update(name.encode())
             found.update(value.detach().cpu().float().contiguous().numpy().tobytes())
         return found.hexdigest()
+
+
+def check_cacheable(data: Mapping[str, Any], others: Mapping[str, float] | None = None) -> None:
+    """Raises ValueError when settings of the data, or others that must be 0, make a picture's features differ at every step."""
+    given = {**(others or {}), "data.shift": data["shift"]}
+    moving = [f"{name} {value:g}" for name, value in given.items() if value]
+    if moving:
+        raise ValueError(
+            f"model.cache_features needs the same maps of a picture at every step, expected no noise and no shift, "
+            f"got {', '.join(moving)}: set it to 0 or leave model.cache_features out"
+        )
+    if data.get("margin", 1.0) != 1:
+        raise ValueError(
+            f"model.cache_features needs the same pictures at every step, expected no random crops, got data.margin "
+            f"{data['margin']:g}: set it to 1 or leave model.cache_features out"
+        )
+
+
+def training_features(trainer: Trainer, encoder: Any, data: Any, storage: Storage, kept: Kept) -> PicturesWithFeatures:
+    """The training pictures of `data` with their features, which one process per machine computes while the others wait."""
+    pictures, flip = data.train_pictures, data.hparams.flip
+    path = Path(trainer.default_root_dir) / "features.safetensors"
+    if trainer.local_rank == 0:
+        key = CacheKey(encoder, pictures, flip, storage, str(trainer.precision), kept)
+        keep_features(path, key, trainer.precision_plugin.forward_context)
+    trainer.strategy.barrier("features")
+    return PicturesWithFeatures(pictures, RealFeatures(path), flip)
 
 
 def keep_features(path: Path, key: CacheKey, precision: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -143,11 +183,15 @@ def _write(path: Path, digest: str, key: CacheKey, precision: Callable[[], Abstr
 
 
 def _features(key: CacheKey, pictures: Tensor) -> list[Tensor]:
-    """The codes `[picture, code]`, then the maps `[picture, height, width, channel]`, in the stored type."""
+    """The codes `[picture, code]`, then the maps `[picture, height, width, channel]`, or one of them, in the stored type."""
     encoder = key.encoder
     device = next(encoder.parameters()).device
     maps = encoder.maps((pictures.to(device).float() / 255).contiguous(memory_format=torch.channels_last))
-    exact = [encoder.code_from_pool5(maps[-1]), *(feature_map.permute(0, 2, 3, 1) for feature_map in maps)]
+    if key.kept == "pool5":
+        exact = [maps[-1].flatten(1)]
+    else:
+        shown = maps if key.kept == "maps and code" else []
+        exact = [encoder.code_from_pool5(maps[-1]), *(feature_map.permute(0, 2, 3, 1) for feature_map in shown)]
     stored = [feature.to("cpu", getattr(torch, key.storage)).contiguous() for feature in exact]
     if not all(bool(feature.isfinite().all()) for feature in stored):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppgn.networks import ImageGeneratorConfig
-from training.adversarial import AdversarialSystem, Optimisation, Step
+from ppgn.networks import ImageGeneratorConfig, ModulatedGenerator, ModulatedGeneratorConfig
+from training.adversarial import AdversarialSystem, Optimisation, Step, check_size
+from training.balanced import SHOWN, Balanced
+from training.balanced_training import BalancedTraining, RulerNetwork, build_adversary, share_done
 from training.checkpoints import describe, read_checkpoint, read_network
-from training.discriminator import DiscriminatorConfig
-from training.feature_cache import CacheKey, PicturesWithFeatures, RealFeatures, Storage, keep_features
+from training.convolutions import with_quick_gradients
+from training.discriminator import DiscriminatorConfig, check_depth
+from training.feature_cache import Storage, check_cacheable, training_features
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, distance
 from training.memory import keep_freed_memory
+from training.pictures import spread
+
+MIXING_SAMPLE = 64
+"""Pictures whose maps scale the mixing of a projected adversary."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Noise:
 
 
 class GeneratorSystem(AdversarialSystem):
-    """Trains ImageGenerator to rebuild pictures from their codes, which a frozen encoder gives (PPGN section 3.2).
+    """Trains a generator to rebuild pictures from their codes, which a frozen encoder gives (PPGN section 3.2).
 
     Args:
         encoder: checkpoint of scripts/train_encoder.py.
@@ -41,7 +49,11 @@ class GeneratorSystem(AdversarialSystem):
         augment: vary brightness and saturation, move and cut out pictures in front of the discriminator.
         cache_features: compute maps and codes of the real pictures once and keep them in this type, in `features.safetensors`
             in the run folder. Under bf16-mixed "bfloat16" holds them exactly. Not with noise on picture or pool5, nor with
-            `data.shift`, because they then differ at every step.
+            `data.shift`, because they then differ at every step. A balanced training keeps the codes alone, because its maps are
+            those of augmented pictures.
+        modulated: sizes of a modulated generator, which takes the place of `network`'s; code size and channels likewise.
+        balanced: losses balanced by the length of their gradients and a projected adversary, in the place of `losses`,
+            `discriminator` and `augment`. Of `optimisation` the generator's rate, betas and the moving average hold.
     """
 
     def __init__(
@@ -54,52 +66,84 @@ class GeneratorSystem(AdversarialSystem):
         optimisation: Optimisation = Optimisation(),
         augment: bool = True,
         cache_features: Storage | None = None,
+        modulated: ModulatedGeneratorConfig | None = None,
+        balanced: Balanced | None = None,
     ) -> None:
         super().__init__(encoder, network, discriminator, losses, optimisation, augment)
         self.noise = noise
         self.cache_features: Storage | None = cache_features
+        self.modulated, self.balanced = modulated, balanced
+        self.balanced_training: BalancedTraining | None = None
+        if balanced and noise != Noise():
+            raise ValueError(
+                "the balanced training knows no noise on picture, pool5 or code: leave model.noise or model.balanced out"
+            )
 
     def configure_model(self) -> None:
         if self.encoder is not None:
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if self.cache_features:
-            self._check_cacheable(data.hparams.shift)
+            check_cacheable(data.hparams, {f"model.noise.{name}": getattr(self.noise, name) for name in ("image", "pool5")})
         self.encoder = read_network(self.encoder_path, "encoder")
         self.class_names = tuple(read_checkpoint(self.encoder_path)["class_names"])
         code_size, scale = self.encoder.config.code_size, self._code_scale(data)
-        self.oppose(self.image_generator(data, code_size, scale), data, code_size, scale)
+        generator = self._modulated_generator(data, code_size, scale) if self.modulated else None
+        generator = generator or self.image_generator(data, code_size, scale)
+        if self.balanced is None:
+            self.oppose(generator, data, code_size, scale)
+        else:
+            self._oppose_balanced(self.balanced, generator, data, code_size, scale)
+
+    def _modulated_generator(self, data: Any, code_size: int, scale: float) -> ModulatedGenerator:
+        assert self.modulated is not None
+        config = dataclasses.replace(self.modulated, code_size=code_size, channels=data.hparams.channels)
+        check_size(config.image_size, data.picture_size, "widths or base_size")
+        generator = ModulatedGenerator(config)
+        generator.code_scale.fill_(scale)
+        return with_quick_gradients(generator)
+
+    def _oppose_balanced(self, settings: Balanced, generator: Any, data: Any, code_size: int, scale: float) -> None:
+        """Set the networks of a balanced training."""
+        check_depth(DiscriminatorConfig(widths=settings.discriminator.pixels), data.picture_size)
+        sample = data.train_pictures.__getitems__(spread(len(data.train_pictures), MIXING_SAMPLE))[0].float() / 255
+        self.face(generator, build_adversary(settings, self.encoder, sample, code_size))
+        ruler = RulerNetwork(settings.compare, data.hparams.channels, data.picture_size)
+        networks = (self.generator, self.discriminator, self.encoder, ruler)
+        self.balanced_training = BalancedTraining(settings, *networks, scale)
+
+    def training_step(self, batch: tuple[Any, ...], batch_idx: int) -> None:
+        if self.balanced_training is None:
+            return super().training_step(batch, batch_idx)
+        pictures = batch[0].contiguous(memory_format=torch.channels_last)
+        _, code = self.encode(pictures, *batch[1:])
+        ours, theirs = self.optimizers()  # type: ignore[misc]
+        updates = int(self.updates)
+        rate = self.optimisation.learning_rate
+        self.balanced_training.prepare(ours, theirs, rate, updates, share_done(self.trainer, updates))
+        opposed = self.balanced_training.settings.adversary.opposes(updates)
+        shown = self.balanced_training(pictures, code, ours, theirs, opposed)
+        self.update_average()
+        self.updates += 1
+        if batch_idx % 10 == 0:
+            self.log_dict({f"train/{name}": value for name, value in zip(SHOWN, shown, strict=True)}, prog_bar=True)
+        return None
 
     def _code_scale(self, data: Any) -> float:
         """Standard deviation of the code's units over a sample of the training pictures."""
-        sample = torch.linspace(0, len(data.train_pictures) - 1, min(512, len(data.train_pictures))).long().tolist()
+        sample = spread(len(data.train_pictures), 512)
         with torch.no_grad():
             return float(self.encoder(data.train_pictures.__getitems__(sample)[0].float() / 255).std())
-
-    def _check_cacheable(self, shift: int) -> None:
-        settings = {"model.noise.image": self.noise.image, "model.noise.pool5": self.noise.pool5, "data.shift": shift}
-        moving = [f"{name} {value:g}" for name, value in settings.items() if value]
-        if moving:
-            raise ValueError(
-                f"model.cache_features needs the same maps of a picture at every step, expected no noise and no shift, "
-                f"got {', '.join(moving)}: set it to 0 or leave model.cache_features out"
-            )
 
     def on_fit_start(self) -> None:
         if self.device.type == "cpu":
             keep_freed_memory()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        data.with_features = self._with_features(data, self.cache_features) if self.cache_features else None
-
-    def _with_features(self, data: Any, storage: Storage) -> PicturesWithFeatures:
-        """The training pictures with their features, which one process per machine computes while the others wait."""
-        trainer, pictures, flip = self.trainer, data.train_pictures, data.hparams.flip
-        path = Path(trainer.default_root_dir) / "features.safetensors"
-        if trainer.local_rank == 0:
-            key = CacheKey(self.encoder, pictures, flip, storage, str(trainer.precision))
-            keep_features(path, key, trainer.precision_plugin.forward_context)
-        trainer.strategy.barrier("features")
-        return PicturesWithFeatures(pictures, RealFeatures(path), flip)
+        if self.cache_features:
+            kept = "code" if self.balanced else "maps and code"
+            data.with_features = training_features(self.trainer, self.encoder, data, self.cache_features, kept)
+        else:
+            data.with_features = None
 
     @torch.no_grad()
     def encode(self, pictures: Tensor, labels: Tensor, features: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,21 +11,35 @@ from torch.nn import functional
 
 from ppgn.conditions import class_groups
 
+UNLABELLED = -1
+"""The label of a picture in a group of classes that says nothing about it."""
+
 
 def cross_entropy(logits: Tensor, labels: Tensor, class_names: Sequence[str], label_smoothing: float = 0.0) -> Tensor:
-    """The mean cross-entropy, summed over groups. logits `[picture, class]`; labels `[picture]`, or `[picture, group]`."""
+    """The mean cross-entropy over pictures, summed over groups; a picture counts nothing where it is UNLABELLED.
+
+    logits `[picture, class]`; labels `[picture]`, or `[picture, group]`.
+    """
     columns = labels.reshape(len(labels), -1).unbind(1)
+    settings: dict[str, Any] = {"label_smoothing": label_smoothing, "ignore_index": UNLABELLED, "reduction": "sum"}
     losses = [
-        functional.cross_entropy(logits[:, first:last], column - first, label_smoothing=label_smoothing)
+        functional.cross_entropy(logits[:, first:last], _within(column, first), **settings) / len(labels)
         for column, (first, last) in zip(columns, class_groups(class_names).values(), strict=True)
     ]
     return torch.stack(losses).sum()
 
 
 def accuracies(logits: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, Tensor]:
-    """Group -> share of pictures whose likeliest class of the group is the labelled one; arguments as `cross_entropy`."""
+    """Group -> share of labelled pictures whose likeliest class of the group is the labelled one; groups without any are left
+    out. Arguments as `cross_entropy`."""
     columns = labels.reshape(len(labels), -1).unbind(1)
     return {
-        group: (logits[:, first:last].argmax(1) + first == column).float().mean()
+        group: (logits[:, first:last].argmax(1) + first == column)[column != UNLABELLED].float().mean()
         for column, (group, (first, last)) in zip(columns, class_groups(class_names).items(), strict=True)
+        if bool((column != UNLABELLED).any())
     }
+
+
+def _within(column: Tensor, first: int) -> Tensor:
+    """Class indices counted from the group's first one; UNLABELLED stays."""
+    return torch.where(column == UNLABELLED, UNLABELLED, column - first)

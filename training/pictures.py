@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
 from ppgn.images import Size, covering_size, height_and_width
@@ -35,13 +35,15 @@ class Pictures(Dataset):
 
     Class indices are `[picture]`, or `[picture, group]` of a table. pairs: a map-style data set of (PIL picture, label). size:
     (height, width), or the side of a square. cache_gib: sets whose decoded pictures fit in this many GiB stay in memory.
-    title: the name that a progress bar shows.
+    title: the name that a progress bar shows. margin: pictures are kept so many times larger than `size`, for `random_crops`;
+    others see their centre.
     """
 
-    def __init__(self, pairs: Any, size: Size, channels: int, cache_gib: float, title: str) -> None:
+    def __init__(self, pairs: Any, size: Size, channels: int, cache_gib: float, title: str, margin: float = 1.0) -> None:
         self.pairs, self.size, self.channels = pairs, height_and_width(size), channels
+        self.kept_size = (round(margin * self.size[0]), round(margin * self.size[1]))
         self.cached: tuple[Tensor, Tensor] | None = None
-        if len(pairs) * channels * math.prod(self.size) <= cache_gib * 2**30:
+        if len(pairs) * channels * math.prod(self.kept_size) <= cache_gib * 2**30:
             indices = tqdm(range(len(pairs)), f"decoding {title} pictures", leave=False, disable=len(pairs) < 2000)
             self.cached = self._decode(indices)
 
@@ -50,7 +52,7 @@ class Pictures(Dataset):
 
     def _decode(self, indices: Any) -> tuple[Tensor, Tensor]:
         pictures, labels = zip(*(self.pairs[index] for index in indices), strict=True)
-        return torch.stack([centre_crop(picture, self.size, self.channels) for picture in pictures]), torch.tensor(labels)
+        return torch.stack([centre_crop(picture, self.kept_size, self.channels) for picture in pictures]), torch.tensor(labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         pictures, labels = self.__getitems__([index])
@@ -58,9 +60,22 @@ class Pictures(Dataset):
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         """A whole batch, which the loader fetches in one call."""
+        pictures, labels = self.whole(indices)
+        (height, width), (top, left) = (
+            self.size,
+            ((kept - side) // 2 for kept, side in zip(self.kept_size, self.size, strict=True)),
+        )
+        return pictures[..., top : top + height, left : left + width], labels
+
+    def whole(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """A batch as it is kept, with the margin around."""
         if self.cached is None:
             return self._decode(indices)
         return self.cached[0][indices], self.cached[1][indices]
+
+    def random_crops(self) -> RandomCrops:
+        """The same pictures, cut out anew at every draw."""
+        return RandomCrops(self)
 
     def digest(self) -> str:
         """SHA-256 of the pictures in their order: of all where they are in memory, else of their number and of 256 of them."""
@@ -70,6 +85,39 @@ class Pictures(Dataset):
         for index in chosen:
             digest.update(self.__getitems__([index])[0].numpy().tobytes())
         return digest.hexdigest()
+
+
+class RandomCrops(Dataset):
+    """Batches of pictures cut at random places out of what `pictures` keeps."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        whole, labels = self.pictures.whole(indices)
+        height, width = self.pictures.size
+        tops, lefts = (
+            torch.randint(kept - side + 1, (len(indices),)).tolist()
+            for kept, side in zip(self.pictures.kept_size, self.pictures.size, strict=True)
+        )
+        cut = [one[:, top : top + height, left : left + width] for one, top, left in zip(whole, tops, lefts, strict=True)]
+        return torch.stack(cut), labels
+
+
+def source_numbers(pairs: Any) -> Tensor:
+    """The number of each picture's source, `[picture]`; 0 for all of a single one."""
+    if isinstance(pairs, Subset):
+        return source_numbers(pairs.dataset)[torch.tensor(pairs.indices, dtype=torch.long)]
+    sizes = torch.tensor([len(part) for part in getattr(pairs, "datasets", [pairs])])
+    return torch.arange(len(sizes)).repeat_interleave(sizes)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` evenly spread indices of `count` things."""
+    return torch.linspace(0, count - 1, min(most, count)).long().tolist()
 
 
 def augment(pictures: Tensor, flip: bool, shift: int) -> Tensor:

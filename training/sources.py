@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ppgn import images
 from ppgn.images import Labelled, Merges, read_table, split_position
+from training.packs import Packs, open_packs
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,25 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
     if not rest:
         raise ValueError(f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures")
     return Source(Subset(train, rest), Subset(train, chosen), names)
+
+
+def packs(root: Path) -> Source:
+    """The parts that scripts/pack_pictures.py wrote to `root`. Raises ValueError where they or their classes are missing."""
+    read = [open_packs(root, split) for split in ("train", "val")]
+    return Source(Packed(read[0]), Packed(read[1]), read[0].class_names)
+
+
+class Packed(Dataset):
+    """Pictures of data packs with a label per group."""
+
+    def __init__(self, content: Packs) -> None:
+        self.content, self.labels = content, content.group_labels().tolist()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, tuple[int, ...]]:
+        return Image.open(io.BytesIO(self.content.blobs[index])), tuple(self.labels[index])
 
 
 class _Listed(Dataset):
@@ -134,6 +155,8 @@ def open_source(
     if name == "table":
         read = read_table(root, file, columns or {}, least, split_seed, validation_share, merge)
         return Source(_Listed(read.training), _Listed(read.held_out), read.class_names)
+    if name == "packs":
+        return packs(root)
     if name == "folder":
         return folder(root, split_seed, validation_share)
     if name == "digits":
@@ -148,6 +171,6 @@ def open_source(
         return _torchvision(imagenette, root, "Imagenette")
     sets = {"cifar10": datasets.CIFAR10, "mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST}
     if name not in sets:
-        known = ", ".join(("folder", "table", "digits", "imagenette", *sets))
+        known = ", ".join(("folder", "table", "digits", "imagenette", *sets, "packs"))
         raise ValueError(f"got the unknown data set {name!r}, expected one of {known}: choose from them")
     return _torchvision(lambda train: sets[name](str(root), train=train, download=download), root, name)

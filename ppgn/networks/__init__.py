@@ -35,6 +35,8 @@ from ppgn.networks.noise_level_denoiser import NoiseLevelDenoiserConfig as Noise
 from ppgn.networks.pixel_denoiser import PixelDenoiser as PixelDenoiser
 from ppgn.networks.pixel_denoiser import PixelDenoiserConfig as PixelDenoiserConfig
 from ppgn.networks.trunk import TrunkConfig as TrunkConfig
+from ppgn.networks.trunk import build_trunk as build_trunk
+from ppgn.networks.trunk import trunk_maps as trunk_maps
 from ppgn.networks.vocabulary import END as END
 from ppgn.networks.vocabulary import MARKS as MARKS
 from ppgn.networks.vocabulary import PADDING as PADDING

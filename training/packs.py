@@ -1,0 +1,132 @@
+"""Data packs: pictures of several sources in a few files that travel to an accelerator and are decoded there in seconds."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from ppgn.conditions import class_groups
+from ppgn.images import Size, height_and_width, write_atomically
+from training.labels import UNLABELLED
+from training.pictures import centre_crop, source_numbers
+
+PART_MIB = 60
+"""Largest size of a part; many stores refuse larger files."""
+QUALITY, METHOD = 70, 6
+"""Of WebP: at 128 px a picture takes 2.5 KB, and its codes hardly differ."""
+FULL = 0.97
+"""How full a part is planned, as parts differ."""
+CHUNK = 256
+"""Pictures that a process decodes at once."""
+
+
+@dataclass(frozen=True)
+class Packs:
+    """The pictures of a split: encoded files, `[picture, 3]` of (group, class within the group, source), and the classes."""
+
+    blobs: list[bytes]
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    def first(self, count: int) -> Packs:
+        """The first `count` pictures; 0: all."""
+        return Packs(self.blobs[:count], self.labels[:count], self.class_names) if count else self
+
+    def group_labels(self) -> Tensor:
+        """`[picture, group]` of class indices, UNLABELLED but in the picture's own group."""
+        groups = class_groups(self.class_names)
+        firsts = torch.tensor([first for first, _ in groups.values()])
+        own = torch.arange(len(groups)) == self.labels[:, :1]
+        return torch.where(own, firsts[self.labels[:, 0]][:, None] + self.labels[:, 1:2], UNLABELLED)
+
+
+def open_packs(folder: Path, split: str) -> Packs:
+    """The parts of a split ("train", "val") in `folder`. Raises ValueError where they or classes.json are missing."""
+    paths = sorted(folder.glob(f"{split}*.npz"), key=lambda path: (len(path.name), path.name))
+    classes = folder / "classes.json"
+    if not paths or not classes.is_file():
+        raise ValueError(f"no data packs in {folder}, expected classes.json and {split}0.npz: make them with pack_pictures.py")
+    blobs, labels = [], []
+    for path in paths:
+        with np.load(path) as part:
+            data, sizes = part["data"].tobytes(), part["sizes"].astype(np.int64)
+            blobs += [data[end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
+            labels.append(torch.from_numpy(part["labels"].astype(np.int64)))
+    groups = json.loads(classes.read_text())
+    names = tuple(f"{group}:{name}" for group, members in groups.items() for name in members)
+    return Packs(blobs, torch.cat(labels), names)
+
+
+def decode(packs: Packs, size: Size, processes: int = 1) -> Tensor:
+    """uint8 `[picture, 3, height, width]` of all pictures, scaled to cover `size` (bicubic) and cut to their centre."""
+    height, width = height_and_width(size)
+    chunks = [(packs.blobs[first : first + CHUNK], (height, width)) for first in range(0, len(packs.blobs), CHUNK)]
+    pictures = np.empty((len(packs.blobs), 3, height, width), np.uint8)
+    with ExitStack() as stack:
+        work = map if processes < 2 else stack.enter_context(ProcessPoolExecutor(processes)).map
+        for number, part in enumerate(work(_decode_chunk, chunks)):
+            pictures[number * CHUNK : number * CHUNK + len(part)] = part
+    return torch.from_numpy(pictures)
+
+
+def _decode_chunk(chunk: tuple[Sequence[bytes], tuple[int, int]]) -> np.ndarray:
+    blobs, size = chunk
+    return np.stack([centre_crop(Image.open(io.BytesIO(blob)), size, 3).numpy() for blob in blobs])
+
+
+def pack(data: Any, out: Path, part_mib: float = PART_MIB, quality: int = QUALITY, workers: int = 2) -> list[Path]:
+    """Write both splits of an ImageData of several sources to `out`; returns the paths of the parts.
+
+    A part holds `data` (WebP files in a row), `sizes` (their bytes) and `labels` (group, class within the group, source). The
+    pictures are mixed, so that each part is a sample of all.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    groups = class_groups(data.class_names)
+    members = {group: [name.partition(":")[2] or name for name in data.class_names[a:b]] for group, (a, b) in groups.items()}
+    write_atomically(out / "classes.json", lambda path: path.write_text(json.dumps(members)))
+    paths = []
+    for split, pictures in (("train", data.train_pictures), ("val", data.validation_pictures)):
+        order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0)).tolist()
+        with ThreadPoolExecutor(workers) as pool:
+            jobs = pool.map(lambda index, pictures=pictures: _encode(pictures, index, quality), order)
+            blobs, rows = zip(*tqdm(jobs, f"packing {split} pictures", total=len(order), leave=False), strict=True)
+        labels = _columns(torch.stack(rows), source_numbers(pictures.pairs)[order], [first for first, _ in groups.values()])
+        parts = -(-sum(map(len, blobs)) // int(part_mib * 2**20 * FULL))
+        for number in range(parts):
+            paths.append(out / f"{split}{number}.npz")
+            mine = blobs[number::parts]
+            content = {"data": np.frombuffer(b"".join(mine), np.uint8), "sizes": np.array([*map(len, mine)], np.int32)}
+            write_atomically(paths[-1], partial(_save, content={**content, "labels": labels[number::parts]}))
+    return paths
+
+
+def _encode(pictures: Any, index: int, quality: int) -> tuple[bytes, Tensor]:
+    pixels, labels = pictures.__getitems__([index])
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[0].permute(1, 2, 0).numpy()).save(buffer, "WEBP", quality=quality, method=METHOD)
+    return buffer.getvalue(), labels[0].reshape(-1)
+
+
+def _columns(rows: Tensor, sources: Tensor, firsts: list[int]) -> np.ndarray:
+    """(group, class within the group, source) of label rows `[picture, group]`."""
+    group = (rows != UNLABELLED).int().argmax(1)
+    within = rows.gather(1, group[:, None])[:, 0] - torch.tensor(firsts)[group]
+    return torch.stack([group, within, sources], 1).numpy().astype(np.int16)
+
+
+def _save(path: Path, content: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **content)
