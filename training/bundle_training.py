@@ -1,0 +1,132 @@
+"""From a folder of pictures to a bundle, in one call: every stage by the clock, kept once it is finished."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from ppgn.bundle import Bundle, check_place
+from ppgn.images import height_and_width
+from training.bundle_end import Looks, finish
+from training.fine_tuning import keep_source, source_bundle
+from training.picture_pack import PACK, PackFacts, PictureFolder, check_folder, pack_pictures
+from training.run_journal import Journal
+from training.run_state import RunState
+from training.stage_training import train_stage
+from training.stages import LITE0, Plan, Sizes
+from training.trunks import lite0_file
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+SIDES = (16, 32, 64, 128, 256)
+"""Sides of pictures that a new generator can make."""
+
+
+def train_bundle(
+    data: PictureFolder,
+    name: str,
+    hours: float = 3.0,
+    start_from: str | None = None,
+    size: int | None = None,
+    sizes: Sizes = Sizes(),
+    run: Path | None = None,
+    out: Path | None = None,
+    checkpoint_minutes: float = 3.0,
+    seed: int = 0,
+    licence: str = "unstated",
+    source: str = "trained with ppgn",
+) -> Path:
+    """Trains all networks of a bundle on a folder of pictures and writes it; called again, it goes on where it was.
+
+    Args:
+        data: the pictures.
+        name: what `ppgn sample` will call the bundle.
+        hours: of training in all, whatever the number of starts; what a kill loses does not count.
+        start_from: a bundle whose trunk and fc6 are kept and whose generator is trained on: its pictures' size is kept, too.
+        size: side of the pictures, 64 by default.
+        sizes: of networks and batches.
+        run: folder of the stages and the page, `runs/NAME` by default.
+        out: where to write the bundle, `checkpoints/NAME` by default.
+        checkpoint_minutes: between two checkpoints of a stage.
+        seed: of weights and batches.
+        licence: of the weights.
+        source: who made them.
+
+    Returns the bundle's folder. Raises ValueError for what cannot be trained, before anything is written where it can be seen
+    by then.
+    """
+    run, out = run or Path("runs") / name, out or Path("checkpoints") / name
+    started = time.monotonic()
+    bundle = _check(data, name, hours, start_from, size, sizes)
+    side = bundle.image.size if bundle else height_and_width(size or 64)
+    options = {
+        "root": str(data.root.resolve()), "validation_share": data.validation_share, "split_seed": data.split_seed,
+        "size": list(side), "from": start_from, "sizes": vars(sizes), "seed": seed,
+    }  # fmt: skip
+    state = RunState.open(run, options)
+    _check_out(out, state, name)
+    journal = Journal(state, 3600 * hours, f"{hours:g} hours for {data.root}, {side[0]}x{side[1]} pixels.")
+    facts = _pictures(data, side, run, journal, started)
+    plan = Plan(run, side, sizes, keep_source(bundle, run / "source") if bundle else None)
+    for stage in plan.stages():
+        if not state.found(stage.name):
+            seconds = journal.begin(stage.name)
+            looks = Looks(plan, journal)
+            found = train_stage(stage, run, seconds, checkpoint_minutes, seed, journal.tell, looks)
+            (run / stage.name / "features.safetensors").unlink(missing_ok=True)
+            journal.finish(stage.name, found)
+    about = {
+        "name": name, "licence": licence, "source": source, "training": {"script": "train_bundle", "hours": hours, **_public(options)},
+        "data": {"name": data.root.resolve().name, "train": facts.counts[0], "split": "train"},
+        "scores": {stage: found["scores"] for stage, found in state.content["stages"].items() if found.get("updates")},
+    }  # fmt: skip
+    return finish(plan, journal, out, about)
+
+
+def _check(data: PictureFolder, name: str, hours: float, start_from: str | None, size: int | None, sizes: Sizes) -> Bundle | None:
+    """The bundle to start from, if any. Raises ValueError for an option that cannot be."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"got the name {name!r}, expected letters, digits, dots, dashes and underscores alone: choose another one")
+    if not hours > 0:
+        raise ValueError(f"got {hours:g} hours, expected more than 0: give the time that the training may take")
+    check_folder(data)
+    if start_from:
+        bundle = source_bundle(start_from)
+        if size and (size, size) != bundle.image.size:
+            made = "x".join(map(str, bundle.image.size))
+            raise ValueError(f"got size {size}, expected that of the bundle {start_from}, {made}: leave size out")
+        return bundle
+    if (size or 64) not in SIDES:
+        raise ValueError(f"got size {size}, expected one of {', '.join(map(str, SIDES))}: choose the nearest")
+    if sizes.trunk == LITE0 and sizes.trunk_weights is None:
+        lite0_file()
+    return None
+
+
+def _check_out(out: Path, state: RunState, name: str) -> None:
+    check_place(out)
+    if (out / "bundle.json").is_file() and not state.found("generator"):
+        raise ValueError(f"bundle {name} is there already ({out}), expected a new one: choose another name, or move it away")
+
+
+def _pictures(data: PictureFolder, side: tuple[int, int], run: Path, journal: Journal, started: float) -> PackFacts:
+    """Packs the pictures, in a first stage that has no time of its own."""
+    facts = pack_pictures(data, side, _made(run) / PACK, journal.say)
+    if not journal.state.found("pictures"):
+        left_out = {"left_out": len(facts.broken)} if facts.broken else {}
+        journal.about += f" {facts.counts[0]} pictures of {len(facts.classes)} classes to train on, {facts.counts[1]} held out."
+        journal.finish("pictures", {"seconds": round(time.monotonic() - started, 1), "scores": left_out, "about": journal.about})
+    journal.about = journal.state.content["stages"]["pictures"]["about"]
+    return facts
+
+
+def _made(run: Path) -> Path:
+    run.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def _public(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that mean something on another machine."""
+    sizes = {key: value for key, value in options["sizes"].items() if key != "trunk_weights"}
+    return {"size": options["size"], "from": options["from"], "sizes": sizes, "seed": options["seed"]}
