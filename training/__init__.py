@@ -71,5 +71,6 @@ from training.pixel_denoiser import PixelDenoiserSystem as PixelDenoiserSystem
 from training.settings_search import choose as choose
 from training.sources import open_source as open_source
 from training.stages import Sizes as Sizes
+from training.stages import seconds_for as seconds_for
 from training.time_budget import Pace as Pace
 from training.time_budget import TimeBudget as TimeBudget

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ppgn.acceleration import folded
+from ppgn.acceleration import folded, to_channels_last
 from ppgn.bundle import Bundle, save_bundle
 from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.types import CodeSpace, ImageSpec
@@ -78,8 +78,8 @@ def gathered(plan: Plan, generator: Any = None) -> Bundle:
 
 
 def ready(bundle: Bundle) -> Bundle:
-    """The bundle with its BatchNorms folded, as one that was loaded."""
-    parts = {name: folded(part) for name, part in bundle.parts.items()}
+    """A copy of the bundle with its BatchNorms folded, as one that was loaded."""
+    parts = {name: to_channels_last(folded(copy.deepcopy(part))) for name, part in bundle.parts.items()}
     return Bundle(bundle.name, parts, bundle.code, bundle.image, bundle.classes, bundle.recipes, bundle.papers)
 
 

@@ -87,7 +87,9 @@ def train_bundle(
 def _check(data: PictureFolder, name: str, hours: float, start_from: str | None, size: int | None, sizes: Sizes) -> Bundle | None:
     """The bundle to start from, if any. Raises ValueError for an option that cannot be."""
     if not NAME.fullmatch(name):
-        raise ValueError(f"got the name {name!r}, expected letters, digits, dots, dashes and underscores alone: choose another one")
+        raise ValueError(
+            f"got the name {name!r}, expected letters, digits, dots, dashes and underscores alone: choose another one"
+        )
     if not hours > 0:
         raise ValueError(f"got {hours:g} hours, expected more than 0: give the time that the training may take")
     check_folder(data)

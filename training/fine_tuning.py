@@ -50,10 +50,12 @@ def source_bundle(name: str) -> Bundle:
 
 
 def keep_source(bundle: Bundle, folder: Path) -> Path:
-    """Leaves the encoder and the generator of a bundle in `folder`, as the stages read them."""
+    """Leaves the encoder and the generator of a bundle in `folder`, as the stages read them; those of an earlier start stay."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("encoder", "generator"):
         file = folder / f"{part}.ckpt"
+        if file.is_file():
+            continue
         entry = {"parts": {part: describe(bundle.parts[part])}, "class_names": list(bundle.classes), "scores": {}}
         torch.save({"ppgn": entry}, file.with_suffix(".part"))
         file.with_suffix(".part").replace(file)

@@ -75,7 +75,7 @@ class PackedData(ImageData):
 
 
 def check_folder(folder: PictureFolder) -> None:
-    """Raises ValueError for a folder that is missing, has no class folders, or only one."""
+    """Raises ValueError for a folder that is missing, has fewer than two class folders, or one whose name is no class's."""
     root = folder.root
     if not root.is_dir():
         raise ValueError(f"no folder of pictures at {root}, expected {root}/<class>/<picture>: correct data.root")
@@ -86,6 +86,9 @@ def check_folder(folder: PictureFolder) -> None:
     if len(classes) < 2:
         got = f"the class folder {classes[0]} alone" if classes else "no class folders"
         raise ValueError(f"{inside} has {got}, expected at least two: sort the pictures into {inside}/<class>/")
+    for name in classes:
+        if ":" in name:
+            raise ValueError(f"the class folder {name} has a colon in its name, expected none: rename it")
 
 
 def pack_pictures(folder: PictureFolder, size: Size, place: Path, tell: Callable[[str], None]) -> PackFacts:

@@ -54,7 +54,11 @@ class Journal:
         self.current |= {
             "seconds": budget.spent, "updates": budget.updates, "history": budget.history, "scores": scores,
         }  # fmt: skip
-        losses = ", ".join(f"{name.partition('/')[2]} {value:.3g}" for name, value in scores.items() if name in LABELS)
+        losses, held_out = (
+            ", ".join(f"{name[len(split) :]} {value:.3g}" for name, value in scores.items() if name in LABELS and split in name)
+            for split in ("train/", "val/")
+        )
+        losses += f"  (held out: {held_out})" if held_out else ""
         later = self.total - self.state.spent - budget.spent
         self.say(
             f"{TITLES[stage]} {budget.progress:4.0%}  {budget.updates:,} updates  {losses}  "

@@ -32,7 +32,9 @@ LABELS = {
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 300, 170, 46, 26, 22
 
 
-def page(title: str, about: str, stages: Sequence[Mapping[str, Any]], pictures: Mapping[str, Path], trials: Mapping[str, Any]) -> str:
+def page(
+    title: str, about: str, stages: Sequence[Mapping[str, Any]], pictures: Mapping[str, Path], trials: Mapping[str, Any]
+) -> str:
     """The page of a run.
 
     stages: for each "name", "state", "seconds", "of" (seconds that it gets), "updates", "history", "scores". pictures: caption ->
@@ -61,7 +63,11 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
         scores = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
         cells = [TITLES[stage["name"]], stage["state"], f"{stage['seconds'] / 60:.1f}", f"{stage['of'] / 60:.1f}"]
         cells.append(f"{stage['updates']:,}" if stage["updates"] else "")
-        rows += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + f'<td class="text">{html.escape(scores)}</td></tr>'
+        rows += (
+            "<tr>"
+            + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+            + f'<td class="text">{html.escape(scores)}</td></tr>'
+        )
     return f"<h2>Stages</h2><table>{head}{rows}</table>"
 
 
@@ -72,7 +78,13 @@ def _settings(found: Mapping[str, Any]) -> str:
     rows = f"<tr><td>reconstructions</td><td></td><td>{real['accuracy']:.3f}</td><td>{real['diversity']:.3f}</td><td></td></tr>"
     for one in found["trials"]:
         mark = ' class="chosen"' if one == found.get("chosen") else ""
-        cells = (f"{one['guidance']:g}", str(one["steps"]), f"{one['accuracy']:.3f}", f"{one['diversity']:.3f}", f"{one['seconds']:.1f}")
+        cells = (
+            f"{one['guidance']:g}",
+            str(one["steps"]),
+            f"{one['accuracy']:.3f}",
+            f"{one['diversity']:.3f}",
+            f"{one['seconds']:.1f}",
+        )
         rows += f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     note = (
         "Recognised by the bundle's own encoder on mirrored and moved copies, diversity within a class in its features. The chains "

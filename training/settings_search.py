@@ -59,7 +59,7 @@ def reconstructions(bundle: Bundle, pictures: Any, each: int = 20) -> tuple[Tens
 def search(
     bundle: Bundle, pictures: Any, seconds: float, known: Sequence[Mapping[str, Any]], keep: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """"trials": as many as fit in the time, one at least; "chosen": one of them; "reconstructions": what is measured of those.
+    """ "trials": as many as fit in the time, one at least; "chosen": one of them; "reconstructions": what is measured of those.
 
     pictures: of the validation split. known: trials of an earlier start. keep: called with each new trial.
     """
@@ -81,7 +81,9 @@ def trial(bundle: Bundle, guidance: float, steps: int) -> dict[str, Any]:
     begun = time.monotonic()
     made = ppgn.sample(bundle, classes, seed=FIRST_SEED, **changes(bundle, guidance, steps))
     took = time.monotonic() - begun
-    return {"guidance": guidance, "steps": steps, "seconds": round(took, 2)} | measured(bundle, made.images, torch.tensor(classes))
+    return {"guidance": guidance, "steps": steps, "seconds": round(took, 2)} | measured(
+        bundle, made.images, torch.tensor(classes)
+    )
 
 
 def changes(bundle: Bundle, guidance: float, steps: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from training.export import CHECKPOINT
 from training.stages import Stage
 from training.time_budget import Pace, TimeBudget
 
-VALIDATIONS = 12
+VALIDATIONS = 8
 """Validations of a stage."""
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
 
@@ -51,7 +51,7 @@ def train_stage(stage: Stage, run: Path, seconds: float, minutes: float, seed: i
         seed_everything(seed, verbose=False)
         data, system = stage.data(), stage.system()
         trainer = Trainer(
-            default_root_dir=folder, devices=1, max_epochs=-1, max_steps=-1, precision=stage.precision,
+            default_root_dir=folder, devices=1, max_epochs=-1, max_steps=-1, precision=precision(),
             val_check_interval=timedelta(seconds=max(5.0, seconds / VALIDATIONS)), check_val_every_n_epoch=None,
             limit_val_batches=stage.validation_batches, num_sanity_val_steps=0,
             callbacks=[budget, Watched(stage.name, look), LastCheckpoint(folder / "checkpoints", min(minutes, seconds / 240))],
@@ -69,6 +69,12 @@ def train_stage(stage: Stage, run: Path, seconds: float, minutes: float, seed: i
         "history": [{name: _short(value) for name, value in point.items()} for point in budget.history],
         "scores": {name: _short(float(value)) for name, value in trainer.callback_metrics.items()},
     }
+
+
+def precision() -> Any:
+    """bfloat16 where an accelerator has it. On a processor without units of its own for it, float32 made an update of the
+    generator on EfficientNet-Lite0 in a third of the time."""
+    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
 
 
 def _sweep(folder: Path) -> None:

@@ -84,7 +84,6 @@ class Stage:
     system: Callable[[], LightningModule]
     data: Callable[[], ImageData]
     most_updates: int | None = None
-    precision: Any = "32-true"
     validation_batches: int = 8
 
 
@@ -111,7 +110,7 @@ class Plan:
             Stage("encoder", 1e-3, 0.3, self.encoder_system, partial(self.pictures, 2, self.size[0] // 16), 40 * epoch),
             Stage("noise_level", 1e-3, 0.3, self.noise_level_system, partial(codes, False), 4000),
             Stage("denoiser", 1e-3, 0.5, self.denoiser_system, partial(codes, True), 3000),
-            Stage("generator", 2e-4 if self.source else 4e-4, 0.5, self.generator_system, self.pictures),
+            Stage("generator", 2e-4 if self.source else 4e-4, 0.5, self.generator_system, self.pictures, validation_batches=4),
         )
 
     def pictures(self, batches: int = 1, shift: int = 0) -> PackedData:
