@@ -73,7 +73,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was_and_ends_in_a_bundle(tmp_pat
         running.send_signal(signal.SIGKILL)
         running.wait()
     before, left = json.loads((tmp_path / "runs/mine/run.json").read_text()), read_checkpoint(checkpoint)
-    assert {"pictures", "encoder", "noise_level", "denoiser"} == set(before["stages"])
+    assert {"pictures", "encoder", "codes", "noise_level", "denoiser"} == set(before["stages"])
     done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "encoder:" not in done.stderr and "generator:" in done.stderr and "in all" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from pathlib import Path
@@ -19,6 +20,9 @@ from training.stages import LITE0, Plan, Sizes
 from training.trunks import lite0_file
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+WORTH_CACHING = 20.0
+"""Features of the real pictures take two passes of the trunk over all of them. A picture in an update costs about ten passes, one
+of which they save: they pay in a training that takes twenty times as long as they do."""
 SIDES = (16, 32, 64, 128, 256)
 """Sides of pictures that a new generator can make."""
 
@@ -69,19 +73,33 @@ def train_bundle(
     journal = Journal(state, 3600 * hours, f"{hours:g} hours for {data.root}, {side[0]}x{side[1]} pixels.")
     facts = _pictures(data, side, run, journal, started)
     plan = Plan(run, side, sizes, keep_source(bundle, run / "source") if bundle else None)
-    for stage in plan.stages():
-        if not state.found(stage.name):
-            seconds = journal.begin(stage.name)
-            looks = Looks(plan, journal)
-            found = train_stage(stage, run, seconds, checkpoint_minutes, seed, journal.tell, looks)
-            (run / stage.name / "features.safetensors").unlink(missing_ok=True)
-            journal.finish(stage.name, found)
+    _train(plan, journal, checkpoint_minutes, seed)
     about = {
-        "name": name, "licence": licence, "source": source, "training": {"script": "train_bundle", "hours": hours, **_public(options)},
+        "name": name, "licence": licence, "source": source,
+        "training": {"script": "train_bundle", "hours": hours, **_public(options)},
         "data": {"name": data.root.resolve().name, "train": facts.counts[0], "split": "train"},
         "scores": {stage: found["scores"] for stage, found in state.content["stages"].items() if found.get("updates")},
     }  # fmt: skip
     return finish(plan, journal, out, about)
+
+
+def _train(plan: Plan, journal: Journal, checkpoint_minutes: float, seed: int) -> None:
+    """The stages that are not finished, in their order. What they share is made first, and takes its time from all of them."""
+    if plan.frozen:
+        journal.prepare("features", lambda: plan.keep_features(journal.say))
+    for stage in plan.stages():
+        if stage.name == "noise_level":
+            journal.prepare("codes", plan.all_codes)
+        if journal.state.found(stage.name):
+            continue
+        seconds = journal.begin(stage.name)
+        if stage.name == "generator":
+            made = (journal.state.found("features") or journal.state.content["stages"]["codes"])["seconds"]
+            plan = dataclasses.replace(plan, cache=seconds > WORTH_CACHING * made)
+            stage = next(one for one in plan.stages() if one.name == stage.name)
+        found = train_stage(stage, plan.run, seconds, checkpoint_minutes, seed, journal.tell, Looks(plan, journal))
+        (plan.run / stage.name / "features.safetensors").unlink(missing_ok=True)
+        journal.finish(stage.name, found)
 
 
 def _check(data: PictureFolder, name: str, hours: float, start_from: str | None, size: int | None, sizes: Sizes) -> Bundle | None:

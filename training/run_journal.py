@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ppgn.images import write_atomically
 from training.run_report import LABELS, TITLES, page
 from training.run_state import RunState
-from training.stages import SHARES, seconds_for
+from training.stages import seconds_for
 from training.time_budget import TimeBudget
 
 EVERY = 30.0
@@ -44,6 +44,15 @@ class Journal:
         self.say(f"{TITLES[stage]}: {duration(seconds)} of {duration(self.total)}")
         self.write()
         return seconds
+
+    def prepare(self, name: str, make: Callable[[], Any]) -> None:
+        """Makes what the stages share, unless it is made: it has no time of its own, and its time is counted."""
+        if self.state.found(name):
+            return
+        self.say(TITLES[name])
+        begun = time.monotonic()
+        make()
+        self.finish(name, {"seconds": round(time.monotonic() - begun, 1), "scores": {}})
 
     def tell(self, stage: str, budget: TimeBudget, metrics: Mapping[str, Any]) -> None:
         """After every update: now and then a line, and the page."""
@@ -84,14 +93,14 @@ class Journal:
     def stages(self) -> list[dict[str, Any]]:
         """The rows of the page, in their order."""
         rows = []
-        for name in ("pictures", *SHARES):
+        for name in TITLES:
             empty = {"name": name, "seconds": 0.0, "of": 0.0, "updates": 0, "history": [], "scores": {}, "state": "waits"}
             found = self.state.found(name)
             if found:
                 rows.append({**empty, **found, "name": name, "state": "finished"})
             elif self.current.get("name") == name:
                 rows.append({**empty, **self.current, "state": "runs"})
-            else:
+            elif name != "features":  # which a trunk that is trained does not have
                 rows.append(empty)
         return rows
 

@@ -9,22 +9,31 @@ from pathlib import Path
 from typing import Any
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h2 { margin: 2.2rem 0 .4rem; font-size: 1.25rem } p { margin: .4rem 0 }
-table { border-collapse: collapse; margin: .6rem 0 } th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd }
+table { border-collapse: collapse; margin: .6rem 0 }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child, td.text { text-align: left } tr.chosen { background: #eef4fb; font-weight: 600 }
 img { max-width: 100%; image-rendering: auto } .charts { display: flex; flex-wrap: wrap; gap: 1rem }
 pre { background: #f4f4f4; padding: .6rem; overflow-x: auto } td.text { color: #555 }
 """
 TITLES = {
-    "pictures": "pictures", "encoder": "encoder", "noise_level": "model of codes by noise level", "denoiser": "denoiser of codes",
-    "generator": "generator", "settings": "settings",
-}  # fmt: skip
+    "pictures": "pictures",
+    "features": "features of the trunk",
+    "encoder": "encoder",
+    "codes": "codes",
+    "noise_level": "model of codes by noise level",
+    "denoiser": "denoiser of codes",
+    "generator": "generator",
+    "settings": "settings",
+}
 """Stages in their order, as the page calls them."""
 LABELS = {
     "train/loss": "loss", "val/accuracy": "accuracy, held-out pictures", "val/loss": "loss, held-out pictures",
     "val/error_at_0.5": "error at level 0.5, held-out codes", "train/image": "distance of pixels",
-    "train/feature": "distance of features", "train/adversarial": "adversarial loss", "train/discriminator": "loss of the adversary",
+    "train/feature": "distance of features", "train/adversarial": "adversarial loss",
+    "train/discriminator": "loss of the adversary",
     "val/image": "distance of pixels, held-out pictures", "val/feature": "distance of features, held-out pictures",
     "val/own_accuracy": "reconstructions that the encoder recognises",
 }  # fmt: skip
@@ -61,7 +70,7 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
     for stage in stages:
         found = {LABELS[key]: value for key, value in stage["scores"].items() if key in LABELS and key.startswith("val/")}
         scores = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
-        cells = [TITLES[stage["name"]], stage["state"], f"{stage['seconds'] / 60:.1f}", f"{stage['of'] / 60:.1f}"]
+        cells = [TITLES[stage["name"]], stage["state"], *(f"{stage[key] / 60:.1f}" for key in ("seconds", "of"))]
         cells.append(f"{stage['updates']:,}" if stage["updates"] else "")
         rows += (
             "<tr>"
@@ -87,8 +96,8 @@ def _settings(found: Mapping[str, Any]) -> str:
         )
         rows += f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     note = (
-        "Recognised by the bundle's own encoder on mirrored and moved copies, diversity within a class in its features. The chains "
-        "climb this encoder, so these figures order settings and are no judgement of the pictures. Chosen: diversity nearest to "
+        "Recognised: by the bundle's own encoder, on mirrored and moved copies. Diversity: within a class, in its features. The "
+        "chains climb this encoder, so these figures order settings and do not judge the pictures. Chosen: diversity nearest to "
         "0.9 of the reconstructions', among those that are recognised at least 0.9 times as often."
     )
     return f"<h2>Settings</h2><p>{note}</p><table>{head}{rows}</table>"

@@ -12,7 +12,10 @@ FILE = "run.json"
 
 
 class RunState:
-    """`run.json` of a run folder: "options", "stages" by name as they finish, "trials" of settings. Every change is written at once, in one move."""
+    """`run.json` of a run folder: "options", "stages" by name as they finish, "trials" of settings.
+
+    Every change is written at once, in one move.
+    """
 
     def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
         self.folder = folder

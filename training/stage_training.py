@@ -20,7 +20,7 @@ from training.time_budget import Pace, TimeBudget
 
 VALIDATIONS = 8
 """Validations of a stage."""
-QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+QUIET: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
 
 Tell = Callable[[str, TimeBudget, Mapping[str, Any]], None]
 Look = Callable[[str, LightningModule], None]

@@ -1,9 +1,9 @@
-"""The stages from a folder of pictures to the networks of a bundle: which system trains on which data, for what share of the time."""
+"""The stages that make the networks of a bundle: which system trains on which data, for what share of the time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,29 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ppgn.images import write_atomically
-from ppgn.networks import CodeDenoiserConfig, ImageGeneratorConfig, NoiseLevelDenoiserConfig
-from training.checkpoints import read_network
+from ppgn.networks import CodeDenoiserConfig, Fc6EncoderConfig, ImageGeneratorConfig, NoiseLevelDenoiserConfig
+from training.checkpoints import freeze, read_network
 from training.data import ImageData
-from training.denoiser import CodeData, DenoiserSystem, over_pictures
+from training.denoiser import CodeData, DenoiserSystem
 from training.discriminator import DiscriminatorConfig
-from training.encoder import EncoderSystem
+from training.encoder import EncoderSystem, build_encoder
 from training.export import CHECKPOINT
 from training.feature_cache import Storage
 from training.fine_tuning import FineTunedGenerator
 from training.generator import GeneratorSystem
 from training.noise_level import NoiseLevelSystem
 from training.picture_pack import PACK, PackedData, read_facts
+from training.trunk_features import HeadSystem, PooledData, keep_pooled
 from training.trunks import LITE0
 
+POOLED = "pool5.safetensors"
 IMAGENET: dict[str, tuple[float, ...]] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 TRUNKS: dict[str, dict[str, Any]] = {
     LITE0: {"depths": ("block2", "block4", "block10"), "mean": (127 / 255,) * 3, "std": (128 / 255,) * 3},
     "squeezenet1_1": {"depths": ("4", "7"), **IMAGENET},
     "convnet": {"depths": ("block0",)},
 }
-"""What a trunk wants: the maps that feature matching compares, and the normalisation of its pixels. Others: the last map alone."""
+"""What a trunk wants: the maps that feature matching compares, and the normalisation of its pixels. Others: the last map."""
 SHARES = {"encoder": 0.06, "noise_level": 0.08, "denoiser": 0.02, "generator": 0.8, "settings": 0.04}
 """Of the time. The models of codes come before the generator, whose samples can then be looked at while it trains."""
 MOST_SECONDS = {"encoder": 900.0, "noise_level": 900.0, "denoiser": 240.0, "settings": 600.0}
@@ -89,41 +91,72 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages of a run in a folder. source: the folder of the networks to start from, or None."""
+    """The stages of a run in a folder.
+
+    source: the folder of the networks to start from, or None. cache: keep the features of the real pictures in a file while the
+    generator trains, which pays after some epochs.
+    """
 
     run: Path
     size: tuple[int, int]
     sizes: Sizes
     source: Path | None = None
-    codes: dict[str, Tensor] = field(default_factory=dict)
+    cache: bool = True
 
     @property
     def encoder(self) -> Path:
         """The checkpoint of the trained encoder."""
         return self.run / "encoder" / CHECKPOINT
 
+    @property
+    def frozen(self) -> bool:
+        """Whether the trunk is kept as it comes."""
+        return self.source is not None or self.sizes.trunk != "convnet"
+
+    @property
+    def seen_by_trunk(self) -> int:
+        """Side of the pictures that the trunk sees."""
+        enlarged = round(1.75 * self.size[0]) if self.frozen else self.size[0]
+        return self.sizes.trunk_input or enlarged
+
     def stages(self) -> tuple[Stage, ...]:
         """In their order. The pictures must be packed."""
         pictures = read_facts(self.run / PACK).counts[0]
         epoch, codes = -(-pictures // (2 * self.sizes.batch)), self.code_data
         return (
-            Stage("encoder", 1e-3, 0.3, self.encoder_system, partial(self.pictures, 2, self.size[0] // 16), 40 * epoch),
+            Stage("encoder", 1e-3, 0.3, self.encoder_system, self.encoder_data, 40 * epoch),
             Stage("noise_level", 1e-3, 0.3, self.noise_level_system, partial(codes, False), 4000),
             Stage("denoiser", 1e-3, 0.5, self.denoiser_system, partial(codes, True), 3000),
             Stage("generator", 2e-4 if self.source else 4e-4, 0.5, self.generator_system, self.pictures, validation_batches=4),
         )
 
-    def pictures(self, batches: int = 1, shift: int = 0) -> PackedData:
-        return PackedData(self.run / PACK, batches * self.sizes.batch, shift=shift)
+    def pictures(self) -> PackedData:
+        return PackedData(self.run / PACK, self.sizes.batch)
+
+    def encoder_data(self) -> PackedData:
+        """Pictures, or what a frozen trunk makes of them."""
+        batch = 2 * self.sizes.batch
+        if self.frozen:
+            return PooledData(self.run / PACK, self.run / POOLED, batch)
+        return PackedData(self.run / PACK, batch, shift=self.size[0] // 16)
+
+    def keep_features(self, tell: Callable[[str], None]) -> None:
+        """Leaves what the frozen trunk makes of the pictures in the run folder."""
+        if self.source:
+            encoder = read_network(self.source / "encoder.ckpt", "encoder")
+        else:
+            of = TRUNKS.get(self.sizes.trunk, IMAGENET)
+            config = Fc6EncoderConfig(trunk=self.sizes.trunk, input_size=self.seen_by_trunk, **of)
+            encoder = freeze(build_encoder(config, self.sizes.trunk_weights))
+        keep_pooled(encoder, self.pictures(), self.run / POOLED, tell)
 
     def encoder_system(self) -> EncoderSystem:
         """A head on a released trunk; or a new head for the classes of the folder on the codes of the source."""
-        sizes = self.sizes
+        sizes, kind = self.sizes, HeadSystem if self.frozen else EncoderSystem
         if self.source:
-            return EncoderSystem(code_from=self.source / "encoder.ckpt", hidden=sizes.hidden)
-        sees = sizes.trunk_input or (sizes.trunk != "convnet") * round(1.75 * self.size[0])
-        return EncoderSystem(
-            sizes.trunk, sizes.trunk_weights, sees, widths=sizes.convnet, reduce=sizes.reduce, code_size=sizes.code,
+            return kind(code_from=self.source / "encoder.ckpt", hidden=sizes.hidden)
+        return kind(
+            sizes.trunk, sizes.trunk_weights, self.seen_by_trunk, widths=sizes.convnet, reduce=sizes.reduce, code_size=sizes.code,
             hidden=sizes.hidden, **TRUNKS.get(sizes.trunk, IMAGENET),
         )  # fmt: skip
 
@@ -142,6 +175,8 @@ class Plan:
 
     def _storage(self) -> Storage | None:
         """How features of the real pictures are kept: not at all where they would fill more than CACHE_BYTES."""
+        if not self.cache:
+            return None
         encoder, count = read_network(self.encoder, "encoder"), read_facts(self.run / PACK).counts[0]
         with torch.no_grad():
             values = sum(one.numel() for one in encoder.maps(torch.zeros(1, 3, *self.size))) + encoder.config.code_size
@@ -165,18 +200,17 @@ class Plan:
         """fc6 before its ReLU: "train" with the mirrored pictures behind the others, and "validation"; made once."""
         file = self.run / "codes.safetensors"
         if not file.is_file():
-            encoder, data = read_network(self.encoder, "encoder"), self.pictures()
-            data.setup()
-            plain = partial(_before_relu, encoder)
-            train = [over_pictures(plain, data.train_pictures)]
-            train.append(over_pictures(lambda images: plain(images.flip(-1)), data.train_pictures))
-            found = {"train": torch.cat(train), "validation": over_pictures(plain, data.validation_pictures)}
+            encoder = read_network(self.encoder, "encoder")
+            if not (self.run / POOLED).is_file():
+                keep_pooled(encoder, self.pictures(), self.run / POOLED, lambda text: None)
+            with torch.no_grad():
+                of = {
+                    split: torch.cat([encoder.fc6_before_relu(part.float()) for part in maps.split(256)])
+                    for split, maps in load_file(self.run / POOLED).items()
+                }
+            found = {"train": torch.cat([of["train"], of["mirrored"]]), "validation": of["validation"]}
             write_atomically(file, lambda path: save_file({name: codes.half() for name, codes in found.items()}, path))
         return {name: codes.float() for name, codes in load_file(file).items()}
-
-
-def _before_relu(encoder: Any, images: Tensor) -> Tensor:
-    return encoder.fc6_before_relu(encoder.maps(images)[-1])
 
 
 def seconds_for(stage: str, total: float, spent: float, finished: set[str]) -> float:
