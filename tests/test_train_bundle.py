@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,19 @@ def test_a_finished_run_does_nothing_again_and_gives_the_same_bundle(finished: P
     train_bundle(**options(finished))
     assert load_bundle(finished / "mine").info["parts"] == before
     assert (finished / "run" / "run.json").read_text() == stages
+
+
+def test_a_finished_run_that_is_given_more_hours_trains_its_generator_on(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    before = json.loads((finished / "run" / "run.json").read_text())["stages"]
+    folder = tmp_path / "copy"
+    state = (folder / "run" / "run.json").read_text().replace(str(finished), str(folder))
+    (folder / "run" / "run.json").write_text(state.replace(str(folder / "pictures"), str(finished / "pictures")))
+    train_bundle(**options(folder, data=PictureFolder(finished / "pictures"), hours=2 * HOURS))
+    after = json.loads((folder / "run" / "run.json").read_text())["stages"]
+    assert {name for name in after if after[name] != before[name]} == {"generator", "settings"}
+    assert after["generator"]["updates"] > before["generator"]["updates"]
+    assert after["generator"]["history"][: len(before["generator"]["history"]) - 1] == before["generator"]["history"][:-1]
 
 
 def test_another_option_than_the_run_began_with_is_named(finished: Path) -> None:

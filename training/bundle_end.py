@@ -51,6 +51,8 @@ def finish(plan: Plan, journal: Journal, out: Path, about: Mapping[str, Any]) ->
     """Writes the bundle with the recipes it begins with, and again with the settings found; then the page."""
     bundle, state = gathered(plan), journal.state
     found = state.found("settings")
+    state.content["bundle"] = str(out)
+    state.write()
     if found is None:
         write(plan, bundle, out, about)
         journal.say(f"wrote {out} with the settings it begins with")

@@ -46,7 +46,8 @@ def train_bundle(
     Args:
         data: the pictures.
         name: what `ppgn sample` will call the bundle.
-        hours: of training in all, whatever the number of starts; what a kill loses does not count.
+        hours: of training in all, whatever the number of starts; what a kill loses does not count. With more hours than it had
+            before, the generator of a finished run is trained on.
         start_from: a bundle whose trunk and fc6 are kept and whose generator is trained on: its pictures' size is kept, too.
         size: side of the pictures, 64 by default.
         sizes: of networks and batches.
@@ -70,6 +71,7 @@ def train_bundle(
     }  # fmt: skip
     state = RunState.open(run, options)
     _check_out(out, state, name)
+    state.give(hours)
     journal = Journal(state, 3600 * hours, f"{hours:g} hours for {data.root}, {side[0]}x{side[1]} pixels.")
     facts = _pictures(data, side, run, journal, started)
     plan = Plan(run, side, sizes, keep_source(bundle, run / "source") if bundle else None)
@@ -126,7 +128,7 @@ def _check(data: PictureFolder, name: str, hours: float, start_from: str | None,
 
 def _check_out(out: Path, state: RunState, name: str) -> None:
     check_place(out)
-    if (out / "bundle.json").is_file() and not state.found("generator"):
+    if (out / "bundle.json").is_file() and state.content["bundle"] != str(out):
         raise ValueError(f"bundle {name} is there already ({out}), expected a new one: choose another name, or move it away")
 
 

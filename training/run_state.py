@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 FILE = "run.json"
+REOPENED = ("generator", "settings")
+"""Stages that go on when a finished run is given more time."""
 
 
 class RunState:
-    """`run.json` of a run folder: "options", "stages" by name as they finish, "trials" of settings.
+    """`run.json` of a run folder: "options", "stages" by name as they finish, "trials" of settings, "hours", and the "bundle"
+    once it is written.
 
     Every change is written at once, in one move.
     """
 
     def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
         self.folder = folder
-        self.content: dict[str, Any] = {"options": dict(options), "stages": {}, "trials": []}
+        self.content: dict[str, Any] = {"options": dict(options), "stages": {}, "trials": [], "hours": 0.0, "bundle": ""}
 
     @classmethod
     def open(cls, folder: Path, options: Mapping[str, Any]) -> RunState:
@@ -33,7 +36,7 @@ class RunState:
         try:
             kept = json.loads(file.read_text(encoding="utf-8"))
             before = dict(kept["options"])
-            state.content |= {"stages": dict(kept["stages"]), "trials": list(kept["trials"])}
+            state.content |= {name: type(value)(kept[name]) for name, value in state.content.items() if name != "options"}
         except (ValueError, KeyError, TypeError) as fault:
             raise ValueError(f"{file} cannot be read ({fault}): delete {folder} to begin again") from fault
         differing = _differences(before, state.content["options"])
@@ -51,6 +54,13 @@ class RunState:
     def finish(self, stage: str, found: Mapping[str, Any]) -> None:
         self.content["stages"][stage] = dict(found)
         self.write()
+
+    def give(self, hours: float) -> None:
+        """The time of the run. Where a finished generator is given more than it had, it goes on, and settings are sought anew."""
+        if hours > self.content["hours"] and self.found("generator"):
+            self.content["stages"] = {name: one for name, one in self.content["stages"].items() if name not in REOPENED}
+            self.content["trials"] = []
+        self.content["hours"] = hours
 
     @property
     def trials(self) -> list[dict[str, Any]]:
