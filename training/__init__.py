@@ -1,7 +1,7 @@
 """Lightning systems that make the weights that `ppgn` samples with: data, losses, one system per network, and the export.
 
 The order of training: encoder, generator, then a denoiser of codes or pixels; a captioner and a class-conditional GAN stand
-beside them. The scripts are called after them, `scripts/train_encoder.py`; `scripts/export_bundle.py` makes the bundle.
+beside them. `train_bundle` does it all, from a folder of pictures to a bundle. The scripts are called after them, `scripts/train_encoder.py`; `scripts/export_bundle.py` makes the bundle.
 """
 
 from training.adopt import adopt as adopt
@@ -41,6 +41,7 @@ from training.discriminator import check_depth as check_depth
 from training.discriminator import judge_both as judge_both
 from training.encoder import CODE_LAYERS as CODE_LAYERS
 from training.encoder import EncoderSystem as EncoderSystem
+from training.encoder import build_encoder as build_encoder
 from training.export import encoder_of as encoder_of
 from training.export import export as export
 from training.feature_cache import CacheKey as CacheKey
@@ -74,3 +75,4 @@ from training.stages import Sizes as Sizes
 from training.stages import seconds_for as seconds_for
 from training.time_budget import Pace as Pace
 from training.time_budget import TimeBudget as TimeBudget
+from training.trunks import lite0_file as lite0_file
