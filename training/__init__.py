@@ -1,7 +1,8 @@
 """Lightning systems that make the weights that `ppgn` samples with: data, losses, one system per network, and the export.
 
 The order of training: encoder, generator, then a denoiser of codes or pixels; a captioner and a class-conditional GAN stand
-beside them. `train_bundle` does it all, from a folder of pictures to a bundle. The scripts are called after them, `scripts/train_encoder.py`; `scripts/export_bundle.py` makes the bundle.
+beside them. The scripts are called after them, `scripts/train_encoder.py`; `scripts/export_bundle.py` makes the bundle.
+`train_bundle` does all of it, from a folder of pictures to a bundle.
 """
 
 from training.adopt import adopt as adopt

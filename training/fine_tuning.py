@@ -14,7 +14,10 @@ from training.adversarial import Step
 from training.checkpoints import describe, read_network
 from training.convolutions import with_quick_gradients
 from training.generator import GeneratorSystem
+from training.noise_level import NoiseLevelSystem
 
+KEPT = {"encoder", "generator", "noise_level"}
+"""Parts of a bundle that a run starts from."""
 WARM_UP = 200
 """Updates in which the adversary, new beside a generator that is trained, gets its weight."""
 
@@ -37,6 +40,22 @@ class FineTunedGenerator(GeneratorSystem):
         return parts
 
 
+class FineTunedNoiseLevel(NoiseLevelSystem):
+    """NoiseLevelSystem that goes on from the model in a checkpoint, in that model's units: what it knows of other codes of the
+    same encoder keeps it from learning a few pictures by heart."""
+
+    def __init__(self, start: Path) -> None:
+        super().__init__(read_network(start, "noise_level").config)
+        self.start = start
+
+    def configure_model(self) -> None:
+        if self.network is None:
+            super().configure_model()
+            known = read_network(self.start, "noise_level").state_dict()
+            self.network.load_state_dict(known)
+            self.average.module.load_state_dict(known)
+
+
 def source_bundle(name: str) -> Bundle:
     """The bundle to start from, as it was trained. Raises ValueError where its pictures or networks do not fit."""
     bundle = load_bundle(name, fold=False)
@@ -50,9 +69,9 @@ def source_bundle(name: str) -> Bundle:
 
 
 def keep_source(bundle: Bundle, folder: Path) -> Path:
-    """Leaves the encoder and the generator of a bundle in `folder`, as the stages read them; those of an earlier start stay."""
+    """Leaves the parts of a bundle that are trained on in `folder`, as the stages read them; those of an earlier start stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    for part in ("encoder", "generator"):
+    for part in KEPT & set(bundle.parts):
         file = folder / f"{part}.ckpt"
         if file.is_file():
             continue
