@@ -46,8 +46,7 @@ def train_bundle(
     Args:
         data: the pictures.
         name: what `ppgn sample` will call the bundle.
-        hours: of training in all, whatever the number of starts; what a kill loses does not count. With more hours than it had
-            before, the generator of a finished run is trained on.
+        hours: of training in all, without what a kill loses. Given more, the generator of a finished run is trained on.
         start_from: a bundle whose trunk and fc6 are kept and whose generator is trained on: its pictures' size is kept, too.
         size: side of the pictures, 64 by default.
         sizes: of networks and batches.
@@ -58,17 +57,14 @@ def train_bundle(
         licence: of the weights.
         source: who made them.
 
-    Returns the bundle's folder. Raises ValueError for what cannot be trained, before anything is written where it can be seen
-    by then.
+    Returns the bundle's folder. Raises ValueError for what cannot be trained.
     """
     run, out = run or Path("runs") / name, out or Path("checkpoints") / name
     started = time.monotonic()
     bundle = _check(data, name, hours, start_from, size, sizes)
     side = bundle.image.size if bundle else height_and_width(size or 64)
-    options = {
-        "root": str(data.root.resolve()), "validation_share": data.validation_share, "split_seed": data.split_seed,
-        "size": list(side), "from": start_from, "sizes": vars(sizes), "seed": seed,
-    }  # fmt: skip
+    folder = {"root": str(data.root.resolve()), "validation_share": data.validation_share, "split_seed": data.split_seed}
+    options = {**folder, "size": list(side), "from": start_from, "sizes": vars(sizes), "seed": seed}
     state = RunState.open(run, options)
     _check_out(out, state, name)
     state.give(hours)
@@ -76,13 +72,8 @@ def train_bundle(
     facts = _pictures(data, side, run, journal, started)
     plan = Plan(run, side, sizes, keep_source(bundle, run / "source") if bundle else None)
     _train(plan, journal, checkpoint_minutes, seed)
-    about = {
-        "name": name, "licence": licence, "source": source,
-        "training": {"script": "train_bundle", "hours": hours, **_public(options)},
-        "data": {"name": data.root.resolve().name, "train": facts.counts[0], "split": "train"},
-        "scores": {stage: found["scores"] for stage, found in state.content["stages"].items() if found.get("updates")},
-    }  # fmt: skip
-    return finish(plan, journal, out, about)
+    about = {"name": name, "licence": licence, "source": source, "training": {"hours": hours, **_public(options)}}
+    return finish(plan, journal, out, {**about, **_found(data, facts, state)})
 
 
 def _train(plan: Plan, journal: Journal, checkpoint_minutes: float, seed: int) -> None:
@@ -148,7 +139,15 @@ def _made(run: Path) -> Path:
     return run
 
 
+def _found(data: PictureFolder, facts: PackFacts, state: RunState) -> dict[str, Any]:
+    """The fields of a bundle about its pictures and the last figures of its stages."""
+    return {
+        "data": {"name": data.root.resolve().name, "train": facts.counts[0], "split": "train"},
+        "scores": {stage: found["scores"] for stage, found in state.content["stages"].items() if found.get("updates")},
+    }
+
+
 def _public(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that mean something on another machine."""
+    """What made the bundle, less what only means something on this machine."""
     sizes = {key: value for key, value in options["sizes"].items() if key != "trunk_weights"}
-    return {"size": options["size"], "from": options["from"], "sizes": sizes, "seed": options["seed"]}
+    return {"script": "train_bundle", "size": options["size"], "from": options["from"], "sizes": sizes, "seed": options["seed"]}

@@ -23,7 +23,12 @@ def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
     if weights is None:
         from torchvision import models
 
-        state = models.get_model(name, weights="DEFAULT").state_dict()
+        try:
+            state = models.get_model(name, weights="DEFAULT").state_dict()
+        except OSError as fault:
+            raise ValueError(
+                f"the weights of {name} cannot be downloaded ({fault}): get online, or name a file of them"
+            ) from fault
     elif not Path(weights).is_file():
         raise ValueError(f"no trunk weights at {weights}, expected a state dict of torchvision's {name}: correct the path")
     else:
