@@ -70,6 +70,7 @@ from training.pictures import Pictures as Pictures
 from training.pictures import augment as augment
 from training.pictures import centre_crop as centre_crop
 from training.pixel_denoiser import PixelDenoiserSystem as PixelDenoiserSystem
+from training.run_state import RunState as RunState
 from training.settings_search import choose as choose
 from training.sources import open_source as open_source
 from training.stages import Sizes as Sizes

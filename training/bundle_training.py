@@ -16,7 +16,7 @@ from training.picture_pack import PACK, PackFacts, PictureFolder, check_folder, 
 from training.run_journal import Journal
 from training.run_state import RunState
 from training.stage_training import train_stage
-from training.stages import LITE0, Plan, Sizes
+from training.stages import LITE0, POOLED, Plan, Sizes
 from training.trunks import lite0_file
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -68,12 +68,14 @@ def train_bundle(
     state = RunState.open(run, options)
     _check_out(out, state, name)
     state.give(hours)
-    journal = Journal(state, 3600 * hours, f"{hours:g} hours for {data.root}, {side[0]}x{side[1]} pixels.")
-    facts = _pictures(data, side, run, journal, started)
-    plan = Plan(run, side, sizes, keep_source(bundle, run / "source") if bundle else None)
-    _train(plan, journal, checkpoint_minutes, seed)
-    about = {"name": name, "licence": licence, "source": source, "training": {"hours": hours, **_public(options)}}
-    return finish(plan, journal, out, {**about, **_found(data, facts, state)})
+    begun_with = f", starting from {start_from}" if start_from else ""
+    journal = Journal(state, 3600 * hours, f"{hours:g} hours for {data.root}, {side[0]}x{side[1]} pixels{begun_with}.")
+    with state.locked():
+        facts = _pictures(data, side, run, journal, started)
+        plan = Plan(run, side, sizes, keep_source(bundle, run / "source") if bundle else None)
+        _train(plan, journal, checkpoint_minutes, seed)
+        about = {"name": name, "licence": licence, "source": source, "training": {"hours": hours, **_public(options)}}
+        return finish(plan, journal, out, {**about, **_found(data, facts, state)})
 
 
 def _train(plan: Plan, journal: Journal, checkpoint_minutes: float, seed: int) -> None:
@@ -83,6 +85,7 @@ def _train(plan: Plan, journal: Journal, checkpoint_minutes: float, seed: int) -
     for stage in plan.stages():
         if stage.name == "noise_level":
             journal.prepare("codes", plan.all_codes)
+            (plan.run / POOLED).unlink(missing_ok=True)  # the largest file of the run, and no longer needed
         if journal.state.found(stage.name):
             continue
         seconds = journal.begin(stage.name)
@@ -125,18 +128,13 @@ def _check_out(out: Path, state: RunState, name: str) -> None:
 
 def _pictures(data: PictureFolder, side: tuple[int, int], run: Path, journal: Journal, started: float) -> PackFacts:
     """Packs the pictures, in a first stage that has no time of its own."""
-    facts = pack_pictures(data, side, _made(run) / PACK, journal.say)
+    facts = pack_pictures(data, side, run / PACK, journal.say)
     if not journal.state.found("pictures"):
         left_out = {"left_out": len(facts.broken)} if facts.broken else {}
         journal.about += f" {facts.counts[0]} pictures of {len(facts.classes)} classes to train on, {facts.counts[1]} held out."
         journal.finish("pictures", {"seconds": round(time.monotonic() - started, 1), "scores": left_out, "about": journal.about})
     journal.about = journal.state.content["stages"]["pictures"]["about"]
     return facts
-
-
-def _made(run: Path) -> Path:
-    run.mkdir(parents=True, exist_ok=True)
-    return run
 
 
 def _found(data: PictureFolder, facts: PackFacts, state: RunState) -> dict[str, Any]:

@@ -52,8 +52,8 @@ class FineTunedNoiseLevel(NoiseLevelSystem):
         if self.network is None:
             super().configure_model()
             known = read_network(self.start, "noise_level").state_dict()
-            self.network.load_state_dict(known)
-            self.average.module.load_state_dict(known)
+            for network in (self.network, self.average.module):
+                network.load_state_dict(known)  # type: ignore[union-attr]
 
 
 def source_bundle(name: str) -> Bundle:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from training.picture_pack import PACK
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
 
 FILE = "run.json"
 REOPENED = ("generator", "settings")
@@ -40,7 +48,9 @@ class RunState:
         except (ValueError, KeyError, TypeError) as fault:
             raise ValueError(f"{file} cannot be read ({fault}): delete {folder} to begin again") from fault
         differing = _differences(before, state.content["options"])
-        if differing:
+        if differing and not state.content["stages"]:
+            (folder / PACK).unlink(missing_ok=True)  # nothing else is kept of what the other options asked for
+        elif differing:
             raise ValueError(
                 f"{folder} was begun with other options ({'; '.join(differing)}), expected the same: give them again, or another "
                 f"name for a new run"
@@ -54,6 +64,23 @@ class RunState:
     def finish(self, stage: str, found: Mapping[str, Any]) -> None:
         self.content["stages"][stage] = dict(found)
         self.write()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps the run for this process; a kill frees it. Raises ValueError where another one trains it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as file:
+            try:
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as fault:
+                raise ValueError(
+                    f"{self.folder} is trained by another process already, expected none: wait for it, or end it"
+                ) from fault
+            for stray in self.folder.glob(".*"):  # half written when the last start was killed
+                stray.unlink()
+            self.write()
+            yield
 
     def give(self, hours: float) -> None:
         """The time of the run. Where a finished generator is given more than it had, it goes on, and settings are sought anew."""

@@ -73,7 +73,8 @@ class PooledData(PackedData):
 def keep_pooled(encoder: Any, data: PackedData, place: Path, tell: Callable[[str], None]) -> None:
     """Leaves pool5 of all pictures in `place`: "train", "mirrored" and "validation", in float16."""
     data.setup()
-    encoder = encoder.to(memory_format=torch.channels_last)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder = encoder.to(device, memory_format=torch.channels_last)
     train: Any = data.train_pictures
     splits: Any = (("train", train, False), ("mirrored", train, True), ("validation", data.validation_pictures, False))
     total, done, said = sum(len(pictures) for _, pictures, _ in splits), 0, time.monotonic()
@@ -84,10 +85,11 @@ def keep_pooled(encoder: Any, data: PackedData, place: Path, tell: Callable[[str
             batch = pictures.__getitems__(list(range(first, min(first + BATCH, len(pictures)))))[0].float() / 255
             seen = (batch.flip(-1) if mirror else batch).contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
-                found.append(encoder.maps(seen)[-1].contiguous().half())
+                found.append(encoder.maps(seen.to(device))[-1].half().cpu().contiguous())
             done += len(batch)
             if time.monotonic() - said > EVERY:
                 said = time.monotonic()
                 tell(f"features of the pictures {done / total:4.0%}")
         maps[split] = torch.cat(found)
+    encoder.cpu()
     write_atomically(place, lambda path: save_file(maps, path))
