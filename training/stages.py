@@ -22,7 +22,7 @@ from training.discriminator import DiscriminatorConfig
 from training.encoder import EncoderSystem, build_encoder
 from training.export import CHECKPOINT
 from training.feature_cache import Storage
-from training.fine_tuning import FineTunedGenerator, FineTunedNoiseLevel
+from training.fine_tuning import FineTunedGenerator, FineTunedNoiseLevel, QuickNoiseLevel
 from training.generator import GeneratorSystem
 from training.noise_level import NoiseLevelSystem
 from training.picture_pack import PACK, PackedData, read_facts
@@ -125,7 +125,7 @@ class Plan:
         epoch, codes = -(-pictures // (2 * self.sizes.batch)), self.code_data
         return (
             Stage("encoder", 1e-3, 0.3, self.encoder_system, self.encoder_data, 40 * epoch),
-            Stage("noise_level", 3e-4 if self.source else 1e-3, 0.3, self.noise_level_system, partial(codes, False), 4000),
+            Stage("noise_level", 1e-3, 0.3, self.noise_level_system, partial(codes, False), 4000),
             Stage("denoiser", 1e-3, 0.5, self.denoiser_system, partial(codes, True), 3000),
             Stage("generator", 2e-4 if self.source else 4e-4, 0.5, self.generator_system, self.pictures, validation_batches=4),
         )
@@ -187,7 +187,7 @@ class Plan:
         sizes = self.sizes
         if self.source and (self.source / "noise_level.ckpt").is_file():
             return FineTunedNoiseLevel(self.source / "noise_level.ckpt")
-        return NoiseLevelSystem(NoiseLevelDenoiserConfig(width=sizes.level_width, blocks=sizes.level_blocks, steps=60))
+        return QuickNoiseLevel(NoiseLevelDenoiserConfig(width=sizes.level_width, blocks=sizes.level_blocks, steps=60))
 
     def denoiser_system(self) -> DenoiserSystem:
         return DenoiserSystem(CodeDenoiserConfig())
