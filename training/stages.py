@@ -54,8 +54,8 @@ class Sizes:
     trunk_input: side of the pictures that it sees; 0: 1.75 times theirs. convnet: channels of each of its blocks. reduce:
     channels in front of fc6. code, hidden: units of fc6 and fc7. generator_hidden, base_channels, least_channels: of the
     generator, whose channels halve with each stage from the base to the least. discriminator, feature_width: of the adversary.
-    level_width, level_blocks: of the noise-level model. batch: pictures an update; the encoder takes twice as many.
-    code_batch: codes an update.
+    level_width, level_blocks: of the noise-level model. batch: pictures an update, 0: 32, or 16 of more than 64 pixels; the
+    encoder takes twice as many. code_batch: codes an update.
     """
 
     trunk: str = LITE0
@@ -72,7 +72,7 @@ class Sizes:
     feature_width: int = 96
     level_width: int = 1024
     level_blocks: int = 3
-    batch: int = 32
+    batch: int = 0
     code_batch: int = 256
 
 
@@ -109,6 +109,11 @@ class Plan:
         return self.run / "encoder" / CHECKPOINT
 
     @property
+    def batch(self) -> int:
+        """Pictures in an update of the generator."""
+        return self.sizes.batch or (32 if max(self.size) <= 64 else 16)
+
+    @property
     def frozen(self) -> bool:
         """Whether the trunk is kept as it comes."""
         return self.source is not None or self.sizes.trunk != "convnet"
@@ -122,7 +127,7 @@ class Plan:
     def stages(self) -> tuple[Stage, ...]:
         """In their order. The pictures must be packed."""
         pictures = read_facts(self.run / PACK).counts[0]
-        epoch, codes = -(-pictures // (2 * self.sizes.batch)), self.code_data
+        epoch, codes = -(-pictures // (2 * self.batch)), self.code_data
         return (
             Stage("encoder", 1e-3, 0.3, self.encoder_system, self.encoder_data, 40 * epoch),
             Stage("noise_level", 1e-3, 0.3, self.noise_level_system, partial(codes, False), 4000),
@@ -131,11 +136,11 @@ class Plan:
         )
 
     def pictures(self) -> PackedData:
-        return PackedData(self.run / PACK, self.sizes.batch)
+        return PackedData(self.run / PACK, self.batch)
 
     def encoder_data(self) -> PackedData:
         """Pictures, or what a frozen trunk makes of them."""
-        batch = 2 * self.sizes.batch
+        batch = 2 * self.batch
         if self.frozen:
             return PooledData(self.run / PACK, self.run / POOLED, batch)
         return PackedData(self.run / PACK, batch, shift=self.size[0] // 16)
