@@ -16,8 +16,8 @@ from training.pictures import augment
 
 CANDIDATES = ((6.0, 10), (3.0, 10), (1.5, 10), (10.0, 10), (3.0, 25), (1.5, 25), (6.0, 25), (3.0, 5))
 """Guidance of the start and steps of the chain, the bundle's own first."""
-CLASSES, EACH = 10, 8
-"""At most so many classes, and so many samples of each."""
+CLASSES, SAMPLES = 10, 40
+"""Classes of a trial at most, and its samples, shared by them."""
 VIEWS = 4
 """Mirrored and moved copies of a picture that the encoder's head sees."""
 DIVERSITY = 0.9
@@ -77,7 +77,8 @@ def search(
 
 def trial(bundle: Bundle, guidance: float, steps: int) -> dict[str, Any]:
     """Samples with these settings, as the encoder sees them, and the seconds that they took."""
-    classes = [index for index in range(min(CLASSES, len(bundle.classes))) for _ in range(EACH)]
+    shown = min(CLASSES, len(bundle.classes))
+    classes = [index for index in range(shown) for _ in range(SAMPLES // shown)]
     begun = time.monotonic()
     made = ppgn.sample(bundle, classes, seed=FIRST_SEED, **changes(bundle, guidance, steps))
     took = time.monotonic() - begun
