@@ -2,6 +2,7 @@
 
 The order of training: encoder, generator, then a denoiser of codes or pixels; a captioner and a class-conditional GAN stand
 beside them. The scripts are called after them, `scripts/train_encoder.py`; `scripts/export_bundle.py` makes the bundle.
+`train_bundle` does all of it, from a folder of pictures to a bundle.
 """
 
 from training.adopt import adopt as adopt
@@ -19,6 +20,7 @@ from training.balanced_training import RulerNetwork as RulerNetwork
 from training.balanced_training import build_adversary as build_adversary
 from training.balanced_training import set_rate as set_rate
 from training.balanced_training import share_done as share_done
+from training.bundle_training import train_bundle as train_bundle
 from training.captioner import CaptionerSystem as CaptionerSystem
 from training.captioner import build_captioner as build_captioner
 from training.captions import CaptionData as CaptionData
@@ -52,6 +54,7 @@ from training.discriminator import check_depth as check_depth
 from training.discriminator import judge_both as judge_both
 from training.encoder import CODE_LAYERS as CODE_LAYERS
 from training.encoder import EncoderSystem as EncoderSystem
+from training.encoder import build_encoder as build_encoder
 from training.export import encoder_of as encoder_of
 from training.export import export as export
 from training.feature_cache import CacheKey as CacheKey
@@ -83,6 +86,9 @@ from training.packs import open_packs as open_packs
 from training.packs import pack as pack
 from training.phrasings import phrasings as phrasings
 from training.phrasings import singular as singular
+from training.picture_pack import PackedData as PackedData
+from training.picture_pack import PictureFolder as PictureFolder
+from training.picture_pack import pack_pictures as pack_pictures
 from training.pictures import Pictures as Pictures
 from training.pictures import augment as augment
 from training.pictures import centre_crop as centre_crop
@@ -91,9 +97,16 @@ from training.projected import FrozenMixing as FrozenMixing
 from training.projected import ProjectedConfig as ProjectedConfig
 from training.projected import ProjectedDiscriminator as ProjectedDiscriminator
 from training.rates import LateAdversary as LateAdversary
+from training.run_state import RunState as RunState
+from training.settings_search import choose as choose
 from training.side_by_side import SourceOptions as SourceOptions
 from training.side_by_side import draw_weights as draw_weights
 from training.sources import open_source as open_source
+from training.stages import Sizes as Sizes
+from training.stages import seconds_for as seconds_for
+from training.time_budget import Pace as Pace
+from training.time_budget import TimeBudget as TimeBudget
 from training.time_limited import train_on_packs as train_on_packs
+from training.trunks import lite0_file as lite0_file
 from training.weight_files import load_weights as load_weights
 from training.weight_files import save_weights as save_weights

@@ -89,7 +89,7 @@ class CodeData(ImageData):
 @torch.no_grad()
 def over_pictures(function: Callable[[Tensor], Tensor], pictures: Any, batch: int = 128) -> Tensor:
     """function(images in [0, 1]) of all pictures in their order, `[picture, ...]`."""
-    starts = tqdm(range(0, len(pictures), batch), "encoding pictures", leave=False, disable=len(pictures) < 2000)
+    starts = tqdm(range(0, len(pictures), batch), "encoding pictures", leave=False, disable=len(pictures) < 2000 or None)
     fetched = (pictures.__getitems__(list(range(start, min(start + batch, len(pictures)))))[0] for start in starts)
     return torch.cat([function(images.float() / 255) for images in fetched])
 

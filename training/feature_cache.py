@@ -172,7 +172,7 @@ def _write(path: Path, digest: str, key: CacheKey, precision: Callable[[], Abstr
     count, start = len(key.pictures), 0
     with torch.inference_mode(), precision(), path.open("wb") as file:
         indices = range(0, count, BATCH)
-        for begin in tqdm(indices, "features of the training pictures", leave=False, disable=count < 2000):
+        for begin in tqdm(indices, "features of the training pictures", leave=False, disable=count < 2000 or None):
             pictures = key.pictures.__getitems__(list(range(begin, min(begin + BATCH, count))))[0]
             for variant, seen in enumerate((pictures, pictures.flip(-1))[: 1 + key.flip]):
                 features = _features(key, seen)

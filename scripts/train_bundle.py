@@ -1,0 +1,33 @@
+"""From a folder of pictures to a bundle: `python scripts/train_bundle.py --data.root pictures --name mine --hours 3`."""
+
+import argparse
+import re
+import sys
+
+from jsonargparse import DefaultHelpFormatter, auto_cli
+
+from training import train_bundle
+
+HELP = """Trains a bundle on a folder of pictures. Put them into pictures/<class>/*.jpg, two classes or more. Then:
+
+  python scripts/train_bundle.py --data.root pictures --name mine --hours 3
+  python scripts/train_bundle.py --data.root pictures --name mine --hours 1 --from imagenette64
+  ppgn sample mine --class 0
+
+A run that was killed goes on where it was when the same command is given again. Watch runs/mine/report.html.
+`--from` is short for `--start_from`.
+"""
+
+
+class Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Leaves the lines of the example as they are."""
+
+
+if __name__ == "__main__":
+    given = [re.sub(r"^--from(?==|$)", "--start_from", word) for word in sys.argv[1:]]  # Python has no argument called from
+    try:
+        made = auto_cli(train_bundle, args=given, as_positional=False, description=HELP, formatter_class=Formatter)
+        print(f"wrote {made}")
+    except ValueError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        raise SystemExit(2) from fault

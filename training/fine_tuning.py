@@ -1,0 +1,92 @@
+"""Starting from a bundle: its networks as checkpoints, and the training of its generator on other pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from ppgn.bundle import Bundle, load_bundle
+from ppgn.networks import Fc6Encoder
+from training.adversarial import Step
+from training.checkpoints import describe, read_network
+from training.convolutions import with_quick_gradients
+from training.generator import GeneratorSystem
+from training.noise_level import NoiseLevelSystem
+
+KEPT = {"encoder", "generator", "noise_level"}
+"""Parts of a bundle that a run starts from."""
+WARM_UP = 200
+"""Updates in which the adversary, new beside a generator that is trained, gets its weight."""
+
+
+class FineTunedGenerator(GeneratorSystem):
+    """GeneratorSystem that goes on from the generator in a checkpoint. The other arguments are those of GeneratorSystem."""
+
+    def __init__(self, encoder: Path, start: Path, **settings: Any) -> None:
+        super().__init__(encoder, **settings)
+        self.start = start
+
+    def image_generator(self, data: Any, code_size: int, code_scale: float = 1.0) -> Any:
+        """The generator of the checkpoint, whatever its architecture."""
+        generator = read_network(self.start, "generator").requires_grad_(True).train()
+        return with_quick_gradients(generator)
+
+    def generator_losses(self, step: Step) -> dict[str, Tensor]:
+        parts = super().generator_losses(step)
+        parts["adversarial"] = parts["adversarial"] * min(1.0, int(self.updates) / WARM_UP)
+        return parts
+
+
+class QuickNoiseLevel(NoiseLevelSystem):
+    """NoiseLevelSystem whose moving average is shorter at the start, as the generator's is: after 250 updates an average of 0.999
+    is still made of the first weights for 78 %."""
+
+    def on_train_batch_end(self, *given: Any) -> None:
+        made = int(self.average.n_averaged)
+        self.average.multi_avg_fn = get_ema_multi_avg_fn(min(self.ema, (1 + made) / (10 + made)))
+        super().on_train_batch_end(*given)
+
+
+class FineTunedNoiseLevel(QuickNoiseLevel):
+    """QuickNoiseLevel that goes on from the model in a checkpoint, in that model's units: what it knows of other codes of the
+    same encoder keeps it from learning a few pictures by heart."""
+
+    def __init__(self, start: Path) -> None:
+        super().__init__(read_network(start, "noise_level").config)
+        self.start = start
+
+    def configure_model(self) -> None:
+        if self.network is None:
+            super().configure_model()
+            known = read_network(self.start, "noise_level").state_dict()
+            for network in (self.network, self.average.module):
+                network.load_state_dict(known)  # type: ignore[union-attr]
+
+
+def source_bundle(name: str) -> Bundle:
+    """The bundle to start from, as it was trained. Raises ValueError where its pictures or networks do not fit."""
+    bundle = load_bundle(name, fold=False)
+    encoder = bundle.encoder
+    if not isinstance(encoder, Fc6Encoder) or not hasattr(bundle.generator, "config"):
+        got = "no encoder" if encoder is None else f"a {type(encoder).__name__}"
+        raise ValueError(f"bundle {name} has {got}, expected an encoder and a generator of ppgn's trainings: choose another one")
+    if bundle.image.channels != 3:
+        raise ValueError(f"bundle {name} makes grey pictures, expected RGB ones: choose another one")
+    return bundle
+
+
+def keep_source(bundle: Bundle, folder: Path) -> Path:
+    """Leaves the parts of a bundle that are trained on in `folder`, as the stages read them; those of an earlier start stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in KEPT & set(bundle.parts):
+        file = folder / f"{part}.ckpt"
+        if file.is_file():
+            continue
+        entry = {"parts": {part: describe(bundle.parts[part])}, "class_names": list(bundle.classes), "scores": {}}
+        torch.save({"ppgn": entry}, file.with_suffix(".part"))
+        file.with_suffix(".part").replace(file)
+    return folder
