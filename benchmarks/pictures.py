@@ -3,7 +3,8 @@
     python benchmarks/pictures.py
     python benchmarks/pictures.py --bundle natural128
 
-A bundle of more than MANY classes gets a sheet for each group of classes instead, with seeds 0 and 1 of each class.
+A bundle of more than MANY classes gets a sheet for each group of classes instead, with seeds 0 and 1 of each class, and a grid of
+every tenth class with seeds 0 to 3.
 """
 
 from __future__ import annotations
@@ -23,14 +24,19 @@ COLUMNS = 18
 
 
 def sheets(bundle: ppgn.Bundle, docs: Path) -> None:
-    """A sheet for each group of classes: `docs/<bundle>_<group>.jpg`."""
+    """A sheet for each group of classes, `docs/<bundle>_<group>.jpg`, and every tenth class, `docs/<bundle>.jpg`."""
+    sheet(bundle, range(5, len(bundle.classes), 10), 4, 12, docs / f"{bundle.name}.jpg")
     for group, numbers in bundle.class_groups.items():
-        tiles, labels = [], []
-        for index in tqdm(range(*numbers), group):
-            tiles.append(ppgn.sample(bundle, index, count=2, seed=0).images)
-            labels += [bundle.classes[index].removeprefix(f"{group}:")] * 2
-        sheet = images.grid(torch.cat(tiles), labels, columns=COLUMNS, scale=1)
-        images.save_image(sheet, docs / f"{bundle.name}_{group}.jpg")
+        sheet(bundle, range(*numbers), 2, COLUMNS, docs / f"{bundle.name}_{group}.jpg")
+
+
+def sheet(bundle: ppgn.Bundle, classes: range, count: int, columns: int, file: Path) -> None:
+    """`count` samples of each class, seeds from 0, with its name below each."""
+    tiles, labels = [], []
+    for index in tqdm(classes, file.stem):
+        tiles.append(ppgn.sample(bundle, index, count=count, seed=0).images)
+        labels += [bundle.classes[index].rpartition(":")[2]] * count
+    images.save_image(images.grid(torch.cat(tiles), labels, columns=columns, scale=1), file)
 
 
 def main() -> None:

@@ -20,7 +20,11 @@ def correlated(count: int = 20_000) -> Tensor:
 
 def fitted(**changes: int) -> WienerDenoiser:
     torch.manual_seed(0)
-    network = WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, components=SIZE, width=16, blocks=1, **changes)).eval().requires_grad_(False)
+    network = (
+        WienerDenoiser(WienerDenoiserConfig(code_size=SIZE, components=SIZE, width=16, blocks=1, **changes))
+        .eval()
+        .requires_grad_(False)
+    )
     network.fit(correlated())
     torch.nn.init.zeros_(network.last.bias)
     return network

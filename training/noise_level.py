@@ -22,7 +22,7 @@ class NoiseLevelSystem(LightningModule):
         network: the denoiser, a WienerDenoiser where its config is one; its code size comes from the codes.
         level_mean, level_std: ln s ~ N(level_mean, level_std^2).
         learning_rate: of AdamW, the highest of the one-cycle schedule.
-        ema: decay of the moving average of the weights, which is kept; it rises from 0.05 with the updates u as (u + 1) / (u + 20).
+        ema: decay of the moving average of the weights, which is kept; after u updates at most (u + 1) / (u + 20).
     """
 
     def __init__(

@@ -105,12 +105,12 @@ class NetworkClassRequest(Request):
 
 
 def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle") -> int:
-    """The index of a class by name, unique part of a name (case aside) or number.
+    """The index of a class by name, name without its group, unique part of a name, or number.
 
-    Raises ValueError, with the classes of `whose` network or the nearest of them, for an unknown or ambiguous class.
+    Case does not matter, nor whether words are joined by spaces, "_" or "-". Raises ValueError, with the classes of `whose` network or the nearest of them, for an unknown or ambiguous class.
     """
-    text = str(wanted).strip().lower().replace("_", " ")
-    lowered = [name.lower().replace("_", " ") for name in names]
+    wanted = str(wanted).strip()
+    text, lowered = _plain(wanted), [_plain(name) for name in names]
     nearest = ", ".join(repr(names[lowered.index(name)]) for name in difflib.get_close_matches(text, lowered, 3))
     few = len(names) <= LISTED and not all(name.isdecimal() for name in names)
     listed = ", ".join(f"{index} {name}" for index, name in enumerate(names)) if few else f"{len(names)} classes"
@@ -120,7 +120,8 @@ def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundl
         if int(text) < len(names):
             return int(text)
         raise ValueError(f"class {wanted} is out of range: {whose} has {listed}, numbered from 0")
-    found = [index for index, name in enumerate(lowered) if text and text in name]
+    whole = [index for index, name in enumerate(lowered) if text and text == name.partition(":")[2]]
+    found = whole or [index for index, name in enumerate(lowered) if text and text in name]
     if len(found) == 1:
         return found[0]
     if found:
@@ -128,6 +129,10 @@ def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundl
         raise ValueError(f"class {wanted!r} fits {len(found)} classes ({several}): write more of the name, or the number")
     guess = f"did you mean {nearest}? " if nearest else ""
     raise ValueError(f"no class {wanted!r}: {guess}{whose} has {listed}")
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ").replace("-", " ")
 
 
 def target_of(names: Sequence[str], wanted: Any) -> Target:
