@@ -1,4 +1,4 @@
-"""The bundle natural128 in the repository: 209 classes of two groups, drawn by a score model whose codes are as long as real ones."""
+"""The bundle natural128 in the repository: 209 classes of two groups, drawn by a score model with real codes' lengths."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_knows_109_objects_and_100_scenes(bundle: ppgn.Bundle) -> None:
 
 
 def test_its_draws_are_as_long_as_real_codes(bundle: ppgn.Bundle) -> None:
-    """The standardised length of codes of a model with these variances is at most sqrt(sum of variances), 32; real ones have 31.5."""
+    """Standardised codes with these variances have a length of at most sqrt(sum of variances), 32; real ones have 31.5."""
     model = bundle.parts["noise_level"]
     assert isinstance(model, WienerDenoiser)
     with torch.no_grad():

@@ -95,11 +95,11 @@ class NoiseLevelDenoiser(nn.Module):
         return self.codes(self.denoise_standardised(self.standardised(code), level))
 
     def begin(self, noise: Tensor, level: Tensor | float) -> Tensor:
-        """Where the flow begins at a level, far above the codes' spread: standard normal noise `[chain, code]` times the level."""
+        """The flow's begin at a level far above the codes' spread: standard normal noise `[chain, code]` times the level."""
         return noise * level
 
     def step(self, standard: Tensor, denoised: Tensor, level: Tensor | float, following: Tensor | float) -> Tensor:
-        """An Euler step of the probability flow dz / ds = (z - D) / s (Karras et al. 2022, Eq. 1) from a level to the following."""
+        """An Euler step of the flow dz / ds = (z - D) / s (Karras et al. 2022, Eq. 1) from a level to the following."""
         return denoised + (standard - denoised) * (following / level)
 
     def levels(self, steps: int | None = None) -> Tensor:

@@ -23,8 +23,8 @@ class WienerDenoiserConfig(NoiseLevelDenoiserConfig):
 class WienerDenoiser(NoiseLevelDenoiser):
     """NoiseLevelDenoiser for codes whose units are correlated, so that a few principal components hold most of their variance.
 
-    It works in the principal components of the standardised codes, of variances v, the largest first. Their Gaussian part is known
-    in closed form; the network F adds what is not Gaussian in the first of them:
+    It works in the principal components of the standardised codes, of variances v, the largest first. Their Gaussian part is
+    known in closed form; the network F adds what is not Gaussian in the first of them:
 
         D(z; s) = v / (v + s^2) z + c_out F(c_in z; ln s / 4),     F = 0 for the other components,
 

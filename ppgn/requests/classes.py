@@ -107,7 +107,8 @@ class NetworkClassRequest(Request):
 def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle") -> int:
     """The index of a class by name, name without its group, unique part of a name, or number.
 
-    Case does not matter, nor whether words are joined by spaces, "_" or "-". Raises ValueError, with the classes of `whose` network or the nearest of them, for an unknown or ambiguous class.
+    Case does not matter, nor whether words are joined by spaces, "_" or "-". Raises ValueError, with the classes of `whose`
+    network or the nearest of them, for an unknown or ambiguous class.
     """
     wanted = str(wanted).strip()
     text, lowered = _plain(wanted), [_plain(name) for name in names]
