@@ -76,15 +76,7 @@ def adopt(
     save_checkpoint(run / "encoder" / CHECKPOINT, {"encoder": describe(encoder)}, classes)
     codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
     level = NoiseLevelSystem(noise_level, level_mean=0.4, level_std=1.3, learning_rate=learning_rate)
-    codes_only = {"updates": updates, "batch": batch}
-    parts = {
-        "encoder": encoder,
-        "generator": generator,
-        "noise_level": trained(run, "noise_level", level, codes, **codes_only),
-        "denoiser": trained(run, "denoiser", DenoiserSystem(), codes.relu(), **codes_only),
-        "start": RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes),
-    }
-    parts["noise_level"].calibrate()
+    parts = {"encoder": encoder, "generator": generator, **models_of_codes(run, codes, level, updates, batch)}
     height, width = generator.config.image_size
     return save_bundle(
         out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes,
@@ -135,6 +127,17 @@ def kept_codes(file: Path, encoder: Fc6Encoder, size: tuple[int, int], folders: 
     file.parent.mkdir(parents=True, exist_ok=True)
     images.write_atomically(file, lambda path: save_file({"codes": codes.half()}, path))
     return codes
+
+
+def models_of_codes(run: Path, codes: Tensor, level: NoiseLevelSystem, updates: int, batch: int) -> dict[str, Any]:
+    """The parts noise_level, denoiser and start of codes before their ReLU `[code, unit]`."""
+    parts = {
+        "noise_level": trained(run, "noise_level", level, codes, updates, batch),
+        "denoiser": trained(run, "denoiser", DenoiserSystem(), codes.relu(), updates, batch),
+        "start": RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes),
+    }
+    parts["noise_level"].calibrate()
+    return parts
 
 
 def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updates: int, batch: int) -> Any:

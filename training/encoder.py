@@ -134,7 +134,7 @@ class EncoderSystem(LightningModule):
                 with torch.no_grad():
                     self.keeper.fit(torch.cat([self.network.maps(some)[-1] for some in pictures.split(64)]))
 
-    def _pool5(self, pictures: Tensor, features: list[Tensor] | None = None) -> Tensor:
+    def pool5(self, pictures: Tensor, features: list[Tensor] | None = None) -> Tensor:
         """pool5 of pictures; features: where it is kept, flat."""
         assert self.network is not None
         if features is None:
@@ -143,7 +143,7 @@ class EncoderSystem(LightningModule):
         return features[0].float().unflatten(1, (self.network.config.pool5_channels, *size))
 
     def training_step(self, batch: tuple[Any, ...], batch_idx: int) -> Tensor:
-        pool5, smoothing = self._pool5(batch[0], *batch[2:]), self.settings["label_smoothing"]
+        pool5, smoothing = self.pool5(batch[0], *batch[2:]), self.settings["label_smoothing"]
         losses = head_losses(self.network, pool5, batch[1], self._class_names, self.keeper, smoothing)
         loss = losses["classes"]
         if self.keeper is not None:
@@ -154,8 +154,8 @@ class EncoderSystem(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         assert self.network is not None
-        pool5 = self._pool5(batch[0])
-        code = self.network.code_from_pool5(pool5)
+        pool5 = self.pool5(batch[0])
+        code = self.network.code_frompool5(pool5)
         logits = self.network.logits_from_code(code)
         right = accuracies(logits, batch[1], self._class_names)
         scores = {

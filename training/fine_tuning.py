@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ppgn.bundle import Bundle, load_bundle
 from ppgn.networks import Fc6Encoder
@@ -41,18 +40,8 @@ class FineTunedGenerator(GeneratorSystem):
         return parts
 
 
-class QuickNoiseLevel(NoiseLevelSystem):
-    """NoiseLevelSystem whose moving average is shorter at the start, as the generator's is: after 250 updates an average of 0.999
-    is still made of the first weights for 78 %."""
-
-    def on_train_batch_end(self, *given: Any) -> None:
-        made = int(self.average.n_averaged)
-        self.average.multi_avg_fn = get_ema_multi_avg_fn(min(self.ema, (1 + made) / (10 + made)))
-        super().on_train_batch_end(*given)
-
-
-class FineTunedNoiseLevel(QuickNoiseLevel):
-    """QuickNoiseLevel that goes on from the model in a checkpoint, in that model's units: what it knows of other codes of the
+class FineTunedNoiseLevel(NoiseLevelSystem):
+    """NoiseLevelSystem that goes on from the model in a checkpoint, in that model's units: what it knows of other codes of the
     same encoder keeps it from learning a few pictures by heart."""
 
     def __init__(self, start: Path) -> None:

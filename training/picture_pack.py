@@ -54,6 +54,7 @@ class PackedPictures(Pictures):
     def __init__(self, pictures: Tensor, labels: Tensor) -> None:
         self.pairs, self.cached = range(len(labels)), (pictures, labels)
         self.channels, self.size = pictures.shape[1], (pictures.shape[2], pictures.shape[3])
+        self.kept_size = self.size
 
 
 class PackedData(ImageData):

@@ -61,10 +61,8 @@ class Pictures(Dataset):
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         """A whole batch, which the loader fetches in one call."""
         pictures, labels = self.whole(indices)
-        (height, width), (top, left) = (
-            self.size,
-            ((kept - side) // 2 for kept, side in zip(self.kept_size, self.size, strict=True)),
-        )
+        height, width = self.size
+        top, left = ((kept - side) // 2 for kept, side in zip(self.kept_size, self.size, strict=True))
         return pictures[..., top : top + height, left : left + width], labels
 
     def whole(self, indices: list[int]) -> tuple[Tensor, Tensor]:

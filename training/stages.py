@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ppgn.images import write_atomically
-from ppgn.networks import CodeDenoiserConfig, Fc6EncoderConfig, ImageGeneratorConfig, NoiseLevelDenoiserConfig
+from ppgn.networks import CodeDenoiserConfig, Fc6EncoderConfig, ImageGeneratorConfig, WienerDenoiserConfig
 from training.checkpoints import freeze, read_network
 from training.data import ImageData
 from training.denoiser import CodeData, DenoiserSystem
@@ -22,7 +22,7 @@ from training.discriminator import DiscriminatorConfig
 from training.encoder import EncoderSystem, build_encoder
 from training.export import CHECKPOINT
 from training.feature_cache import Storage
-from training.fine_tuning import FineTunedGenerator, FineTunedNoiseLevel, QuickNoiseLevel
+from training.fine_tuning import FineTunedGenerator, FineTunedNoiseLevel
 from training.generator import GeneratorSystem
 from training.noise_level import NoiseLevelSystem
 from training.picture_pack import PACK, PackedData, read_facts
@@ -54,8 +54,8 @@ class Sizes:
     trunk_input: side of the pictures that it sees; 0: 1.75 times theirs. convnet: channels of each of its blocks. reduce:
     channels in front of fc6. code, hidden: units of fc6 and fc7. generator_hidden, base_channels, least_channels: of the
     generator, whose channels halve with each stage from the base to the least. discriminator, feature_width: of the adversary.
-    level_width, level_blocks: of the noise-level model. batch: pictures an update, 0: 32, or 16 of more than 64 pixels; the
-    encoder takes twice as many. code_batch: codes an update.
+    level_width, level_blocks, level_components: of the noise-level model. batch: pictures an update, 0: 32, or 16 of more than
+    64 pixels; the encoder takes twice as many. code_batch: codes an update.
     """
 
     trunk: str = LITE0
@@ -72,6 +72,7 @@ class Sizes:
     feature_width: int = 96
     level_width: int = 1024
     level_blocks: int = 3
+    level_components: int = 128
     batch: int = 0
     code_batch: int = 256
 
@@ -192,7 +193,10 @@ class Plan:
         sizes = self.sizes
         if self.source and (self.source / "noise_level.ckpt").is_file():
             return FineTunedNoiseLevel(self.source / "noise_level.ckpt")
-        return QuickNoiseLevel(NoiseLevelDenoiserConfig(width=sizes.level_width, blocks=sizes.level_blocks, steps=60))
+        config = WienerDenoiserConfig(
+            width=sizes.level_width, blocks=sizes.level_blocks, components=min(sizes.level_components, sizes.code)
+        )
+        return NoiseLevelSystem(config, level_mean=0.4, level_std=1.3)
 
     def denoiser_system(self) -> DenoiserSystem:
         return DenoiserSystem(CodeDenoiserConfig())
