@@ -123,7 +123,8 @@ class EncoderSystem(LightningModule):
     def on_fit_start(self) -> None:
         data, storage = self.trainer.datamodule, self.settings["cache_features"]  # type: ignore[attr-defined]
         kept = training_features(self.trainer, self.network, data, storage, "pool5") if storage else None
-        data.with_features = kept
+        if kept is not None:
+            data.with_features = kept
         if self.keeper is not None:
             sample = spread(len(data.train_pictures), POOL5_SAMPLE)
             if kept is not None:
@@ -155,7 +156,7 @@ class EncoderSystem(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         assert self.network is not None
         pool5 = self.pool5(batch[0])
-        code = self.network.code_frompool5(pool5)
+        code = self.network.code_from_pool5(pool5)
         logits = self.network.logits_from_code(code)
         right = accuracies(logits, batch[1], self._class_names)
         scores = {
