@@ -52,6 +52,14 @@ def test_bundles_lists_name_size_and_classes(folder: Path, capsys: pytest.Captur
     assert "broken" in printed
 
 
+def test_a_bundle_by_its_name_lists_all_its_classes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bundles", "tiny"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 4 and any(line.endswith("golf ball") for line in printed)
+    assert cli.main(["bundles", "nothing"]) == 2
+    assert "no bundle 'nothing'" in capsys.readouterr().err
+
+
 def test_bundles_rewrites_old_descriptions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bundles", "--migrate", "bundles/tiny"]) == 0
     assert "bundles/tiny: of the newest version already" in capsys.readouterr().out

@@ -1,10 +1,10 @@
-"""`ppgn bundles`: a line for each bundle that is there."""
+"""`ppgn bundles`: a line for each bundle that is there, or all classes of some."""
 
 from __future__ import annotations
 
 import argparse
 
-from ppgn.bundle import list_bundles, migrate_bundle
+from ppgn.bundle import list_bundles, load_bundle, migrate_bundle
 
 LISTED = 50
 """Classes by name."""
@@ -12,8 +12,11 @@ LISTED = 50
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = "Name, size, classes and folder of every bundle that can be loaded by its name."
-    parser.epilog = "examples:\n  ppgn bundles\n  ppgn bundles --migrate checkpoints/mine\n"
+    parser.description = (
+        "Name, size, classes and folder of every bundle that can be loaded by its name; all classes of a named one."
+    )
+    parser.epilog = "examples:\n  ppgn bundles\n  ppgn bundles natural128\n  ppgn bundles --migrate checkpoints/mine\n"
+    parser.add_argument("names", nargs="*", metavar="NAME", help="bundles of which all classes are listed, a line each")
     parser.add_argument("--migrate", nargs="+", metavar="FOLDER", default=[],
                         help="rewrite bundle.json of these bundles as the newest version; weights stay as they are")  # fmt: skip
 
@@ -23,6 +26,10 @@ def run(given: argparse.Namespace) -> int:
     for folder in given.migrate:
         print(f"{folder}: {'rewritten' if migrate_bundle(folder) else 'of the newest version already'}")
     if given.migrate:
+        return 0
+    for name in given.names:
+        print("\n".join(f"{index:4} {label}" for index, label in enumerate(load_bundle(name).classes)))
+    if given.names:
         return 0
     for entry in list_bundles():
         if "error" in entry:
