@@ -74,6 +74,20 @@ def test_guidance_makes_the_head_surer_of_what_each_chain_is_asked_for(bundle: B
     assert sure[0] < sure[1] < sure[2]
 
 
+def test_guidance_turns_codes_and_does_not_lengthen_them() -> None:
+    """Of N(2, 3^2), with a head that prefers long codes; without the scaling they would be several times as long."""
+
+    def towards_long(measure: LogSoftmax) -> object:
+        return lambda code: code.sum(1)
+
+    passes = Passes({"noise_level": exact_gaussian()})
+    passes.code_condition = towards_long  # type: ignore[assignment]
+    free, guided = (GuidedCodes(guidance=one).draw(range(50), range(1), SPACE, passes)[0] for one in (0.0, 3.0))
+    assert float(guided.mean()) > float(free.mean()) + 1
+    lengths = [((codes - 2) / 3).norm(dim=1).mean() for codes in (guided, free)]
+    assert float(lengths[0]) < 1.1 * float(lengths[1])
+
+
 def test_a_chain_begins_at_the_same_code_alone_and_in_a_batch(bundle: Bundle) -> None:
     together = ppgn.sample(bundle, [3, 1, 0], seed=[5, 6, 7], start="guided", start_steps=10, steps=1)
     alone = ppgn.sample(bundle, [1], seed=[6], start="guided", start_steps=10, steps=1)

@@ -27,7 +27,9 @@ class GuidedCodes:
 
         D(z; s) + guidance s^2 d/dz log softmax(logits(relu(D(z; s))) / temperature)[y],
 
-    z standardised, logits those of the encoder's head, as classifier guidance does with pictures (Dhariwal & Nichol 2021).
+    z standardised, logits those of the encoder's head, as classifier guidance does with pictures (Dhariwal & Nichol 2021). The sum
+    is scaled to the length of D, since guided codes become too long otherwise and their pictures burnt (Lin et al. 2024, "Common
+    diffusion noise schedules and sample steps are flawed", Sec. 3.4).
     Between two levels noise of `churn` times the level is added first, which corrects errors of earlier steps (Karras et al.
     2022, Algorithm 2). guidance 0 draws from p(code). steps: levels, of a pass of two small networks each.
 
@@ -97,4 +99,6 @@ def _denoised(model: Any, standard: Code, level: float, guidance: float, log_pro
         denoised = model.denoise_standardised(leaf, level)
         value = log_prob(model.codes(denoised).relu())
         gradient = torch.autograd.grad(value.sum(), leaf)[0]
-    return denoised.detach() + guidance * level**2 * gradient
+    denoised = denoised.detach()
+    moved = denoised + guidance * level**2 * gradient
+    return moved * (denoised.norm(dim=1, keepdim=True) / moved.norm(dim=1, keepdim=True).clamp_min(1e-12))
