@@ -60,7 +60,7 @@ def test_the_python_of_the_readme_runs_and_writes_its_pictures(tmp_path: Path, m
 def test_the_readme_spells_exactly_two_set_up_commands_first() -> None:
     lines = [line for line in blocks("bash")[0].splitlines() if line]
     assert lines == [
-        "pip install -e . && ppgn sample imagenette64 --class church --out church.png",
+        "pip install -e . && ppgn sample natural128 --class church --out church.png",
         'pip install -e ".[dev]" && pytest',
     ]
 

@@ -18,9 +18,8 @@ def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
     Raises ValueError for a missing file or package and for the weights of another trunk.
     """
     if name == LITE0:
-        trunk.load_state_dict(_lite0(weights))
-        return
-    if weights is None:
+        state = _lite0(weights)
+    elif weights is None:
         from torchvision import models
 
         try:
@@ -60,7 +59,10 @@ def _lite0(weights: Path | None) -> dict[str, torch.Tensor]:
     file = lite0_file() if weights is None else Path(weights)
     if not file.is_file():
         raise ValueError(f"no trunk weights at {file}, expected those of EfficientNet-Lite0: correct the path")
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    if "_conv_stem.weight" not in state:  # as a trunk of ours keeps them
+        return state
     try:
-        return from_released(torch.load(file, map_location="cpu", weights_only=True))
+        return from_released(state)
     except KeyError as fault:
         raise ValueError(f"{file} lacks {fault} of EfficientNet-Lite0, expected its released weights: pass those") from fault
