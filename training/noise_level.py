@@ -44,8 +44,8 @@ class NoiseLevelSystem(LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.class_names = read_checkpoint(data.encoder_path)["class_names"]
         codes = data.codes["train"]
-        made = WienerDenoiser if isinstance(self.config, WienerDenoiserConfig) else NoiseLevelDenoiser
-        self.network = made(dataclasses.replace(self.config, code_size=codes.shape[1]))
+        config = dataclasses.replace(self.config, code_size=codes.shape[1])
+        self.network = WienerDenoiser(config) if isinstance(config, WienerDenoiserConfig) else NoiseLevelDenoiser(config)
         self.network.fit(codes)
         self.average: Any = freeze(AveragedModel(self.network, multi_avg_fn=self._average))
 
@@ -59,7 +59,8 @@ class NoiseLevelSystem(LightningModule):
     def _average(self, averaged: Any, current: Any, updates: Any) -> None:
         decay = min(self.ema, (int(updates) + 1) / (int(updates) + 20))
         with torch.no_grad():
-            torch._foreach_lerp_(averaged, current, 1 - decay)
+            for kept, newest in zip(averaged, current, strict=True):
+                kept.lerp_(newest, 1 - decay)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         level = (self.level_mean + self.level_std * torch.randn(len(batch), device=batch.device)).exp()
