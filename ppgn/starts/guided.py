@@ -27,11 +27,11 @@ class GuidedCodes:
 
         D(z; s) + guidance s^2 d/dz log softmax(logits(relu(D(z; s))) / temperature)[y],
 
-    z standardised, logits those of the encoder's head, as classifier guidance does with pictures (Dhariwal & Nichol 2021). The sum
-    is scaled to the length of D, since guided codes become too long otherwise and their pictures burnt (Lin et al. 2024, "Common
-    diffusion noise schedules and sample steps are flawed", Sec. 3.4).
-    Between two levels noise of `churn` times the level is added first, which corrects errors of earlier steps (Karras et al.
-    2022, Algorithm 2). guidance 0 draws from p(code). steps: levels, of a pass of two small networks each.
+    z standardised, logits those of the encoder's head, as classifier guidance does with pictures (Dhariwal & Nichol 2021). The
+    sum is scaled to the length of D, since guided codes become too long otherwise and their pictures burnt (Lin et al. 2024,
+    "Common diffusion noise schedules and sample steps are flawed", Sec. 3.4). Between two levels noise of `churn` times the level
+    is added first, which corrects errors of earlier steps (Karras et al. 2022, Algorithm 2). guidance 0 draws from p(code).
+    steps: levels, of a pass of two small networks each.
 
     Raises ValueError unless guidance and churn are not negative, temperature is above 0 and steps at least 1; when drawn, where
     nothing but pictures says what is asked for, as with units and functions.
