@@ -41,6 +41,8 @@ def test_its_draws_are_as_long_as_real_codes(bundle: ppgn.Bundle) -> None:
     with torch.no_grad():
         drawn = model.standardised(model.before_relu(torch.randn(200, 1024, generator=torch.Generator().manual_seed(7))))
     assert abs(float(drawn.norm(dim=1).mean()) / 31.5 - 1) < 0.05  # of 200
+    share = model.variance.cumsum(0) / model.variance.sum()  # docs/natural128.md
+    assert abs(float(share[49]) - 0.74) < 0.005 and float(share[127]) > 0.9
     assert abs(float(drawn.square().sum(1).mean()) / float(model.variance.sum()) - 1) < 0.1
 
 
