@@ -68,13 +68,13 @@ class Yard:
         """By judge, whether it names the class `[picture]`, a number among the TEN."""
         return {name: (over(judge, pictures).argmax(1) == classes).float() for name, judge in self.judges.items()}
 
-    def sample(self, requests: list[Any], first: int) -> ppgn.Samples:
+    def sample(self, requests: list[Any], first: int) -> Tensor:
         """One sample of each request, seeds first, first + 1, ..."""
         parts = []
         for begin in tqdm(range(0, len(requests), BATCH), "sampling", leave=False):
             seeds = list(range(first + begin, first + begin + len(requests[begin : begin + BATCH])))
             parts.append(ppgn.sample(self.bundle, requests[begin : begin + BATCH], seed=seeds, recipe=self.recipe).images)
-        return torch.cat(parts)  # type: ignore[return-value]
+        return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -170,13 +170,16 @@ def samples(yard: Yard) -> dict[str, Any]:
     half = len(reference)
     of_samples = over(yard.features, made)
     scores: dict[str, Any] = {"samples": len(made), "seconds": seconds}
-    scores |= {f"right, {name}": float(right.mean()) for name, right in yard.right(made, classes).items()}
-    scores["right, Lite2, by class"] = by_class(yard.right(made, classes)["Lite2"], classes)
+    right = yard.right(made, classes)
+    scores |= {f"right, {name}": float(found.mean()) for name, found in right.items()}
+    scores["right, Lite2, by class"] = by_class(right["Lite2"], classes)
     squeezed = Judge(yard.given.squeezenet, [0])
-    for name, part, of in (("real", real[half:], labels[compared]), ("samples", made, classes)):
-        scores[f"diversity, Lite2, {name}"] = diversity(over(yard.features, part), of)
+    sets = (("real", real[half:], features[half:], labels[compared]), ("samples", made, of_samples, classes))
+    for name, part, by_lite2, of in sets:
+        scores[f"diversity, Lite2, {name}"] = diversity(by_lite2, of)
         scores[f"diversity, SqueezeNet, {name}"] = diversity(over(lambda batch: squeezed(batch)[1], part), of)
-    scores["coverage, FID"] = [evaluation.set_distances(features[:half], of_samples)[key] for key in ("coverage", "frechet")]
+    distances = evaluation.set_distances(features[:half], of_samples)
+    scores["coverage, FID"] = [distances["coverage"], distances["frechet"]]
     return scores
 
 

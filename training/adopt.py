@@ -27,7 +27,7 @@ from ppgn.networks import (
     WienerDenoiserConfig,
 )
 from ppgn.types import ImageSpec
-from training.checkpoints import describe, freeze, read_network
+from training.checkpoints import freeze, read_network, write_network
 from training.denoiser import CodeData, DenoiserSystem
 from training.export import CHECKPOINT, code_statistics, whole_recipes
 from training.noise_level import NoiseLevelSystem
@@ -75,7 +75,7 @@ def adopt(
     stored = {"recipes": whole_recipes(recipes), "papers": whole_recipes(papers)}  # first, as what follows takes minutes
     encoder, classes = handed_encoder(handed, trunk)
     generator = handed_generator(handed)
-    save_checkpoint(run / "encoder" / CHECKPOINT, {"encoder": describe(encoder)}, classes)
+    write_network(run / "encoder" / CHECKPOINT, "encoder", encoder, classes)
     codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
     level = NoiseLevelSystem(noise_level, level_mean=0.4, level_std=1.3, learning_rate=learning_rate)
     parts = {"encoder": encoder, "generator": generator, **models_of_codes(run, codes, level, updates, batch)}
@@ -164,12 +164,6 @@ def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updat
         file.with_suffix(".part").replace(file)
         shutil.rmtree(part)
     return read_network(file, stage)
-
-
-def save_checkpoint(file: Path, parts: dict[str, Any], classes: Sequence[str]) -> None:
-    """A checkpoint as the training scripts write it, for the stages that read one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"ppgn": {"parts": parts, "class_names": list(classes), "scores": {}}}, file)
 
 
 def _weights(handed: Path, name: str) -> dict[str, Tensor]:

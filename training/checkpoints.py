@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def read_network(path: Path, part: str) -> Any:
     network = networks.build(parts[part]["architecture"], parts[part]["config"])
     network.load_state_dict(parts[part]["state"])
     return freeze(network)
+
+
+def write_network(path: Path, part: str, network: Any, class_names: Sequence[str]) -> None:
+    """Writes a checkpoint of one part that no training of this run made, for the stages that read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    torch.save({"ppgn": {"parts": {part: describe(network)}, "class_names": list(class_names), "scores": {}}}, unfinished)
+    unfinished.replace(path)
 
 
 def freeze(network: nn.Module) -> nn.Module:

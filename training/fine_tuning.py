@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ppgn.bundle import Bundle, load_bundle
 from ppgn.networks import Fc6Encoder
 from training.adversarial import Step
-from training.checkpoints import describe, read_network
+from training.checkpoints import read_network, write_network
 from training.convolutions import with_quick_gradients
 from training.generator import GeneratorSystem
 from training.noise_level import NoiseLevelSystem
@@ -70,12 +69,8 @@ def source_bundle(name: str) -> Bundle:
 
 def keep_source(bundle: Bundle, folder: Path) -> Path:
     """Leaves the parts of a bundle that are trained on in `folder`, as the stages read them; those of an earlier start stay."""
-    folder.mkdir(parents=True, exist_ok=True)
     for part in KEPT & set(bundle.parts):
         file = folder / f"{part}.ckpt"
-        if file.is_file():
-            continue
-        entry = {"parts": {part: describe(bundle.parts[part])}, "class_names": list(bundle.classes), "scores": {}}
-        torch.save({"ppgn": entry}, file.with_suffix(".part"))
-        file.with_suffix(".part").replace(file)
+        if not file.is_file():
+            write_network(file, part, bundle.parts[part], bundle.classes)
     return folder

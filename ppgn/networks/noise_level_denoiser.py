@@ -114,7 +114,11 @@ class NoiseLevelDenoiser(nn.Module):
         return functional.relu(self.before_relu(noise))
 
     def before_relu(self, noise: Tensor) -> Tensor:
-        """Codes `[chain, code]` before the ReLU, from standard normal noise `[chain, code]`: the same noise gives the same code.
+        """Codes before the ReLU from standard normal noise, both `[chain, code]`: the same noise gives the same code."""
+        return self.codes(self.flow(noise))
+
+    def flow(self, noise: Tensor) -> Tensor:
+        """Standardised codes `[chain, code]` from standard normal noise `[chain, code]`.
 
         One `step` of the probability flow from each level to the next, from the highest to 0.
         """
@@ -122,7 +126,7 @@ class NoiseLevelDenoiser(nn.Module):
         standard = self.begin(noise, levels[0])
         for level, following in zip(levels, levels[1:], strict=False):
             standard = self.step(standard, self.denoise_standardised(standard, level), level, following)
-        return self.codes(standard)
+        return standard
 
 
 class _Block(nn.Module):

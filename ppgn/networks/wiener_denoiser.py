@@ -55,7 +55,7 @@ class WienerDenoiser(NoiseLevelDenoiser):
     def fit(self, codes: Tensor) -> None:
         """Takes mean, standard deviations and principal components from codes before the ReLU `[code, unit]`."""
         super().fit(codes)
-        standard = ((codes - self.mean) / self.std).double()
+        standard = super().standardised(codes).double()
         variance, directions = torch.linalg.eigh(standard.T @ standard / len(standard))
         self.variance, self.directions = variance.flip(0).clamp_min(1e-6).to(codes), directions.flip(1).to(codes).contiguous()
 
@@ -95,9 +95,9 @@ class WienerDenoiser(NoiseLevelDenoiser):
         turn = torch.atan(level / spread) - torch.atan(following / spread)
         return (standard / root + slope * turn) * (self.variance + following**2).sqrt()
 
-    def before_relu(self, noise: Tensor) -> Tensor:
-        """Codes `[chain, code]` before the ReLU, from standard normal noise, their components stretched as `calibrate` found."""
-        return self.codes(self.standardised(super().before_relu(noise)) * self.stretch)
+    def flow(self, noise: Tensor) -> Tensor:
+        """Components `[chain, code]` from standard normal noise `[chain, code]`, stretched as `calibrate` found."""
+        return super().flow(noise) * self.stretch
 
     @torch.no_grad()
     def calibrate(self, draws: int = 4000, seed: int = 0) -> None:
@@ -107,5 +107,5 @@ class WienerDenoiser(NoiseLevelDenoiser):
         """
         self.stretch = torch.ones_like(self.variance)
         noise = torch.randn(draws, len(self.variance), generator=torch.Generator().manual_seed(seed)).to(self.variance)
-        drawn = torch.cat([self.standardised(self.before_relu(part)) for part in noise.split(500)])
+        drawn = torch.cat([self.flow(part) for part in noise.split(500)])
         self.stretch[: self.components] = (self.variance / drawn.var(0)).sqrt()[: self.components]
