@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from heldout import Judge
@@ -29,7 +30,7 @@ class Lite(nn.Module):
         import timm
 
         self.pixels = {0: 224, 1: 240, 2: 260}[size]
-        self.network = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False)
+        self.network: Any = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False)
         released = torch.load(weights, map_location="cpu", weights_only=True)
         self.network.load_state_dict(dict(zip(self.network.state_dict(), released.values(), strict=True)))
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
