@@ -52,23 +52,27 @@ def judge_indices(labels: Path, classes: Sequence[str]) -> list[int]:
     """The number of each class among the judge's 1000. labels: a file with lines of index, wnid and name, separated by tabs."""
     rows = [line.split("\t") for line in labels.read_text().splitlines() if line.strip()]
     by_name = {row[2].split(",")[0].strip().lower(): int(row[0]) for row in rows if row[0].isdigit()}
-    missing = [name for name in classes if name.lower() not in by_name]
+    plain = [name.replace("_", " ").lower() for name in classes]
+    missing = [name for name in plain if name not in by_name]
     if missing:
         raise SystemExit(f"the judge knows no {', '.join(missing)}: see {labels}")
-    return [by_name[name.lower()] for name in classes]
+    return [by_name[name] for name in plain]
 
 
 def score(judge: Judge, encoder: Any, pictures: Tensor, classes: Tensor) -> dict[str, Any]:
-    """Accuracy of pictures `[picture, 3, height, width]` of these classes `[picture]`, and their diversity within a class."""
+    """Accuracy of pictures `[picture, 3, height, width]` of these classes `[picture]`, their diversity within a class, and the
+    share of their values that are black or white."""
     batches = tqdm(pictures.split(50), "judging", leave=False)
     outputs = [(*judge(batch), encoder.maps(batch)[-1].mean((2, 3))) for batch in batches]
     logits, features, encoder_features = (torch.cat(part) for part in zip(*outputs, strict=True))
     right = (logits.argmax(1) == classes).float()
+    values = (pictures * 255).round()
     return {
         "pictures": len(classes),
         "accuracy": float(right.mean()),
         "diversity": diversity(features, classes),
         "diversity_encoder": diversity(encoder_features, classes),
+        "clipped": float(((values <= 0) | (values >= 255)).float().mean()),
         "per_class": [float(right[classes == index].mean()) for index in classes.unique(sorted=True)],
     }
 
@@ -90,7 +94,7 @@ def real_pictures(root: Path, names: Sequence[str], count: int, size: images.Siz
     folders = [name.replace("_", " ").lower() for name in folder.classes]
     pictures, classes = [], []
     for index, name in enumerate(names):
-        files = [path for path, label in folder.samples if label == folders.index(name.lower())]
+        files = [path for path, label in folder.samples if label == folders.index(name.replace("_", " ").lower())]
         step = max(1, len(files) // count) if count else 1
         chosen = files[::step][: count or None]
         pictures += [images.load_image(path, size) for path in tqdm(chosen, name, leave=False)]
@@ -141,9 +145,9 @@ def main() -> None:
 
 def report(sampled: dict, real: dict, names: Sequence[str], title: str, seconds: float, probability: float) -> None:
     """Print the table of both, and the accuracy by class. probability: that of the class by the condition, on average."""
-    print("| pictures | number | accuracy | diversity | diversity, encoder |\n| --- | --- | --- | --- | --- |")
+    print("| pictures | number | accuracy | diversity | diversity, encoder | clipped |\n|" + " --- |" * 6)
     for name, row in (("real, validation split", real), (title, sampled)):
-        figures = f"{row['accuracy']:.3f} | {row['diversity']:.3f} | {row['diversity_encoder']:.3f}"
+        figures = f"{row['accuracy']:.3f} | {row['diversity']:.3f} | {row['diversity_encoder']:.3f} | {row['clipped']:.4f}"
         print(f"| {name} | {row['pictures']} | {figures} |")
     print(f"\nsampling took {seconds:.1f} s; the condition gives the class a probability of {probability:.3f} on average")
     pairs = zip(names, sampled["per_class"], real["per_class"], strict=True)

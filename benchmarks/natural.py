@@ -100,10 +100,17 @@ def reconstructions(yard: Yard) -> dict[str, Any]:
         for batch in batches(paths, yard.bundle.image.size):
             real.append(batch)
             made.append(yard.bundle.generator(yard.bundle.encoder(batch)))
-    for name, pictures in (("real", torch.cat(real)), ("reconstructed", torch.cat(made))):
+    sets = {"real": torch.cat(real), "reconstructed": torch.cat(made)}
+    for name, pictures in sets.items():
         for judge, right in yard.right(pictures, classes).items():
             scores[f"{name}, {judge}"] = float(right.mean())
             scores[f"{name}, {judge}, by class"] = by_class(right, classes)
+    half, others = evaluation.split_halves(classes)
+    reference = over(yard.features, sets["real"][half])
+    compared = others[evaluation.match_counts(classes[others], torch.arange(10).repeat_interleave(yard.given.count))]
+    for name, pictures in sets.items():
+        distances = evaluation.set_distances(reference, over(yard.features, pictures[compared]))
+        scores[f"coverage, FID, {len(compared)} {name}"] = [distances["coverage"], distances["frechet"]]
     return scores
 
 

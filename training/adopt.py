@@ -30,7 +30,9 @@ from ppgn.types import ImageSpec
 from training.checkpoints import freeze, read_network, write_network
 from training.denoiser import CodeData, DenoiserSystem
 from training.export import CHECKPOINT, code_statistics, whole_recipes
-from training.noise_level import NoiseLevelSystem
+from training.noise_level import NoiseLevelSystem, trained_noise_level
+from training.pack_run import SEEN
+from training.trunks import LITE0, trunk_settings
 from training.weight_files import load_weights
 
 BATCH = 128
@@ -77,7 +79,7 @@ def adopt(
     generator = handed_generator(handed)
     write_network(run / "encoder" / CHECKPOINT, "encoder", encoder, classes)
     codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
-    level = NoiseLevelSystem(noise_level, level_mean=0.4, level_std=1.3, learning_rate=learning_rate)
+    level = NoiseLevelSystem(noise_level, learning_rate=learning_rate)
     parts = {"encoder": encoder, "generator": generator, **models_of_codes(run, codes, level, updates, batch)}
     height, width = generator.config.image_size
     return save_bundle(
@@ -95,8 +97,7 @@ def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, list[str]]:
     head = _weights(handed, "head")
     released = networks.from_released(torch.load(_there(trunk), map_location="cpu", weights_only=True))
     config = Fc6EncoderConfig(
-        classes=len(classes), trunk="efficientnet_lite0", depths=("block2", "block4", "block10"), input_size=160,
-        mean=(127 / 255,) * 3, std=(128 / 255,) * 3, pool5_channels=320, pool5_size=5,
+        classes=len(classes), trunk=LITE0, input_size=SEEN, pool5_channels=320, pool5_size=5, **trunk_settings(LITE0),
         reduce=len(head["reduce.weight"]), code_size=len(head["fc6.weight"]), hidden=len(head["fc7.weight"]),
     )  # fmt: skip
     encoder = Fc6Encoder(config)
@@ -133,17 +134,15 @@ def kept_codes(file: Path, encoder: Fc6Encoder, size: tuple[int, int], folders: 
 
 def models_of_codes(run: Path, codes: Tensor, level: NoiseLevelSystem, updates: int, batch: int) -> dict[str, Any]:
     """The parts noise_level, denoiser and start of codes before their ReLU `[code, unit]`."""
-    parts = {
-        "noise_level": trained(run, "noise_level", level, codes, updates, batch),
-        "denoiser": trained(run, "denoiser", DenoiserSystem(), codes.relu(), updates, batch),
+    return {
+        "noise_level": trained_noise_level(trained(run, "noise_level", level, codes, updates, batch)),
+        "denoiser": read_network(trained(run, "denoiser", DenoiserSystem(), codes.relu(), updates, batch), "denoiser"),
         "start": RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes),
     }
-    parts["noise_level"].calibrate()
-    return parts
 
 
-def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updates: int, batch: int) -> Any:
-    """The network of a stage, trained on codes, of which a twentieth is held out; read from its checkpoint once it is there.
+def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updates: int, batch: int) -> Path:
+    """The checkpoint of a stage that was trained on codes, of which a twentieth is held out; not made again once it is there.
 
     A training that was killed goes on from its last hundreds of updates.
     """
@@ -163,7 +162,7 @@ def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updat
         trainer.save_checkpoint(file.with_suffix(".part"), weights_only=True)
         file.with_suffix(".part").replace(file)
         shutil.rmtree(part)
-    return read_network(file, stage)
+    return file
 
 
 def _weights(handed: Path, name: str) -> dict[str, Tensor]:

@@ -12,10 +12,11 @@ import torch
 
 from ppgn.acceleration import folded, to_channels_last
 from ppgn.bundle import Bundle, save_bundle
-from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig, WienerDenoiser
+from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.types import CodeSpace, ImageSpec
 from training.checkpoints import freeze, read_network
 from training.export import CHECKPOINT, code_statistics, whole_recipes
+from training.noise_level import trained_noise_level
 from training.picture_pack import PACK, read_facts
 from training.stages import Plan
 
@@ -64,12 +65,10 @@ def gathered(plan: Plan, generator: Any = None) -> Bundle:
     parts = {
         "encoder": read_network(plan.encoder, "encoder"),
         "generator": freeze(made.float()),
-        "noise_level": read_network(plan.run / "noise_level" / CHECKPOINT, "noise_level"),
+        "noise_level": trained_noise_level(plan.run / "noise_level" / CHECKPOINT),
         "denoiser": read_network(plan.run / "denoiser" / CHECKPOINT, "denoiser"),
         "start": freeze(RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes)),
     }
-    if generator is None and isinstance(parts["noise_level"], WienerDenoiser):
-        parts["noise_level"].calibrate(1000)
     after = codes.relu()
     mean, std = after.mean(0), after.std(0)
     space = CodeSpace((codes.shape[1],), low=0.0, high=mean + 3 * std, mean=mean, std=std, relu=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from training.checkpoints import read_checkpoint, read_network
 from training.data import ImageData
 from training.denoiser import over_pictures
 from training.encoder import CODE_LAYERS
+from training.noise_level import trained_noise_level
 
 KINDS = {
     "denoiser": "denoiser",
@@ -87,7 +89,8 @@ def networks_of(run: Path) -> tuple[dict[str, Any], list[str]]:
     parts = {"encoder": encoder, "generator": read_network(run / "generator" / CHECKPOINT, "generator")}
     for stage, kind in KINDS.items():
         if (run / stage / CHECKPOINT).is_file():
-            parts[stage] = read_network(run / stage / CHECKPOINT, kind)
+            read = trained_noise_level if kind == "noise_level" else partial(read_network, part=kind)
+            parts[stage] = read(run / stage / CHECKPOINT)
     return parts, classes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +12,16 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig, WienerDenoiser, WienerDenoiserConfig
-from training.checkpoints import describe, freeze, read_checkpoint
+from training.checkpoints import describe, freeze, read_checkpoint, read_network
 from training.schedules import one_cycle
+
+
+def trained_noise_level(file: Path) -> Any:
+    """The denoiser of a checkpoint, ready to draw codes from: the draws of a WienerDenoiser get the variance of the codes."""
+    network = read_network(file, "noise_level")
+    if isinstance(network, WienerDenoiser):
+        network.calibrate()
+    return network
 
 
 class NoiseLevelSystem(LightningModule):
@@ -20,7 +29,8 @@ class NoiseLevelSystem(LightningModule):
 
     Args:
         network: the denoiser, a WienerDenoiser where its config is one; its code size comes from the codes.
-        level_mean, level_std: ln s ~ N(level_mean, level_std^2).
+        level_mean, level_std: ln s ~ N(level_mean, level_std^2); by default those of EDM (Table 1), and higher ones for a
+            WienerDenoiser, which needs no training at low levels.
         learning_rate: of AdamW, the highest of the one-cycle schedule.
         ema: decay of the moving average of the weights, which is kept; after u updates at most (u + 1) / (u + 20).
     """
@@ -28,13 +38,15 @@ class NoiseLevelSystem(LightningModule):
     def __init__(
         self,
         network: NoiseLevelDenoiserConfig | WienerDenoiserConfig = NoiseLevelDenoiserConfig(),
-        level_mean: float = -0.4,
-        level_std: float = 1.2,
+        level_mean: float | None = None,
+        level_std: float | None = None,
         learning_rate: float = 1e-3,
         ema: float = 0.999,
     ) -> None:
         super().__init__()
-        self.config, self.level_mean, self.level_std = network, level_mean, level_std
+        mean, std = (0.4, 1.3) if isinstance(network, WienerDenoiserConfig) else (-0.4, 1.2)
+        self.level_mean, self.level_std = mean if level_mean is None else level_mean, std if level_std is None else level_std
+        self.config = network
         self.learning_rate, self.ema = learning_rate, ema
         self.network: Any = None  # a NoiseLevelDenoiser once the codes are known
 

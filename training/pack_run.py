@@ -22,12 +22,15 @@ from training.head import Pool5Keeper, train_head
 from training.labels import accuracies
 from training.packs import decode, open_packs
 from training.side_by_side import Draws, draw_weights
+from training.trunks import LITE0, trunk_settings
 from training.weight_files import load_weights, save_weights
 
 BATCH = 256
 """Pictures in a pass without gradients."""
 SHOWN_PAIRS = 32
 """Validation pictures beside their reconstructions in grid.jpg."""
+SEEN = 160
+"""Side of the pictures that the trunk sees, whatever the size of those that the generator makes."""
 HEAD = ("reduce", "fc6", "fc7", "fc8")
 """The modules of Fc6Encoder that are trained here."""
 
@@ -108,11 +111,8 @@ class PackedPictures:
 
 
 def encoder_for(classes: int, code_size: int, trunk: Path | None, run: Run) -> Any:
-    """natural128's encoder: EfficientNet-Lite0 at 160 px, its maps at strides 4, 8, 16 and 32, under a new head."""
-    config = Fc6EncoderConfig(
-        classes=classes, trunk="efficientnet_lite0", depths=("block2", "block4", "block10"), input_size=160,
-        mean=(127 / 255,) * 3, std=(128 / 255,) * 3, code_size=code_size,
-    )  # fmt: skip
+    """natural128's encoder: EfficientNet-Lite0 at SEEN px, its maps at strides 4, 8, 16 and 32, under a new head."""
+    config = Fc6EncoderConfig(classes=classes, trunk=LITE0, input_size=SEEN, code_size=code_size, **trunk_settings(LITE0))
     encoder: Any = build_encoder(config, trunk)
     encoder = encoder.to(run.device, memory_format=torch.channels_last)
     encoder.trunk.to(run.quick)

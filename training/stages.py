@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -27,16 +26,9 @@ from training.generator import GeneratorSystem
 from training.noise_level import NoiseLevelSystem
 from training.picture_pack import PACK, PackedData, read_facts
 from training.trunk_features import HeadSystem, PooledData, keep_pooled
-from training.trunks import LITE0
+from training.trunks import LITE0, trunk_settings
 
 POOLED = "pool5.safetensors"
-IMAGENET: dict[str, tuple[float, ...]] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-TRUNKS: dict[str, dict[str, Any]] = {
-    LITE0: {"depths": ("block2", "block4", "block10"), "mean": (127 / 255,) * 3, "std": (128 / 255,) * 3},
-    "squeezenet1_1": {"depths": ("4", "7"), **IMAGENET},
-    "convnet": {"depths": ("block0",)},
-}
-"""What a trunk wants: the maps that feature matching compares, and the normalisation of its pixels. Others: the last map."""
 SHARES = {"encoder": 0.06, "noise_level": 0.08, "denoiser": 0.02, "generator": 0.8, "settings": 0.04}
 """Of the time. The models of codes come before the generator, whose samples can then be looked at while it trains."""
 MOST_SECONDS = {"encoder": 900.0, "noise_level": 900.0, "denoiser": 240.0, "settings": 600.0}
@@ -151,8 +143,7 @@ class Plan:
         if self.source:
             encoder = read_network(self.source / "encoder.ckpt", "encoder")
         else:
-            of = TRUNKS.get(self.sizes.trunk, IMAGENET)
-            config = Fc6EncoderConfig(trunk=self.sizes.trunk, input_size=self.seen_by_trunk, **of)
+            config = Fc6EncoderConfig(trunk=self.sizes.trunk, input_size=self.seen_by_trunk, **trunk_settings(self.sizes.trunk))
             encoder = freeze(build_encoder(config, self.sizes.trunk_weights))
         keep_pooled(encoder, self.pictures(), self.run / POOLED, tell)
 
@@ -163,7 +154,7 @@ class Plan:
             return kind(code_from=self.source / "encoder.ckpt", hidden=sizes.hidden)
         return kind(
             sizes.trunk, sizes.trunk_weights, self.seen_by_trunk, widths=sizes.convnet, reduce=sizes.reduce, code_size=sizes.code,
-            hidden=sizes.hidden, **TRUNKS.get(sizes.trunk, IMAGENET),
+            hidden=sizes.hidden, **trunk_settings(sizes.trunk),
         )  # fmt: skip
 
     def generator_system(self) -> GeneratorSystem:
@@ -196,7 +187,7 @@ class Plan:
         config = WienerDenoiserConfig(
             width=sizes.level_width, blocks=sizes.level_blocks, components=min(sizes.level_components, sizes.code)
         )
-        return NoiseLevelSystem(config, level_mean=0.4, level_std=1.3)
+        return NoiseLevelSystem(config)
 
     def denoiser_system(self) -> DenoiserSystem:
         return DenoiserSystem(CodeDenoiserConfig())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,6 +11,18 @@ from torch import nn
 from ppgn.networks import from_released
 
 LITE0 = "efficientnet_lite0"
+IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+SETTINGS: dict[str, dict[str, Any]] = {
+    LITE0: {"depths": ("block2", "block4", "block10"), "mean": (127 / 255,) * 3, "std": (128 / 255,) * 3},
+    "squeezenet1_1": {"depths": ("4", "7"), **IMAGENET},
+    "convnet": {"depths": ("block0",)},
+}
+
+
+def trunk_settings(name: str) -> dict[str, Any]:
+    """Fields of Fc6EncoderConfig that a trunk wants: the maps that feature matching compares beside the last one, and the
+    normalisation of its pixels."""
+    return SETTINGS.get(name, IMAGENET)
 
 
 def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
