@@ -21,6 +21,15 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from threads, and on a busy machine threads wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def make_world() -> LinearWorld:
     matrix = torch.tensor([[1.0, 0.5, -0.2], [0.3, -1.0, 0.8], [0.0, 0.4, 1.1], [-0.7, 0.2, 0.1]], dtype=torch.float64)
     target = torch.tensor([0.4, -0.1, 0.9, 0.2], dtype=torch.float64)

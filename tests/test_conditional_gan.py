@@ -4,7 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from training import (
     read_network,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[1]
 SMALL = ImageGeneratorConfig(hidden=(16,), base_channels=8, base_size=4, stages=((8, 8),))
 SHALLOW = DiscriminatorConfig(widths=(8, 8), feature_width=8)
@@ -48,15 +50,6 @@ def fit(system: Any, folder: Path, steps: int, data: dict[str, Any], **resumed: 
 
 def small_gan(encoder: Path, **changes: Any) -> ConditionalGanSystem:
     return ConditionalGanSystem(encoder, **{"network": SMALL, "discriminator": SHALLOW, "noise_size": 6, **changes})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from threads, and on a busy machine threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,9 @@
 """Pixels keep their values on the way to a file and back; every user's mistake gets a sentence."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +210,17 @@ def test_load_image_refuses_wrong_settings(tmp_path: Path, settings: dict) -> No
     images.save_image(ramp(), tmp_path / "a.png")
     with pytest.raises(ValueError, match="load_image got"):
         images.load_image(tmp_path / "a.png", **settings)
+
+
+def test_what_a_killed_process_left_is_taken_away_once_nobody_can_be_writing_it(tmp_path: Path) -> None:
+    old, new, room = (images.temporary_beside(tmp_path / name) for name in ("a.png", "b.png", "bundle"))
+    room.mkdir()
+    for place in (old, new, room / "weights"):
+        place.write_text("unfinished")
+    hours_ago = time.time() - 2 * 3600
+    for place in (old, room):
+        os.utime(place, (hours_ago, hours_ago))
+    code = "import sys, pathlib; from ppgn.images import write_atomically; "
+    code += "write_atomically(pathlib.Path(sys.argv[1]), lambda place: place.write_text('whole'))"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "c.txt")], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([new.name, "c.txt"])

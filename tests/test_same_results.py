@@ -6,7 +6,7 @@ result here may differ by rounding where sums run in another order, and by nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from ppgn import importers, loaders, requests, sampling
 from ppgn.images import box_mask
 from ppgn.recipes import PAPERS
 from ppgn.sampling import examples
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 EXACT = {"precision": "float32"}
 EXPECTED = load_file(Path(__file__).parent / "data" / "same_results.safetensors")
@@ -44,14 +46,6 @@ OTHER_SAMPLERS: dict[str, dict[str, Any]] = {
         "draws": 1, "start": "unclipped", "steps": 4,
     },
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

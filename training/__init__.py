@@ -97,6 +97,10 @@ from training.projected import FrozenMixing as FrozenMixing
 from training.projected import ProjectedConfig as ProjectedConfig
 from training.projected import ProjectedDiscriminator as ProjectedDiscriminator
 from training.rates import LateAdversary as LateAdversary
+from training.resumable import ResumableLoader as ResumableLoader
+from training.resumable import UndisturbedTraining as UndisturbedTraining
+from training.resumable import plain_loader as plain_loader
+from training.resumable import shuffled_loader as shuffled_loader
 from training.run_state import RunState as RunState
 from training.settings_search import choose as choose
 from training.side_by_side import SourceOptions as SourceOptions

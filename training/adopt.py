@@ -159,8 +159,7 @@ def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updat
             callbacks=[kept], precision="bf16-mixed", gradient_clip_val=1.0, logger=False, enable_model_summary=False,
         )  # fmt: skip
         trainer.fit(system, datamodule=data, ckpt_path=str(part / "last.ckpt") if (part / "last.ckpt").is_file() else None)
-        trainer.save_checkpoint(file.with_suffix(".part"), weights_only=True)
-        file.with_suffix(".part").replace(file)
+        images.write_atomically(file, lambda place: trainer.save_checkpoint(place, weights_only=True))
         shutil.rmtree(part)
     return file
 

@@ -14,7 +14,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ppgn.images import make_folder
+from ppgn.images import make_folder, save_image
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
 from training.checkpoints import freeze
 from training.convolutions import with_quick_gradients
@@ -170,7 +170,7 @@ class AdversarialSystem(LightningModule, ABC):
 
     def log_sheet(self, pictures: Tensor, columns: int, title: str, file: str) -> None:
         """Pictures `[picture, channel, height, width]` in rows, to TensorBoard and to `file` in the run folder."""
-        from torchvision.utils import make_grid, save_image
+        from torchvision.utils import make_grid
 
         sheet = make_grid(pictures.float().cpu(), nrow=columns)
         logger: Any = self.logger

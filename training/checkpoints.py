@@ -12,6 +12,7 @@ from torch import nn
 
 from ppgn import networks
 from ppgn.errors import one_line
+from ppgn.images import write_atomically
 
 
 def describe(network: Any) -> dict[str, Any]:
@@ -46,9 +47,8 @@ def read_network(path: Path, part: str) -> Any:
 def write_network(path: Path, part: str, network: Any, class_names: Sequence[str]) -> None:
     """Writes a checkpoint of one part that no training of this run made, for the stages that read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    torch.save({"ppgn": {"parts": {part: describe(network)}, "class_names": list(class_names), "scores": {}}}, unfinished)
-    unfinished.replace(path)
+    content = {"ppgn": {"parts": {part: describe(network)}, "class_names": list(class_names), "scores": {}}}
+    write_atomically(path, lambda place: torch.save(content, place))
 
 
 def freeze(network: nn.Module) -> nn.Module:

@@ -14,7 +14,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from ppgn.errors import one_line
+from ppgn.images import temporary_beside
 from training.data import ImageData
+from training.resumable import UndisturbedTraining
 
 CHECKPOINT_MINUTES = 3.0
 """Default minutes between two checkpoints."""
@@ -33,10 +36,15 @@ class LastCheckpoint(ModelCheckpoint):
 
     def save(self, trainer: Trainer) -> None:
         path = Path(str(self.dirpath)) / "last.ckpt"
-        trainer.save_checkpoint(path.with_suffix(".part"), weights_only=False)  # optimisers too, to resume from
-        trainer.strategy.barrier("checkpoint")
-        if trainer.is_global_zero:
-            os.replace(path.with_suffix(".part"), path)
+        place = trainer.strategy.broadcast(temporary_beside(path))
+        try:
+            trainer.save_checkpoint(place, weights_only=False)  # optimisers too, to resume from
+            trainer.strategy.barrier("checkpoint")
+            if trainer.is_global_zero:
+                os.replace(place, path)
+        except (OSError, RuntimeError) as fault:  # torch's writer raises RuntimeError on a full disk
+            place.unlink(missing_ok=True)
+            raise ValueError(f"cannot write {path}: {one_line(fault)}; free some space, then resume from the last one") from fault
         self.saved_at = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
@@ -77,7 +85,7 @@ class TrainingCLI(LightningCLI):
         if self._get(self.config_init, "trainer.strategy") == "auto" and self._several_devices():
             kwargs["strategy"] = "ddp_find_unused_parameters_true"  # each adversary's turn leaves the other's weights alone
         given = self._get(self.config_init, "trainer.callbacks") or []
-        kwargs["callbacks"] = [*given, LastCheckpoint(root / "checkpoints", minutes)]
+        kwargs["callbacks"] = [*given, UndisturbedTraining(), LastCheckpoint(root / "checkpoints", minutes)]
         return super().instantiate_trainer(**kwargs)
 
     def _several_devices(self) -> bool:

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from ppgn.images import Size, height_and_width
 from training.pictures import Pictures, augment, source_numbers
+from training.resumable import plain_loader, shuffled_loader
 from training.side_by_side import Draws, SourceOptions, draw_weights, side_by_side
 from training.sources import Source, open_source
 
@@ -119,28 +121,22 @@ class ImageData(LightningDataModule):
     def _loader(self, pictures: Any, shuffle: bool) -> DataLoader:
         settings: Any = self.hparams
         assert pictures is not None, "setup() comes first"
-        sampler = self._sampler() if shuffle else None
-        return DataLoader(
-            pictures,
-            batch_size=min(settings.batch_size, len(pictures)),
-            shuffle=shuffle and sampler is None,
-            sampler=sampler,
-            drop_last=shuffle,
-            num_workers=settings.workers,
-            persistent_workers=settings.workers > 0,
-            collate_fn=_as_fetched,
-        )
+        reading = {
+            "num_workers": settings.workers, "persistent_workers": settings.workers > 0, "collate_fn": _as_fetched,
+        }  # fmt: skip
+        if shuffle:
+            return shuffled_loader(pictures, settings.batch_size, self._weights(), **reading)
+        return plain_loader(pictures, settings.batch_size, **reading)
 
-    def _sampler(self) -> WeightedRandomSampler | None:
-        """Draws of the training pictures, an epoch as many as there are; None: each once."""
+    def _weights(self) -> Tensor | None:
+        """How often each training picture is drawn, an epoch as many as there are; None: each once."""
         draws: Any = self.hparams["draws"]
         if draws == "pictures":
             return None
         assert self.train_pictures is not None
         if self.train_pictures.cached is None:
             raise ValueError(f"data.draws {draws} needs the labels in memory, got a streamed set: raise data.cache_gib")
-        weights = draw_weights(draws, self.train_pictures.cached[1], source_numbers(self.train_pictures.pairs))
-        return WeightedRandomSampler(weights.tolist(), len(weights))
+        return draw_weights(draws, self.train_pictures.cached[1], source_numbers(self.train_pictures.pairs))
 
     def train_dataloader(self) -> DataLoader:
         assert self.train_pictures is not None, "setup() comes first"

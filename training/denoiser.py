@@ -18,6 +18,7 @@ from ppgn.images import Size
 from ppgn.networks import CodeDenoiser, CodeDenoiserConfig
 from training.checkpoints import describe, read_checkpoint, read_network
 from training.data import ImageData, SourceName
+from training.resumable import plain_loader, shuffled_loader
 
 
 class CodeData(ImageData):
@@ -72,9 +73,8 @@ class CodeData(ImageData):
         self.codes = {"train": torch.cat(codes), "validation": over_pictures(encoder, self.validation_pictures)}
 
     def _code_loader(self, split: str) -> DataLoader:
-        codes, train = self.codes[split], split == "train"
-        size = min(self.hparams["batch_size"], len(codes))
-        return DataLoader(TensorDataset(codes), batch_size=size, shuffle=train, drop_last=train)
+        loader = shuffled_loader if split == "train" else plain_loader
+        return loader(TensorDataset(self.codes[split]), self.hparams["batch_size"])
 
     def train_dataloader(self) -> DataLoader:
         return self._code_loader("train")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from ppgn.images import write_atomically
 from ppgn.networks import TrunkConfig
 from training.pictures import Pictures
 
@@ -148,13 +148,8 @@ def keep_features(path: Path, key: CacheKey, precision: Callable[[], AbstractCon
         return
     if path.exists():
         rank_zero_info(f"{path} holds features of another encoder, of other pictures or settings: computing them again")
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _write(part, digest, key, precision)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, lambda place: _write(place, digest, key, precision))
 
 
 def _digest(path: Path) -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ppgn.images import write_atomically
 from training.picture_pack import PACK
 
 try:
@@ -101,9 +101,8 @@ class RunState:
 
     def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f"{FILE}.part"
-        part.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, self.folder / FILE)
+        text = json.dumps(self.content, indent=1) + "\n"
+        write_atomically(self.folder / FILE, lambda place: place.write_text(text, encoding="utf-8"))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:

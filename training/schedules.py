@@ -14,6 +14,14 @@ def unfrozen(system: LightningModule) -> list[nn.Parameter]:
     return [weights for weights in system.parameters() if weights.requires_grad]
 
 
+class OneCycle(torch.optim.lr_scheduler.OneCycleLR):
+    """OneCycleLR that takes the place of a checkpoint's in a training of another length."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        mine = {name: getattr(self, name) for name in ("total_steps", "_schedule_phases")}
+        super().load_state_dict({**state_dict, **mine})
+
+
 def one_cycle(system: LightningModule, optimizer: torch.optim.Optimizer, learning_rate: float) -> Any:
     """An optimizer whose rate rises to `learning_rate` and falls again over the whole training, as Lightning takes it.
 
@@ -22,5 +30,5 @@ def one_cycle(system: LightningModule, optimizer: torch.optim.Optimizer, learnin
     if any(getattr(callback, "sets_rates", False) for callback in system.trainer.callbacks):  # type: ignore[attr-defined]
         return optimizer
     steps = int(system.trainer.estimated_stepping_batches)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    schedule = OneCycle(optimizer, learning_rate, total_steps=steps)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -15,6 +15,7 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 
 from training.commands import LastCheckpoint
 from training.export import CHECKPOINT
+from training.resumable import UndisturbedTraining
 from training.stages import Stage
 from training.time_budget import Pace, TimeBudget
 
@@ -46,7 +47,6 @@ def train_stage(stage: Stage, run: Path, seconds: float, minutes: float, seed: i
     pace = Pace(seconds, stage.rate, stage.hold, stage.most_updates)
     budget = TimeBudget(pace, lambda budget, metrics: tell(stage.name, budget, metrics))
     folder, checkpoint = run / stage.name, run / stage.name / CHECKPOINT
-    _sweep(folder)
     with quietly():
         seed_everything(seed, verbose=False)
         data, system = stage.data(), stage.system()
@@ -54,15 +54,16 @@ def train_stage(stage: Stage, run: Path, seconds: float, minutes: float, seed: i
             default_root_dir=folder, devices=1, max_epochs=-1, max_steps=-1, precision=precision(),
             val_check_interval=timedelta(seconds=max(5.0, seconds / VALIDATIONS)), check_val_every_n_epoch=None,
             limit_val_batches=stage.validation_batches, num_sanity_val_steps=0,
-            callbacks=[budget, Watched(stage.name, look), LastCheckpoint(folder / "checkpoints", min(minutes, seconds / 240))],
+            callbacks=[
+                budget, Watched(stage.name, look), UndisturbedTraining(),
+                LastCheckpoint(folder / "checkpoints", min(minutes, seconds / 240)),
+            ],
             **QUIET,
         )  # fmt: skip
-        before = torch.load(checkpoint, map_location="cpu", weights_only=True) if checkpoint.is_file() else None
-        torch.manual_seed(seed + (before or {}).get("global_step", 0))  # another order of pictures after each start
-        trainer.fit(system, datamodule=data, ckpt_path=str(checkpoint) if before else None, weights_only=True)
+        before = str(checkpoint) if checkpoint.is_file() else None
+        trainer.fit(system, datamodule=data, ckpt_path=before, weights_only=True)
         trainer.validate(system, datamodule=data, verbose=False)
     budget.record(trainer.callback_metrics)
-    _sweep(folder)
     return {
         "seconds": round(budget.spent, 1),
         "updates": budget.updates,
@@ -75,12 +76,6 @@ def precision() -> Any:
     """bfloat16 where an accelerator has it. On a processor without units of its own for it, float32 made an update of the
     generator on EfficientNet-Lite0 in a third of the time."""
     return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
-
-
-def _sweep(folder: Path) -> None:
-    """Takes away what a killed start left half written."""
-    for file in folder.rglob("*.part"):
-        file.unlink()
 
 
 def _short(value: float) -> float:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import reprlib
-import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ppgn.errors import BundleError, one_line
+from ppgn.images import write_atomically
 from ppgn.types import CodeSpace, ImageSpec
 
 FILE, FORMAT, VERSION = "bundle.json", "ppgn-bundle", 2
@@ -46,12 +45,8 @@ def read_json(folder: Path) -> dict[str, Any]:
 
 def write_json(folder: Path, info: Mapping[str, Any]) -> None:
     """Writes bundle.json beside its place and moves it there, so that a killed process leaves the old one whole."""
-    written = folder / f".{FILE}-{secrets.token_hex(4)}"
-    try:
-        written.write_text(json.dumps(info, indent=1, default=str) + "\n", encoding="utf-8")
-        os.replace(written, folder / FILE)
-    finally:
-        written.unlink(missing_ok=True)
+    text = json.dumps(info, indent=1, default=str) + "\n"
+    write_atomically(folder / FILE, lambda place: place.write_text(text, encoding="utf-8"))
 
 
 def checked(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from ppgn.acceleration import FOLDED
 from ppgn.bundle.description import FILE, FORMAT, VERSION, checked, code_json, write_json
 from ppgn.bundle.load import sha256
 from ppgn.errors import BundleError
+from ppgn.images import temporary_beside
 from ppgn.types import CodeSpace, ImageSpec
 
 
@@ -49,7 +49,7 @@ def save_bundle(
     folder = Path(folder)
     check_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    room = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    room = temporary_beside(folder)
     room.mkdir()
     try:
         space = code_json(code) if isinstance(code, CodeSpace) else dict(code)

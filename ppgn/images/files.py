@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 import tempfile
 from collections.abc import Callable, Collection
@@ -16,6 +15,7 @@ from PIL import ImageOps
 from torch import Tensor
 
 from ppgn.images.pixels import Size, cover, height_and_width, to_pil
+from ppgn.images.temporary import temporary_beside
 
 BROKEN_FILE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Pillow.DecompressionBombError)
 """Errors that Pillow raises for a file that is no whole picture."""
@@ -60,7 +60,7 @@ def write_atomically(path: str | Path, writer: Callable[[Path], object]) -> None
     """
     path = Path(path)
     _check_folder(path)
-    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    temporary = temporary_beside(path)
     try:
         writer(temporary)
         os.replace(temporary, path)
