@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ppgn import images
 from training import ImageData, Pictures, augment, centre_crop, open_source
 
 SHARED = Path(os.environ.get("PPGN_SHARED", Path(__file__).parents[2] / "shared"))
@@ -48,6 +49,22 @@ def test_a_folder_with_a_split_keeps_it(tmp_path, validation):
     assert source.class_names == ("cat", "sea lion")
     assert (len(source.train), len(source.validation)) == (10, 4)
     assert {label for _, label in source.validation} == {0, 1}
+
+
+CLUTTER = (".ipynb_checkpoints", "__MACOSX", ".Trash", "@eaDir", "$RECYCLE.BIN")
+
+
+@pytest.mark.parametrize("clutter", CLUTTER)
+def test_what_a_system_leaves_in_a_folder_is_neither_a_class_nor_a_picture(tmp_path: Path, clutter: str) -> None:
+    for place in ("cat", "dog", clutter, f"cat/{clutter}"):
+        fill(tmp_path / place, 3)
+    (tmp_path / "cat" / "._000.png").write_bytes(b"\x00\x05\x16\x07")  # as macOS writes beside each file of a foreign disk
+    (tmp_path / "Thumbs.db").write_bytes(b"")
+    (tmp_path / "cat" / "Thumbs.db").write_bytes(b"")
+    source = open_source("folder", tmp_path, False)
+    assert source.class_names == ("cat", "dog")
+    assert len(source.train) + len(source.validation) == 6
+    assert len(images.picture_files(tmp_path, [".png"])) == 6
 
 
 def test_the_two_halves_of_a_split_must_have_the_same_classes(tmp_path):

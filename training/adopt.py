@@ -13,6 +13,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torchvision.datasets.folder import IMG_EXTENSIONS
 from tqdm import tqdm
 
 from ppgn import images, networks
@@ -118,7 +119,7 @@ def kept_codes(file: Path, encoder: Fc6Encoder, size: tuple[int, int], folders: 
     """fc6 before its ReLU of all pictures, then of their mirrors, `[2 * picture, code]`; read from the file once it is there."""
     if file.is_file():
         return load_file(file)["codes"].float()
-    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in images.picture_extensions())
+    paths = [path for folder in folders for path in images.picture_files(folder, IMG_EXTENSIONS)]
     if not paths:
         raise ValueError(f"no pictures in {', '.join(map(str, folders))}, expected folders of training pictures: correct them")
     plain, mirrored = [], []

@@ -15,12 +15,15 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ppgn.errors import one_line
-from ppgn.images import temporary_beside
+from ppgn.images import make_folder, temporary_beside
+from training.checkpoints import read_checkpoint
 from training.data import ImageData
 from training.resumable import UndisturbedTraining
 
 CHECKPOINT_MINUTES = 3.0
 """Default minutes between two checkpoints."""
+FOUND_BY_LIGHTNING = ("last", "best", "hpc")
+"""What stands for a checkpoint that Lightning looks for itself."""
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -71,6 +74,13 @@ class TrainingCLI(LightningCLI):
         )
         parser.set_defaults({"trainer.default_root_dir": "runs/default", "seed_everything": 0})
 
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Looks at the checkpoint to resume from before anything else does."""
+        super().parse_arguments(parser, args)
+        given = self.config.get(str(self.config.get("subcommand"))) or {}
+        if given.get("ckpt_path") and given["ckpt_path"] not in FOUND_BY_LIGHTNING:
+            read_checkpoint(Path(given["ckpt_path"]))
+
     def before_fit(self) -> None:
         """Reads checkpoints as tensors and plain types only, so that resuming never unpickles code."""
         self.config_init[str(self.subcommand)]["weights_only"] = True
@@ -78,7 +88,7 @@ class TrainingCLI(LightningCLI):
     before_validate = before_test = before_fit
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        root = Path(self._get(self.config_init, "trainer.default_root_dir"))
+        root = make_folder(self._get(self.config_init, "trainer.default_root_dir"))
         minutes = self._get(self.config_init, "checkpoint_minutes")
         if self._get(self.config_init, "trainer.logger") is None:
             kwargs["logger"] = TensorBoardLogger(root, name="", version="")

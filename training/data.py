@@ -71,6 +71,8 @@ class ImageData(LightningDataModule):
         margin: float = 1.0,
     ) -> None:
         super().__init__()
+        if channels not in (1, 3):
+            raise ValueError(f"data.channels is {channels}, expected 3 for RGB or 1 for grey: choose one of them")
         image_size = image_size if isinstance(image_size, int) else height_and_width(image_size)  # a list, where JSON held it
         # All are given by name because, under LightningCLI, the argument-free form keeps only what a subclass declares. They are
         # plain types because a checkpoint that holds a Path cannot be read with weights_only.

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ppgn.images import Size, height_and_width, write_atomically
+from ppgn.images import Size, class_folders, height_and_width, write_atomically
 from training.data import ImageData
 from training.pictures import Pictures, centre_crop
 from training.sources import open_source
@@ -83,7 +83,7 @@ def check_folder(folder: PictureFolder) -> None:
     if not 0 < folder.validation_share < 1:
         raise ValueError(f"data.validation_share is {folder.validation_share}, expected a number between 0 and 1: correct it")
     inside = root / "train" if (root / "train").is_dir() else root
-    classes = sorted(entry.name for entry in inside.iterdir() if entry.is_dir())
+    classes = [entry.name for entry in class_folders(inside)]
     if len(classes) < 2:
         got = f"the class folder {classes[0]} alone" if classes else "no class folders"
         raise ValueError(f"{inside} has {got}, expected at least two: sort the pictures into {inside}/<class>/")

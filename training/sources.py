@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,22 @@ class _Listed(Dataset):
 
 
 def _image_folder(root: Path) -> datasets.ImageFolder:
-    classes = sorted(entry for entry in root.iterdir() if entry.is_dir())
+    classes = images.class_folders(root)
     if not classes:
         raise ValueError(f"no class folders in {root}: put the pictures into {root}/<class>/")
     for entry in classes:
-        if not any(path.suffix.lower() in IMG_EXTENSIONS for path in entry.rglob("*")):
+        if not images.picture_files(entry, IMG_EXTENSIONS):
             raise ValueError(f"no pictures in class folder {entry} (looked for {', '.join(IMG_EXTENSIONS)}): fill or delete it")
-    return datasets.ImageFolder(str(root), loader=read_picture)
+    is_picture = partial(images.is_picture_file, root=root, extensions=IMG_EXTENSIONS)
+    return _ImageFolder(str(root), loader=read_picture, is_valid_file=lambda path: is_picture(Path(path)))
+
+
+class _ImageFolder(datasets.ImageFolder):
+    """ImageFolder whose classes are those of `images.class_folders`."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        names = [entry.name for entry in images.class_folders(Path(directory))]
+        return names, {name: index for index, name in enumerate(names)}
 
 
 class _Digits(Dataset):
@@ -130,7 +140,7 @@ class _Digits(Dataset):
 def _torchvision(make: Callable[[bool], Any], root: Path, name: str) -> Source:
     try:
         train, validation = make(True), make(False)
-    except RuntimeError as fault:
+    except (RuntimeError, OSError) as fault:  # not there, or no network to fetch it
         raise ValueError(f"no {name} in {root} ({fault}): set data.download to true, or data.root to its folder") from fault
     classes: Sequence[Any] = train.classes
     return Source(train, validation, tuple(entry if isinstance(entry, str) else entry[0] for entry in classes))

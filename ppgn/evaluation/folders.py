@@ -82,11 +82,9 @@ def _subfolders(root: Path) -> dict[str, list[Path]]:
     """Normalised class name -> the picture files of its folder, sorted."""
     readable = Pillow.registered_extensions()
     found = {}
-    for folder in sorted(root.iterdir()):
-        if folder.is_dir():
-            files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in readable and file.is_file())
-            if files:
-                found[normalised_name(folder.name)] = files
+    for folder in images.class_folders(root):
+        if files := images.picture_files(folder, readable):
+            found[normalised_name(folder.name)] = files
     return found
 
 

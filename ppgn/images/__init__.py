@@ -11,6 +11,9 @@ from ppgn.images.files import make_folder as make_folder
 from ppgn.images.files import picture_extensions as picture_extensions
 from ppgn.images.files import save_image as save_image
 from ppgn.images.files import write_atomically as write_atomically
+from ppgn.images.folders import class_folders as class_folders
+from ppgn.images.folders import is_picture_file as is_picture_file
+from ppgn.images.folders import picture_files as picture_files
 from ppgn.images.labelled_pictures import Labelled as Labelled
 from ppgn.images.labelled_pictures import Merges as Merges
 from ppgn.images.labelled_pictures import Table as Table
