@@ -224,8 +224,8 @@ def test_the_share_of_a_training_that_is_over_goes_by_time_where_time_is_limited
             return 90.0
 
     limits: dict[str, Any] = {"max_epochs": 5, "max_steps": -1, "num_training_batches": 20}
-    assert share_done(SimpleNamespace(callbacks=[Half("00:00:02:00")], **limits), 50) == 0.25  # type: ignore[arg-type]
-    assert share_done(SimpleNamespace(callbacks=[], **limits), 50) == 0.5  # type: ignore[arg-type]
+    assert share_done(SimpleNamespace(callbacks=[Half("00:00:02:00")], **limits), 50, 2) == 0.25  # type: ignore[arg-type]
+    assert share_done(SimpleNamespace(callbacks=[], **limits), 50, 2) == 0.5  # type: ignore[arg-type]
     endless = SimpleNamespace(callbacks=[], max_epochs=-1, max_steps=-1, num_training_batches=20)
     assert share_done(endless, 50) == 0.0  # type: ignore[arg-type]
 

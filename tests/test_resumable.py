@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 from lightning import Callback, Trainer, seed_everything
 from torch.utils.data import TensorDataset
 
-from training import EncoderSystem, ImageData, UndisturbedTraining, shuffled_loader
+from training import EncoderSystem, ImageData, LinesOfProgress, UndisturbedTraining, shuffled_loader
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,7 +32,7 @@ class Kept(Callback):
 
 
 def trained(
-    folder: Path, resumed: Path | None = None, draws: Any = "pictures", updates: int = UPDATES
+    folder: Path, resumed: Path | None = None, draws: Any = "pictures", updates: int = UPDATES, callbacks: Sequence[Callback] = ()
 ) -> dict[str, torch.Tensor]:
     """Weights of a small encoder after UPDATES updates on digits that are moved at random, with validations between."""
     seed_everything(3, verbose=False)
@@ -38,8 +40,8 @@ def trained(
     system = EncoderSystem("convnet", widths=(4,), code_size=8, hidden=8)
     trainer = Trainer(
         max_steps=updates, max_epochs=-1, val_check_interval=3, check_val_every_n_epoch=None, num_sanity_val_steps=1,
-        callbacks=[UndisturbedTraining(), Kept(folder)], logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, accelerator="cpu", devices=1, default_root_dir=folder,
+        callbacks=[UndisturbedTraining(), Kept(folder), *callbacks], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu", devices=1, default_root_dir=folder,
     )  # fmt: skip
     trainer.fit(system, datamodule=data, ckpt_path=str(resumed) if resumed else None, weights_only=True)
     return {key: value.clone() for key, value in system.state_dict().items()}
@@ -60,6 +62,14 @@ def test_a_finished_training_goes_on_for_more_updates_than_it_planned(tmp_path: 
     assert (tmp_path / f"{UPDATES}.ckpt").is_file()
     before = torch.load(tmp_path / f"{EPOCH}.ckpt", weights_only=True)["state_dict"]
     assert not any(torch.equal(longer[key], before[key]) for key in before if key.endswith("fc6.weight"))
+
+
+def test_a_log_shows_updates_losses_and_the_time_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(tmp_path, updates=EPOCH)
+    capsys.readouterr()
+    trained(tmp_path, tmp_path / f"{EPOCH}.ckpt", callbacks=[LinesOfProgress()])
+    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("update 5 "))
+    assert re.search(r"train/loss [\d.]+.*45% done, \d+ s left", line)
 
 
 def test_a_resumed_epoch_reads_each_picture_that_is_left_once() -> None:

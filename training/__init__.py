@@ -19,7 +19,6 @@ from training.balanced_training import BalancedTraining as BalancedTraining
 from training.balanced_training import RulerNetwork as RulerNetwork
 from training.balanced_training import build_adversary as build_adversary
 from training.balanced_training import set_rate as set_rate
-from training.balanced_training import share_done as share_done
 from training.bundle_training import train_bundle as train_bundle
 from training.captioner import CaptionerSystem as CaptionerSystem
 from training.captioner import build_captioner as build_captioner
@@ -93,6 +92,8 @@ from training.pictures import Pictures as Pictures
 from training.pictures import augment as augment
 from training.pictures import centre_crop as centre_crop
 from training.pixel_denoiser import PixelDenoiserSystem as PixelDenoiserSystem
+from training.progress import LinesOfProgress as LinesOfProgress
+from training.progress import share_done as share_done
 from training.projected import FrozenMixing as FrozenMixing
 from training.projected import ProjectedConfig as ProjectedConfig
 from training.projected import ProjectedDiscriminator as ProjectedDiscriminator

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from lightning import Trainer
-from lightning.pytorch.callbacks import Timer
 from torch import Tensor, nn
 
 from ppgn.images import Size
@@ -94,15 +92,3 @@ def set_rate(optimizer: Any, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
-
-
-def share_done(trainer: Trainer, updates: int) -> float:
-    """The share of a training that is over: by `trainer.max_time` where it is set, else by epochs or steps; 0 without a limit."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None:
-            spent = callback.time_elapsed()
-            return spent / max(spent + left, 1e-9)
-    limits = [trainer.max_steps / 2] if trainer.max_steps > 0 else []  # Lightning counts the steps of both optimisers
-    if trainer.max_epochs is not None and trainer.max_epochs > 0:
-        limits.append(trainer.max_epochs * trainer.num_training_batches)
-    return min(1.0, updates / max(1, min(limits))) if limits else 0.0

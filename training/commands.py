@@ -18,6 +18,7 @@ from ppgn.errors import one_line
 from ppgn.images import make_folder, temporary_beside
 from training.checkpoints import read_checkpoint
 from training.data import ImageData
+from training.progress import LinesOfProgress, silence_what_is_in_order
 from training.resumable import UndisturbedTraining
 
 CHECKPOINT_MINUTES = 3.0
@@ -94,8 +95,11 @@ class TrainingCLI(LightningCLI):
             kwargs["logger"] = TensorBoardLogger(root, name="", version="")
         if self._get(self.config_init, "trainer.strategy") == "auto" and self._several_devices():
             kwargs["strategy"] = "ddp_find_unused_parameters_true"  # each adversary's turn leaves the other's weights alone
-        given = self._get(self.config_init, "trainer.callbacks") or []
-        kwargs["callbacks"] = [*given, UndisturbedTraining(), LastCheckpoint(root / "checkpoints", minutes)]
+        callbacks = [*(self._get(self.config_init, "trainer.callbacks") or [])]
+        if self._get(self.config_init, "trainer.enable_progress_bar") is None and not sys.stderr.isatty():
+            kwargs["enable_progress_bar"] = False
+            callbacks.append(LinesOfProgress())
+        kwargs["callbacks"] = [*callbacks, UndisturbedTraining(), LastCheckpoint(root / "checkpoints", minutes)]
         return super().instantiate_trainer(**kwargs)
 
     def _several_devices(self) -> bool:
@@ -105,6 +109,7 @@ class TrainingCLI(LightningCLI):
 
 def train(system: type[LightningModule], data: type[LightningDataModule] = ImageData) -> None:
     """Run `fit`, `validate` or `test` from the command line; a user's mistake ends in one sentence and exit status 2."""
+    silence_what_is_in_order()
     try:
         TrainingCLI(system, data, save_config_kwargs={"overwrite": True})
     except ValueError as fault:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ppgn.networks import ImageGeneratorConfig, ModulatedGenerator, ModulatedGeneratorConfig
 from training.adversarial import AdversarialSystem, Optimisation, Step, check_size
 from training.balanced import SHOWN, Balanced
-from training.balanced_training import BalancedTraining, RulerNetwork, build_adversary, share_done
+from training.balanced_training import BalancedTraining, RulerNetwork, build_adversary
 from training.checkpoints import describe, read_checkpoint, read_network
 from training.convolutions import with_quick_gradients
 from training.discriminator import DiscriminatorConfig, check_depth
@@ -22,6 +22,7 @@ from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, distance
 from training.memory import keep_freed_memory
 from training.pictures import spread
+from training.progress import share_done
 
 MIXING_SAMPLE = 64
 """Pictures whose maps scale the mixing of a projected adversary."""
@@ -120,7 +121,7 @@ class GeneratorSystem(AdversarialSystem):
         ours, theirs = self.optimizers()  # type: ignore[misc]
         updates = int(self.updates)
         rate = self.optimisation.learning_rate
-        self.balanced_training.prepare(ours, theirs, rate, updates, share_done(self.trainer, updates))
+        self.balanced_training.prepare(ours, theirs, rate, updates, share_done(self.trainer, updates, steps=2))
         opposed = self.balanced_training.settings.adversary.opposes(updates)
         shown = self.balanced_training(pictures, code, ours, theirs, opposed)
         self.update_average()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ppgn.images import write_atomically
+from training.progress import duration
 from training.run_report import LABELS, TITLES, page
 from training.run_state import RunState
 from training.stages import seconds_for
@@ -111,12 +112,3 @@ class Journal:
         settings = (self.state.found("settings") or {}).get("trials", {})
         text = page(f"Training of {folder.name}", self.about, self.stages(), pictures, settings)
         write_atomically(folder / "report.html", lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def duration(seconds: float) -> str:
-    """About so long, in words."""
-    seconds = max(0.0, seconds)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
