@@ -13,14 +13,6 @@ from ppgn.toy import LinearWorld
 from ppgn.types import CodeSpace, ImageSpec
 
 
-@pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What ppgn keeps of this machine stays out of the user's cache."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Networks this small gain nothing from threads, and on a busy machine threads wait for one another."""

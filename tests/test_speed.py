@@ -113,8 +113,7 @@ def test_weights_that_change_are_seen_in_bfloat16_too() -> None:
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
-def test_samples_are_made_under_any_mode_and_outside_it_again(mode: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_samples_are_made_under_any_mode_and_outside_it_again(mode: Any) -> None:
     bundle = tiny_bundle()
     bundle.precisions = ("bfloat16",)
     with mode():

@@ -16,10 +16,8 @@ from ppgn.acceleration.memory import batch_size as batch_size
 from ppgn.acceleration.memory import free_bytes as free_bytes
 from ppgn.acceleration.memory import kept_bytes as kept_bytes
 from ppgn.acceleration.precision import AGREEMENT as AGREEMENT
-from ppgn.acceleration.precision import MAX_TIME_RATIO as MAX_TIME_RATIO
+from ppgn.acceleration.precision import agreement as agreement
 from ppgn.acceleration.precision import choose_precision as choose_precision
+from ppgn.acceleration.precision import gradient as gradient
+from ppgn.acceleration.precision import has_bfloat16_units as has_bfloat16_units
 from ppgn.acceleration.precision import network_precision as network_precision
-from ppgn.acceleration.timings import agreement as agreement
-from ppgn.acceleration.timings import cached as cached
-from ppgn.acceleration.timings import gradient as gradient
-from ppgn.acceleration.timings import seconds_of_both as seconds_of_both

@@ -1,4 +1,4 @@
-"""A plugged-in network in bfloat16, where bfloat16 is faster on this machine and its gradients agree with those of float32."""
+"""A plugged-in network in bfloat16, where the device has units for it and its gradients agree with those of float32."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def in_precision(
     "auto" leaves the choice for a float32 network to `acceleration.choose_precision`. It compares the gradients of half the mean
     square of `layers`, or of the output, at `images`. A network of another type stays as it is.
 
-    images: `[image, channel, height, width]` in [0, 1], such as chains show the network. name: that of the network in messages
-    and in the key of its stored timings; "" stores none. Raises ValueError for an unknown precision, and for a network that
+    images: `[image, channel, height, width]` in [0, 1], such as chains show the network. name: that of the network in messages.
+    Raises ValueError for an unknown precision, and for a network that
     cannot be copied.
     """
     if precision not in ("auto", *acceleration.DTYPES):
@@ -50,8 +50,7 @@ def _chosen(network: Preprocessed, images: Image, name: str, layers: Sequence[st
             networks[precision] = _copy(network, precision)
         return lambda image: _half_mean_square(networks[precision], image, layers)
 
-    key = _key(network, images, name, layers) if name else None
-    chosen, _ = acceleration.choose_precision(function, images, key=key, who=name or "the network")
+    chosen, _ = acceleration.choose_precision(function, lambda: images, who=name or "the network")
     return networks[chosen]
 
 
@@ -66,11 +65,3 @@ def _half_mean_square(network: Preprocessed, image: Image, layers: Sequence[str]
     """Half the mean square of each layer, or of the output, summed over layers."""
     values = list(Probe(network, layers)(image).values()) if layers else [network(image)]
     return torch.stack([value.square().mean() / 2 for value in values]).sum()
-
-
-def _key(network: Preprocessed, images: Image, name: str, layers: Sequence[str]) -> str:
-    """Everything on which the time of a pass depends, except the machine."""
-    modules = sum(1 for _ in network.network.modules())
-    weights = sum(tensor.numel() for tensor in network.network.parameters())
-    shape = "x".join(str(length) for length in images.shape)
-    return f"{name} {modules} modules {weights} weights {','.join(layers)} {network.size} {shape}"

@@ -109,17 +109,12 @@ def batch_size(setup: Setup, request: Request | None, count: int) -> int:
 
 
 def _precision(bundle: Bundle) -> str:
-    """The precision for "auto" on this machine. Measurements are kept under the parts' hashes where the bundle has them."""
-    described = bundle.info.get("parts", {})
-    hashes = [described[part].get("sha256", "") for part in ("generator", "encoder", "start") if part in described]
+    """The precision for "auto" on this device."""
     return acceleration.network_precision(
         bundle.generator,
         bundle.encoder,
-        bundle.code.shape,
         lambda: loaders.two_codes(bundle),
-        device=bundle.device,
         has_classes=bool(bundle.classes),
-        key=" ".join((bundle.name, *(digest[:16] for digest in hashes))) if hashes else None,
         trusted="bfloat16" in bundle.precisions,
         who=bundle.name,
     )[0]
