@@ -72,7 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser, words: Sequence[str] = (), re
     group.add_argument("--settings", metavar="FILE",
                        help="the recipe in settings.json of `ppgn tune` or samples.json; other flags go before it")  # fmt: skip
     group.add_argument("--steps", type=int, metavar="N", help="steps of each chain")
-    group.add_argument("--precision", choices=recipes.PRECISIONS, help="of the networks; auto is measured, see -v")
+    group.add_argument(
+        "--precision",
+        choices=recipes.PRECISIONS,
+        help="of the networks; reproducible: the same pictures in any batch, on any number of threads",
+    )
     group.add_argument("--generator", metavar="PART", help="part of the bundle that makes pictures, or pixels")
     for family in recipes.FAMILIES:
         _add_family(parser, family, named_in(words, family))

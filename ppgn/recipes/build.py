@@ -15,7 +15,7 @@ from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
 from ppgn.images import composite
 from ppgn.objective import Objective, Term
 from ppgn.probe import Passes
-from ppgn.recipes.recipe import Recipe
+from ppgn.recipes.recipe import REPRODUCIBLE, Recipe
 from ppgn.recipes.setup import Hole, Setup
 from ppgn.requests import Request
 from ppgn.samplers import scale_at
@@ -35,7 +35,7 @@ def prepare(bundle: Bundle, recipe: Recipe, request: Request | None = None) -> S
     precision = _precision(bundle) if recipe.precision == "auto" else recipe.precision
     recipe = replace(recipe, precision=precision)
     parts = dict(bundle.parts)
-    if precision != "float32":
+    if precision in acceleration.DTYPES and precision != "float32":
         kept = () if request is None else request.exact
         for name in IN_EVERY_STEP:
             if isinstance(parts.get(name), nn.Module) and name not in kept:
@@ -93,6 +93,8 @@ def batch_size(setup: Setup, request: Request | None, count: int) -> int:
 
     One chain's graph through generator and condition is measured. Raises ValueError where the start lacks a part.
     """
+    if setup.recipe.precision == REPRODUCIBLE:
+        return count  # and then one at a time
     if count <= acceleration.FEW or (request is not None and request.couples):
         return count
     weights = [weight for network in setup.networks.values() for weight in (*network.parameters(), *network.buffers())]

@@ -16,7 +16,8 @@ from ppgn.recipes.changes import changed_group, changed_member, unknown_setting
 from ppgn.samplers import ReleasedLangevin
 from ppgn.starts import Normal
 
-PRECISIONS = ("float32", "bfloat16", "auto")
+REPRODUCIBLE = "reproducible"
+PRECISIONS = ("float32", "bfloat16", "auto", REPRODUCIBLE)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ class Recipe:
     log-probability, of `conditions.MEASURES`; words take its temperature. generator: the part of the bundle that makes pictures,
     or "pixels", where the code is the picture. bounds: the range to which codes are clipped after every step. choice: of the
     starting code. retries: of chains that fail (`sample` only). steps: evaluations of a chain, of which the last one's picture is
-    kept. precision: of the networks of a step, "float32", "bfloat16", or "auto", the best one on this machine (docs/speed.md).
+    kept. precision: of the networks of a step: "float32"; "bfloat16"; "auto", bfloat16 where the device has units for
+    it and it is as good (docs/speed.md), else float32; or "reproducible", float32 and one chain at a time on one thread, whose
+    picture is then the same alone, in any batch and with any number of threads.
 
     Raises ValueError for numbers out of range, and for members that do not fit each other.
     """

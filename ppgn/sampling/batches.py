@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ppgn import chain, recipes
+from ppgn import acceleration, chain, recipes
 from ppgn.errors import AllStoppedError
 from ppgn.objective import Objective
 from ppgn.recipes import Hole, Setup
@@ -40,6 +41,8 @@ def run_batches(
 ) -> tuple[Samples, LogProb | None]:
     """Runs chains with these seeds, `batch` at once, and returns their samples, and their scores where `scored`.
 
+    Of a reproducible recipe one chain runs at a time on one thread, or all that are coupled.
+
     request: of all chains; chains: the places in it of those that run here, by default all. A score is log p(y | image) of a
     chain's last image at temperature 1, `[chain]`, -inf where it is not a number. Each batch has an objective of its own. Raises
     ValueError for a batch below 1, and where coupled chains would be split.
@@ -51,15 +54,19 @@ def run_batches(
         raise ValueError(
             f"got batch {batch} for {len(chains)} chains that are coupled, expected all at once: raise the batch, or lower count"
         )
+    reproducible = setup.recipe.precision == recipes.REPRODUCIBLE
+    if reproducible and not (request is not None and request.couples):
+        batch = 1
     parts, scores = [], []
-    for first in range(0, len(chains), batch):
-        some, own = chains[first : first + batch], seeds[first : first + batch]
-        asked = None if request is None else request.select(some)
-        objective = recipes.objective(setup, asked, None if begin.hole is None else begin.hole(some))
-        code = None if begin.code is None else begin.code(some, own)
-        last = _last(evaluations(setup, objective, own, code), watch)
-        parts.append(_samples(setup, asked, own, last))
-        scores += [_score(objective, last.image)] if scored else []
+    with acceleration.one_thread() if reproducible else nullcontext():
+        for first in range(0, len(chains), batch):
+            some, own = chains[first : first + batch], seeds[first : first + batch]
+            asked = None if request is None else request.select(some)
+            objective = recipes.objective(setup, asked, None if begin.hole is None else begin.hole(some))
+            code = None if begin.code is None else begin.code(some, own)
+            last = _last(evaluations(setup, objective, own, code), watch)
+            parts.append(_samples(setup, asked, own, last, batch))
+            scores += [_score(objective, last.image)] if scored else []
     return joined(parts), torch.cat(scores) if scored else None
 
 
@@ -81,10 +88,11 @@ def _last(steps: Iterator[Evaluation], watch: OnStep | None) -> Evaluation:
     return evaluation
 
 
-def _samples(setup: Setup, request: Request | None, seeds: Sequence[int], last: Evaluation) -> Samples:
+def _samples(setup: Setup, request: Request | None, seeds: Sequence[int], last: Evaluation, batch: int) -> Samples:
     value = last.log_probs.get("condition", last.log_prob)
     names, about = ((), {}) if request is None else (request.names, request.describe())
-    return Samples(last.image, last.code, value, tuple(seeds), setup.recipe, names, about, last.stopped, setup.bundle.name)
+    kept = (last.image, last.code, value, tuple(seeds), setup.recipe, names, about, last.stopped, setup.bundle.name)
+    return Samples(*kept, run=acceleration.facts_of_run(setup.bundle.device, batch))
 
 
 def _score(objective: Objective, image: Tensor) -> LogProb:

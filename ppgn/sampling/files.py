@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def write_samples(samples: Samples, folder: str | Path) -> Path:
     """Writes each picture, then samples.json, into a folder, which is made; returns the JSON file.
 
-    It has "ppgn" (the version), "bundle", "condition" (the request), "recipe", and under "samples" for each picture its "file",
-    "seed", the name of its target under the kind of the request ("class", "unit", ...), and "log_probability" in nats. Raises
-    ValueError where the folder cannot be written.
+    It has "ppgn" (the version), "bundle", "condition" (the request), "recipe", "run" (batch, device, threads, versions), and under
+    "samples" for each picture its "file", "seed", the name of its target under the kind of the request ("class", "unit", ...),
+    and "log_probability" in nats. Raises ValueError where the folder cannot be written.
     """
     kind = str(samples.about.get("kind", "condition"))
     names = samples.names or ("",) * len(samples)
@@ -57,7 +57,8 @@ def write_fillings(
 
 def _about(samples: Samples) -> dict[str, Any]:
     condition = dict(samples.about) or None
-    return {"ppgn": __version__, "bundle": samples.bundle, "condition": condition, "recipe": samples.recipe.to_json()}
+    recipe, run = samples.recipe.to_json(), dict(samples.run)
+    return {"ppgn": __version__, "bundle": samples.bundle, "condition": condition, "recipe": recipe, "run": run}
 
 
 def _write(

@@ -26,7 +26,8 @@ class Samples:
 
     images: `[chain, channel, height, width]`, in [0, 1]. codes: `[chain, *code]`. log_prob: the condition's, `[chain]`, in nats.
     seeds: one per chain. recipe: of the chains, with the precision that was decided. names: a label per chain. about: the request
-    as JSON. stopped: chain -> why it stopped early. bundle: its name.
+    as JSON. stopped: chain -> why it stopped early. bundle: its name. run: what
+    else rounding depends on: how many chains ran at once, on which device, with how many threads and which versions.
     """
 
     images: Tensor
@@ -38,6 +39,7 @@ class Samples:
     about: Mapping[str, Any] = field(default_factory=dict)
     stopped: Mapping[int, str] = field(default_factory=dict)
     bundle: str = ""
+    run: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.seeds)

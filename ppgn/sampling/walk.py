@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-from ppgn import chain, recipes, requests
+from ppgn import acceleration, chain, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.samplers import Annealed
@@ -48,5 +49,19 @@ def walk(
     setup = recipes.prepare(bundle, chosen, whole)
     objectives = [recipes.objective(setup, request) for request in stages]
     samplers = [setup.sampler(begin) for begin in range(0, steps_each * len(stages), steps_each)]
-    first = recipes.starting_codes(setup, seeds, objectives[0]) if code is None else code
-    return chain.run_in_turn(list(zip(samplers, objectives, strict=True)), samplers[0].init(first, seeds), steps_each)
+    reproducible = chosen.precision == recipes.REPRODUCIBLE
+    if reproducible and count > 1:
+        raise ValueError(f"chains in turn got precision reproducible and count {count}, expected 1: run one chain at a time")
+    with acceleration.one_thread() if reproducible else nullcontext():
+        first = recipes.starting_codes(setup, seeds, objectives[0]) if code is None else code
+    steps = chain.run_in_turn(list(zip(samplers, objectives, strict=True)), samplers[0].init(first, seeds), steps_each)
+    return _on_one_thread(steps) if reproducible else steps
+
+
+def _on_one_thread(steps: Iterator[chain.Step]) -> Iterator[chain.Step]:
+    while True:
+        with acceleration.one_thread():
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
