@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def write_samples(samples: Samples, folder: str | Path) -> Path:
     """Writes each picture, then samples.json, into a folder, which is made; returns the JSON file.
 
-    It has "ppgn" (the version), "bundle", "condition" (the request), "recipe", "run" (batch, device, threads, versions), and under
+    It has "ppgn" (the version), "bundle", "condition" (the request), "recipe", "run" (batch, device, threads, ...), and under
     "samples" for each picture its "file", "seed", the name of its target under the kind of the request ("class", "unit", ...),
     and "log_probability" in nats. Raises ValueError where the folder cannot be written.
     """
