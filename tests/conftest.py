@@ -88,7 +88,7 @@ def tiny_parts() -> dict[str, torch.nn.Module]:
     }
 
 
-def save_tiny_bundle(folder: Path) -> Path:
+def save_tiny_bundle(folder: Path, alternatives: bool = False) -> Path:
     save_bundle(
         folder,
         name=folder.name,
@@ -98,6 +98,7 @@ def save_tiny_bundle(folder: Path) -> Path:
         image=ImageSpec(8, 8, channels=1),
         classes=CLASS_NAMES,
         recipes={"class": RECIPE},
+        alternatives=alternatives,
         papers={"class": PAPERS},
         training={},
         data={"name": "none"},

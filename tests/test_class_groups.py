@@ -10,8 +10,9 @@ import torch
 from conftest import save_tiny_bundle, tiny_bundle
 from PIL import Image
 
+import ppgn
 from ppgn import cli, sampling
-from ppgn.bundle import Bundle
+from ppgn.bundle import Bundle, load_bundle
 from ppgn.conditions import ClassesOfGroups, LogSoftmax, Measure, Released, class_groups
 from training import ImageData, accuracies, cross_entropy, open_source
 
@@ -41,6 +42,24 @@ def test_the_log_probabilities_of_the_groups_add_up_for_each_chain(measure: Meas
     type_, colour = network(image)[:, :2].log_softmax(1), network(image)[:, 2:].log_softmax(1)
     wanted = torch.stack([type_[0, 0] + colour[0, 1], type_[1, 1], colour[2, 0]])
     torch.testing.assert_close(condition(image), wanted)
+
+
+def test_a_class_alone_stands_in_one_softmax_over_groups_that_are_alternatives() -> None:
+    image = torch.randn(3, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    condition = ClassesOfGroups(network, [(0, 3), (1,), (2,)], GROUPS, LogSoftmax(2.0), alternatives=True)
+    scores = network(image) / 2
+    whole, types, colours = scores.log_softmax(1), scores[:, :2].log_softmax(1), scores[:, 2:].log_softmax(1)
+    torch.testing.assert_close(condition(image), torch.stack([types[0, 0] + colours[0, 1], whole[1, 1], whole[2, 2]]))
+    torch.testing.assert_close(condition.for_chains([2])(image[2:]), condition(image)[2:])
+
+
+def test_a_bundle_says_whether_its_groups_are_alternatives(tmp_path: Path) -> None:
+    folder = save_tiny_bundle(tmp_path / "either", alternatives=True)
+    assert load_bundle(folder).alternatives and not load_bundle(save_tiny_bundle(tmp_path / "each")).alternatives
+    either = replace(grouped_bundle(), alternatives=True)
+    one, other = (sampling.sample(bundle, "type:Shoe", count=2, steps=3).log_prob for bundle in (either, grouped_bundle()))
+    assert bool((one < other).all())  # more classes share the softmax
+    assert ppgn.load("natural128").alternatives and not ppgn.load("products64").alternatives
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def adopt(
     learning_rate: float = 1.5e-3,
     recipes: dict[str, dict[str, Any]] | None = None,
     papers: dict[str, dict[str, Any]] | None = None,
+    alternatives: bool = False,
     licence: str = "unstated",
     source: str = "unstated",
 ) -> Path:
@@ -70,6 +71,7 @@ def adopt(
         updates, batch, learning_rate: of the training of both models of codes.
         recipes: how its chains run, by kind of request, as JSON.
         papers: by kind too, the recipes that the named methods of the papers start from.
+        alternatives: whether a picture shows a class of one group or another, not one of each.
         licence: of the weights.
         source: who made them, from what.
     """
@@ -82,12 +84,11 @@ def adopt(
     codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
     level = NoiseLevelSystem(noise_level, learning_rate=learning_rate)
     parts = {"encoder": encoder, "generator": generator, **models_of_codes(run, codes, level, updates, batch)}
-    height, width = generator.config.image_size
+    made_from = {"name": ", ".join(folder.name for folder in pictures), "train": len(codes) // 2, "split": "train, with mirrors"}
     return save_bundle(
-        out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes,
-        image=ImageSpec(height, width, generator.config.channels), recipes=stored["recipes"], papers=stored["papers"],
-        data={"name": ", ".join(folder.name for folder in pictures), "train": len(codes) // 2, "split": "train, with mirrors"},
-        licence=licence, source=source,
+        out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes, alternatives=alternatives,
+        image=ImageSpec(*generator.config.image_size, generator.config.channels), recipes=stored["recipes"],
+        papers=stored["papers"], data=made_from, licence=licence, source=source,
     )  # fmt: skip
 
 

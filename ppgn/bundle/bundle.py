@@ -21,7 +21,8 @@ class Bundle:
     """The networks that chains run through, and what is known of them.
 
     parts: networks by name; "generator" is always there. code, image: the spaces that the generator maps from and to. classes:
-    names of the encoder's scores. recipes: kind of request ("class", "plugged", "caption") -> the recipe found best for it, as
+    names of the encoder's scores. alternatives: of classes in groups, whether a picture shows a class of one group or another,
+    not one of each. recipes: kind of request ("class", "plugged", "caption") -> the recipe found best for it, as
     JSON. papers: the same for the named methods of the papers, which start from them. precisions: those below float32 in which
     samples were measured to be as good. info: licence, source, training, data and scores, "facts" measured beside the code
     space, and "parts", the description of each part with its SHA-256. folder: None where the bundle was not loaded.
@@ -36,6 +37,7 @@ class Bundle:
     recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
     papers: dict[str, dict[str, Any]] = field(default_factory=dict)
     precisions: tuple[str, ...] = ()
+    alternatives: bool = False
     info: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     _home: torch.device = field(default=torch.device("cpu"), repr=False)

@@ -21,7 +21,8 @@ KINDS = ("class", "plugged", "caption")
 """Kinds of request for which a bundle may hold a recipe."""
 NEEDED = {"name": str, "parts": dict, "code": dict, "image": dict}
 OPTIONAL: dict[str, Any] = {
-    "classes": [], "recipes": {}, "papers": {}, "precisions": [], "training": {}, "data": {}, "licence": "unstated",
+    "classes": [], "recipes": {}, "papers": {}, "precisions": [], "alternatives": False, "training": {}, "data": {},
+    "licence": "unstated",
     "source": "unstated", "scores": {},
 }  # fmt: skip
 """Field -> its value in a bundle.json that leaves it out."""

@@ -44,6 +44,7 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
         recipes=info["recipes"],
         papers=info["papers"],
         precisions=tuple(info["precisions"]),
+        alternatives=info["alternatives"],
         info={**kept, "facts": facts},
         folder=folder,
     ).to(device)

@@ -32,6 +32,7 @@ def save_bundle(
     recipes: Mapping[str, Mapping[str, Any]] | None = None,
     papers: Mapping[str, Mapping[str, Any]] | None = None,
     precisions: Sequence[str] = (),
+    alternatives: bool = False,
     training: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     licence: str = "unstated",
@@ -60,7 +61,8 @@ def save_bundle(
                 "code": {**space, **(facts or {})}, "image": dataclasses.asdict(image), "classes": list(classes),
                 "recipes": {kind: dict(recipe) for kind, recipe in (recipes or {}).items()},
                 "papers": {kind: dict(recipe) for kind, recipe in (papers or {}).items()},
-                "precisions": list(precisions), "training": dict(training or {}), "data": dict(data or {}),
+                "precisions": list(precisions), "alternatives": alternatives,
+                "training": dict(training or {}), "data": dict(data or {}),
                 "licence": licence, "source": source, "scores": dict(scores or {}),
             }
         )  # fmt: skip

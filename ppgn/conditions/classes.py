@@ -82,8 +82,9 @@ class ClassesOfGroups:
     """sum over groups of measure(class of the group), a softmax over each group: "type:Handbags" and "colour:Red".
 
     network: image -> logits `[chain, class]` of all groups. targets: for each chain the classes asked of it, at most one of each
-    group. groups: see `class_groups`. Returns `[chain]`, in nats. Raises ValueError for a class of no group, two of one group,
-    or none at all in a chain.
+    group. groups: see `class_groups`. alternatives: whether a picture shows a class of one group or another ("object:church",
+    "scene:beach"), rather than one of each; a class that a chain is asked for alone then stands in one softmax over all groups.
+    Returns `[chain]`, in nats. Raises ValueError for a class of no group, two of one group, or none at all in a chain.
     """
 
     def __init__(
@@ -92,27 +93,45 @@ class ClassesOfGroups:
         targets: Sequence[Sequence[int]],
         groups: Mapping[str, tuple[int, int]],
         measure: Measure | None = None,
+        alternatives: bool = False,
     ) -> None:
         self.network, self.measure = network, LogSoftmax() if measure is None else measure
-        self.targets, self.groups = tuple(tuple(chain) for chain in targets), dict(groups)
+        self.targets, self.groups, self.alternatives = tuple(tuple(chain) for chain in targets), dict(groups), alternatives
+        self._check()
         self.parts: list[tuple[tuple[int, int], tuple[int, ...], tuple[float, ...]]] = []
-        counted = [0] * len(targets)
-        for group, (first, last) in groups.items():
-            inside = [[number - first for number in chain if first <= number < last] for chain in targets]
-            if max(len(found) for found in inside) > 1:
+        softmaxes = [[self._softmax(number, len(chain)) for number in chain] for chain in self.targets]
+        for span in dict.fromkeys(span for chain in softmaxes for span in chain):
+            inside = [
+                [number - span[0] for number, own in zip(chain, spans, strict=True) if own == span]
+                for chain, spans in zip(self.targets, softmaxes, strict=True)
+            ]
+            places = tuple(found[0] if found else 0 for found in inside)
+            self.parts.append((span, places, tuple(float(len(found)) for found in inside)))
+
+    def _softmax(self, number: int, asked: int) -> tuple[int, int]:
+        """(first, last + 1) of the classes that share a softmax with a class of a chain that is asked for so many."""
+        spans = list(self.groups.values())
+        if self.alternatives and asked == 1:
+            return spans[0][0], spans[-1][1]
+        return next((first, last) for first, last in spans if first <= number < last)
+
+    def _check(self) -> None:
+        counted = [0] * len(self.targets)
+        for group, (first, last) in self.groups.items():
+            inside = [sum(first <= number < last for number in chain) for chain in self.targets]
+            if max(inside) > 1:
                 raise ValueError(f"a chain was asked for two classes of the group {group!r}, expected at most one: leave one out")
-            counted = [count + len(found) for count, found in zip(counted, inside, strict=True)]
-            if any(inside):
-                places = tuple(found[0] if found else 0 for found in inside)
-                self.parts.append(((first, last), places, tuple(float(len(found)) for found in inside)))
-        if any(count != len(chain) or not count for count, chain in zip(counted, targets, strict=True)):
+            counted = [count + found for count, found in zip(counted, inside, strict=True)]
+        if any(count != len(chain) or not count for count, chain in zip(counted, self.targets, strict=True)):
             raise ValueError(
-                f"got the classes {list(targets)}, expected at least one for each chain, each in {dict(groups)}: name such ones"
+                f"got the classes {list(self.targets)}, expected at least one for each chain, each in {self.groups}: "
+                f"name such ones"
             )
 
     def for_chains(self, chains: Sequence[int]) -> ClassesOfGroups:
         """The same for some of its chains, in their order."""
-        return ClassesOfGroups(self.network, [self.targets[chain] for chain in chains], self.groups, self.measure)
+        some = [self.targets[chain] for chain in chains]
+        return ClassesOfGroups(self.network, some, self.groups, self.measure, self.alternatives)
 
     def __call__(self, image: Image) -> LogProb:
         values = []

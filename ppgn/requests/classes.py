@@ -26,7 +26,8 @@ Target: TypeAlias = int | tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class ClassRequest(Request):
-    """log p(target | image) by the head of the bundle's encoder, with a softmax over each group where classes stand in groups.
+    """log p(target | image) by the head of the bundle's encoder, with a softmax over each group where classes stand in groups
+    (`ClassesOfGroups`, also of alternatives).
 
     Where the bundle has a second classifier it is the mean of both log-probabilities, so that a chain cannot fool one alone.
     """
@@ -34,6 +35,7 @@ class ClassRequest(Request):
     classes: tuple[str, ...]
     groups: Mapping[str, tuple[int, int]]
     targets: tuple[Target, ...]
+    alternatives: bool = False
     noun: ClassVar[str] = "class"
 
     @property
@@ -67,7 +69,7 @@ class ClassRequest(Request):
         if len(self.groups) == 1 and len(single) == len(self.targets):
             return ClassMeasure(logits, single, measure)
         chosen = [(target,) if isinstance(target, int) else target for target in self.targets]
-        return ClassesOfGroups(logits, chosen, self.groups, measure)
+        return ClassesOfGroups(logits, chosen, self.groups, measure, self.alternatives)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "class", "network": BUNDLE_CLASSIFIER}
@@ -163,7 +165,8 @@ def classes(bundle: Bundle, wanted: Any) -> ClassRequest:
     if not bundle.classes:
         raise ValueError(f"{bundle.name} knows no classes, got {wanted!r}: ask for a unit, a function or another network's class")
     listed = [wanted] if isinstance(wanted, str) or number_in(wanted) is not None else _listed(wanted)
-    return ClassRequest(bundle.classes, bundle.class_groups, tuple(target_of(bundle.classes, one) for one in listed))
+    targets = tuple(target_of(bundle.classes, one) for one in listed)
+    return ClassRequest(bundle.classes, bundle.class_groups, targets, bundle.alternatives)
 
 
 def listed_classes(bundle: Bundle, wanted: Sequence[str]) -> ClassRequest:
