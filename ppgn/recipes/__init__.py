@@ -22,5 +22,6 @@ from ppgn.recipes.recipe import Recipe as Recipe
 from ppgn.recipes.recipe import Retries as Retries
 from ppgn.recipes.recipe_file import read_recipe as read_recipe
 from ppgn.recipes.recipe_file import stored_network_precision as stored_network_precision
+from ppgn.recipes.recipe_file import stored_run as stored_run
 from ppgn.recipes.setup import Hole as Hole
 from ppgn.recipes.setup import Setup as Setup

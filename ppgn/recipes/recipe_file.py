@@ -32,6 +32,14 @@ def stored_network_precision(file: str | Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def stored_run(file: str | Path) -> tuple[int | None, int | None]:
+    """(chains at once, threads) of saved samples; None for what the file does not say. Raises ValueError as `read_recipe`."""
+    run = _read(file).get("run")
+    found = [run.get(name) if isinstance(run, Mapping) else None for name in ("batch", "threads")]
+    batch, threads = (value if isinstance(value, int) and value >= 1 else None for value in found)
+    return batch, threads
+
+
 def _read(file: str | Path) -> dict[str, Any]:
     try:
         stored = json.loads(Path(file).read_text(encoding="utf-8"))
