@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -100,3 +101,13 @@ def test_new_processes_on_a_busy_machine_make_one_and_the_same_picture(tmp_path:
         commands.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL))
     assert [one.wait(timeout=300) for one in commands] == [0] * 4
     assert len({(tmp_path / f"{number}.png").read_bytes() for number in range(4)}) == 1
+
+
+@pytest.mark.parametrize("name", ["猫", "Café", "a red handbag " * 20, "type:Bag & colour:Red", "../up", "CON"])
+def test_files_of_samples_keep_every_script_and_stay_short_and_unique(tmp_path: Path, name: str) -> None:
+
+    samples = dataclasses.replace(ppgn.sample(tiny_bundle(), [0, 1], count=2, steps=1), names=(name, name), seeds=(7, 8))
+    samples.save(tmp_path)
+    files = [row["file"] for row in json.loads((tmp_path / "samples.json").read_text(encoding="utf-8"))["samples"]]
+    assert len(set(files)) == 2 and all((tmp_path / file).is_file() and len(file.encode()) <= 143 for file in files)
+    assert name not in ("猫", "Café") or all(name in file for file in files)

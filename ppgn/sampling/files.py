@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from ppgn import __version__, images
 from ppgn.types import Image
+
+LONGEST_NAME = 120
+"""Bytes of a name in a file name; file systems take 255 in all, encrypted ones 143."""
 
 if TYPE_CHECKING:
     from ppgn.sampling.inpainting import Inpainted
@@ -29,7 +33,7 @@ def write_samples(samples: Samples, folder: str | Path) -> Path:
     names = samples.names or ("",) * len(samples)
     rows = []
     for chain, (name, seed) in enumerate(zip(names, samples.seeds, strict=True)):
-        file = f"{chain:04d}_{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}_{seed}.png"
+        file = f"{chain:04d}_{_in_file_name(name)}_{seed}.png"
         rows.append({"file": file, "seed": seed, kind: name, "log_probability": float(samples.log_prob[chain])})
     return _write(folder, "samples.json", [row["file"] for row in rows], samples.images, _about(samples), {"samples": rows})
 
@@ -53,6 +57,12 @@ def write_fillings(
     shown = inpainted.blended() if fillings is None else fillings
     described = {**_about(samples), **(about or {})}
     return _write(folder, "inpaint.json", [row["file"] for row in rows], shown, described, {"fillings": rows})
+
+
+def _in_file_name(name: str) -> str:
+    """A name of any script without what file systems refuse, and short enough for all of them."""
+    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name))
+    return plain.encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
 def _about(samples: Samples) -> dict[str, Any]:
