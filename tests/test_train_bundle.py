@@ -154,7 +154,7 @@ def test_a_mistake_that_ended_a_run_before_its_first_stage_can_be_corrected(tmp_
 
 def test_a_run_that_another_process_trains_is_left_alone(finished: Path) -> None:
     one, other = (RunState(finished / "locked", {}) for _ in range(2))
-    said = pytest.raises(ValueError, match="is trained by another process already")
+    said = pytest.raises(ValueError, match="is written by another process already")
     with one.locked(), said, other.locked():
         pass
     with other.locked():

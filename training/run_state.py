@@ -8,13 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ppgn.images import write_atomically
+from ppgn.images import alone_in, write_atomically
 from training.picture_pack import PACK
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None
 
 FILE = "run.json"
 REOPENED = ("generator", "settings")
@@ -69,16 +64,7 @@ class RunState:
     def locked(self) -> Iterator[None]:
         """Keeps the run for this process; a kill frees it. Raises ValueError where another one trains it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as file:
-            try:
-                if fcntl is not None:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as fault:
-                raise ValueError(
-                    f"{self.folder} is trained by another process already, expected none: wait for it, or end it"
-                ) from fault
-            for stray in self.folder.glob(".*"):  # half written when the last start was killed
-                stray.unlink()
+        with alone_in(self.folder):
             self.write()
             yield
 

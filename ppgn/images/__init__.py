@@ -39,6 +39,7 @@ from ppgn.images.sheets import GAP as GAP
 from ppgn.images.sheets import RESAMPLERS as RESAMPLERS
 from ppgn.images.sheets import grid as grid
 from ppgn.images.sheets import sheet as sheet
+from ppgn.images.temporary import alone_in as alone_in
 from ppgn.images.temporary import temporary_beside as temporary_beside
 from ppgn.images.video import FASTEST as FASTEST
 from ppgn.images.video import check_video as check_video

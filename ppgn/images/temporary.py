@@ -1,11 +1,19 @@
-"""Temporary names beside files that are being written, and an end for those that a killed process left."""
+"""Folders that several processes may write to: temporary names, an end for those that a kill left, and one writer at a time."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
 
 PREFIX = ".ppgn-unfinished-"
 ABANDONED = 3600.0
@@ -33,3 +41,20 @@ def _remove_abandoned(folder: Path) -> None:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         except OSError:  # another process was faster, or may not: the next start looks again
             continue
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keeps a folder for this process; a kill frees it. Raises ValueError where another process has it. Not on Windows."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            raise ValueError(f"{folder} is written by another process already, expected none: wait for it, or end it") from fault
+        yield
+    finally:
+        os.close(handle)

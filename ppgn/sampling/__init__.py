@@ -3,6 +3,7 @@
 from ppgn.sampling import examples as examples
 from ppgn.sampling.batches import evaluations as evaluations
 from ppgn.sampling.files import write_fillings as write_fillings
+from ppgn.sampling.folder import SampleFolder as SampleFolder
 from ppgn.sampling.inpainting import INPAINTING as INPAINTING
 from ppgn.sampling.inpainting import INPAINTING_START_NOISE as INPAINTING_START_NOISE
 from ppgn.sampling.inpainting import INPAINTING_TEXTURE as INPAINTING_TEXTURE
@@ -10,6 +11,7 @@ from ppgn.sampling.inpainting import Inpainted as Inpainted
 from ppgn.sampling.inpainting import check_scales as check_scales
 from ppgn.sampling.inpainting import in_paint as in_paint
 from ppgn.sampling.inpainting import inpainting_recipe as inpainting_recipe
+from ppgn.sampling.into import sample_into as sample_into
 from ppgn.sampling.pictures import from_picture as from_picture
 from ppgn.sampling.pictures import picture_code as picture_code
 from ppgn.sampling.pictures import repeated as repeated

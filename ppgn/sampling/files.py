@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ppgn import __version__, images
+from ppgn import images
+from ppgn.sampling.folder import SampleFolder, described
 from ppgn.types import Image
-
-LONGEST_NAME = 120
-"""Bytes of a name in a file name; file systems take 255 in all, encrypted ones 143."""
 
 if TYPE_CHECKING:
     from ppgn.sampling.inpainting import Inpainted
@@ -23,19 +19,11 @@ if TYPE_CHECKING:
 
 
 def write_samples(samples: Samples, folder: str | Path) -> Path:
-    """Writes each picture, then samples.json, into a folder, which is made; returns the JSON file.
-
-    It has "ppgn" (the version), "bundle", "condition" (the request), "recipe", "run" (batch, device, threads, ...), and under
-    "samples" for each picture its "file", "seed", the name of its target under the kind of the request ("class", "unit", ...),
-    and "log_probability" in nats. Raises ValueError where the folder cannot be written.
-    """
-    kind = str(samples.about.get("kind", "condition"))
-    names = samples.names or ("",) * len(samples)
-    rows = []
-    for chain, (name, seed) in enumerate(zip(names, samples.seeds, strict=True)):
-        file = f"{chain:04d}_{_in_file_name(name)}_{seed}.png"
-        rows.append({"file": file, "seed": seed, kind: name, "log_probability": float(samples.log_prob[chain])})
-    return _write(folder, "samples.json", [row["file"] for row in rows], samples.images, _about(samples), {"samples": rows})
+    """Writes each picture, then samples.json, into a folder, which is made; returns the JSON file (`SampleFolder`). Pictures that
+    an older samples.json describes are taken away. Raises ValueError where the folder cannot be written."""
+    with SampleFolder.opened(folder) as place:
+        place.add(samples)
+        return place.finish()
 
 
 def write_fillings(
@@ -55,20 +43,8 @@ def write_fillings(
     images.save_image(inpainted.picture, folder / "picture.png")
     images.save_image(1 - inpainted.known, folder / "mask.png")
     shown = inpainted.blended() if fillings is None else fillings
-    described = {**_about(samples), **(about or {})}
-    return _write(folder, "inpaint.json", [row["file"] for row in rows], shown, described, {"fillings": rows})
-
-
-def _in_file_name(name: str) -> str:
-    """A name of any script without what file systems refuse, and short enough for all of them."""
-    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name))
-    return plain.encode()[:LONGEST_NAME].decode(errors="ignore")
-
-
-def _about(samples: Samples) -> dict[str, Any]:
-    condition = dict(samples.about) or None
-    recipe, run = samples.recipe.to_json(), dict(samples.run)
-    return {"ppgn": __version__, "bundle": samples.bundle, "condition": condition, "recipe": recipe, "run": run}
+    said = {**described(samples), **(about or {})}
+    return _write(folder, "inpaint.json", [row["file"] for row in rows], shown, said, {"fillings": rows})
 
 
 def _write(

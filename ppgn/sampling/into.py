@@ -1,0 +1,50 @@
+"""Samples that are in a folder as soon as their batch is done, and runs that go on after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ppgn import recipes, requests
+from ppgn.bundle import Bundle
+from ppgn.recipes import Recipe
+from ppgn.sampling.folder import SampleFolder
+from ppgn.sampling.sample import sample
+from ppgn.sampling.samples import OnStep, Samples, seeds_of
+
+
+def sample_into(
+    folder: str | Path,
+    bundle: Bundle,
+    wanted: Any,
+    *,
+    count: int | None = None,
+    seed: int | Sequence[int] = 0,
+    batch: int | None = None,
+    watch: OnStep | None = None,
+    recipe: str | Recipe | None = None,
+    resume: bool = False,
+    **changes: Any,
+) -> Iterator[Samples]:
+    """Runs chains as `sample` does and yields each batch once its pictures and samples.json are in the folder (`SampleFolder`).
+
+    resume: pictures that an earlier run with the same arguments left there are kept, and the chains behind them run; yields what
+    is new. Other arguments as `sample`. Raises ValueError as `sample` and `SampleFolder` do.
+    """
+    request = requests.of(bundle, wanted, count)
+    chosen = recipes.recipe_for(bundle, request.kind, recipe, **changes)
+    seeds = seeds_of(seed, len(request))
+    setup = recipes.prepare(bundle, chosen, request)
+    size = recipes.batch_size(setup, request, len(request)) if batch is None else batch
+    about = {"bundle": bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json()}
+    with SampleFolder.opened(folder) as place:
+        first = place.resume(about, request.names, seeds) if resume else 0
+        together = len(request) if request.couples else max(1, size)
+        for begin in range(first, len(request), together):
+            chains = range(begin, min(begin + together, len(request)))
+            options = {"seed": seeds[chains.start : chains.stop], "batch": size, "watch": watch, "recipe": setup.recipe}
+            part = sample(bundle, request.select(chains), count=len(chains), **options)
+            place.add(part)
+            yield part
+        place.finish()
