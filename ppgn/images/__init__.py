@@ -27,6 +27,7 @@ from ppgn.images.pixels import Size as Size
 from ppgn.images.pixels import cover as cover
 from ppgn.images.pixels import covering_size as covering_size
 from ppgn.images.pixels import height_and_width as height_and_width
+from ppgn.images.pixels import in_unit_range as in_unit_range
 from ppgn.images.pixels import normalise as normalise
 from ppgn.images.pixels import resize as resize
 from ppgn.images.pixels import to_pil as to_pil

@@ -99,7 +99,7 @@ def load_image(path: str | Path, size: Size | None = None, channels: int = 3) ->
     except BROKEN_FILE as error:
         raise ValueError(f"cannot read {path} as a picture ({error}): check that it is a whole PNG, JPEG, ...") from error
     image = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1).expand(channels, -1, -1)
-    return (image if wanted is None else cover(image, wanted).clamp(0, 1)).contiguous()  # white becomes 1 + 4e-7 by rounding
+    return (image if wanted is None else cover(image, wanted)).contiguous()
 
 
 def _pixels(picture: Pillow.Image, channels: int) -> np.ndarray:
