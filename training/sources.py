@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,8 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ppgn import images
-from ppgn.images import Labelled, Merges, read_table, split_position
+from ppgn.images import Labelled, Merges, read_table
+from ppgn.requests import composed
 from training.packs import Packs, open_packs
 
 
@@ -50,18 +53,24 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
         raise ValueError(f"no folder of pictures at {root}: expected {root}/<class>/<picture> or {root}/train/<class>/<picture>")
     train_root = root / "train" if (root / "train").is_dir() else root
     train = _image_folder(train_root)
-    names = tuple(name.replace("_", " ") for name in train.classes)
+    names = tuple(composed(name).replace("_", " ") for name in train.classes)
+    if several := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(
+            f"{train_root} has several folders of the class {several[0]!r}, expected one for each: merge or rename them"
+        )
     for name in ("val", "validation", "valid", "test"):
         if train_root != root and (root / name).is_dir():
             validation = _image_folder(root / name)
-            if validation.classes != train.classes:
-                odd = sorted(set(validation.classes) ^ set(train.classes))
+            halves = [[composed(name) for name in half.classes] for half in (train, validation)]
+            if halves[0] != halves[1]:
+                odd = sorted(set(halves[0]) ^ set(halves[1]))
                 raise ValueError(f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}")
             return Source(train, validation, names)
-    positions = np.array([split_position(path, split_seed) for path, _ in train.samples])
-    held_out = (positions < validation_share) | (positions == positions.min())  # at least one picture of a small folder
-    chosen, rest = np.flatnonzero(held_out).tolist(), np.flatnonzero(~held_out).tolist()
-    if not rest:
+    samples = [(path, (label,)) for path, label in train.samples]
+    least = min(images.split_position(path, split_seed) for path, _ in samples)  # at least one picture of a small folder
+    held = images.held_out(samples, split_seed, max(validation_share, math.nextafter(least, 1)))
+    chosen, rest = np.flatnonzero(held).tolist(), np.flatnonzero(~np.array(held)).tolist()
+    if not chosen:
         raise ValueError(f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures")
     return Source(Subset(train, rest), Subset(train, chosen), names)
 
@@ -106,7 +115,15 @@ def _image_folder(root: Path) -> datasets.ImageFolder:
     for entry in classes:
         if not any(path.suffix.lower() in IMG_EXTENSIONS for path in entry.rglob("*")):
             raise ValueError(f"no pictures in class folder {entry} (looked for {', '.join(IMG_EXTENSIONS)}): fill or delete it")
-    return datasets.ImageFolder(str(root), loader=read_picture)
+    return _ClassFolders(str(root), loader=read_picture)
+
+
+class _ClassFolders(datasets.ImageFolder):
+    """Class folders in the order of their composed names, which is the same on every disk."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        names = sorted(super().find_classes(directory)[0], key=composed)
+        return names, {name: index for index, name in enumerate(names)}
 
 
 class _Digits(Dataset):

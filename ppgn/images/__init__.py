@@ -14,6 +14,7 @@ from ppgn.images.files import write_atomically as write_atomically
 from ppgn.images.labelled_pictures import Labelled as Labelled
 from ppgn.images.labelled_pictures import Merges as Merges
 from ppgn.images.labelled_pictures import Table as Table
+from ppgn.images.labelled_pictures import held_out as held_out
 from ppgn.images.labelled_pictures import read_table as read_table
 from ppgn.images.labelled_pictures import split_position as split_position
 from ppgn.images.labelled_pictures import table_of as table_of

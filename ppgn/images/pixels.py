@@ -31,7 +31,7 @@ def height_and_width(size: Size, owner: str = "a picture") -> tuple[int, int]:
 def in_unit_range(values: Tensor, subject: str) -> Tensor:
     """The values in [0, 1]; those that rounding put outside, as antialiased scaling of plain white does, are clipped.
 
-    subject: how the error begins, such as "a mask has". Raises ValueError for values further outside than rounding explains, and for NaN.
+    subject: how the error begins, such as "a mask has". Raises ValueError for values further outside and for NaN.
     """
     most = max(ROUNDING, 4 * torch.finfo(values.dtype).eps) if values.is_floating_point() else 0
     if not bool(((values >= -most) & (values <= 1 + most)).all()):
@@ -63,7 +63,7 @@ def covering_size(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, 
 
 
 def cover(image: Tensor, size: Size) -> Tensor:
-    """The centre of one image `[channel, height, width]` after it is scaled to just cover `size`, `[channel, *size]` in [0, 1]."""
+    """The centre of one image `[channel, height, width]` in [0, 1], scaled to just cover `size`: `[channel, *size]`."""
     height, width = height_and_width(size, "cover")
     scaled = resize(image[None], covering_size((image.shape[-2], image.shape[-1]), (height, width)))[0]
     top, left = (scaled.shape[-2] - height) // 2, (scaled.shape[-1] - width) // 2
