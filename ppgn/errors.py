@@ -35,7 +35,7 @@ def one_line(fault: BaseException) -> str:
 
 def printable(text: str) -> str:
     """The text with control characters and lone surrogates as their escapes: none of them reaches a terminal."""
-    return "".join(one.encode("unicode_escape").decode() if unicodedata.category(one) in ("Cc", "Cs") else one for one in text)
+    return "".join(ascii(one)[1:-1] if unicodedata.category(one) in ("Cc", "Cs") else one for one in text)
 
 
 def check_amount(what: str, count: int, values_each: int = 1) -> None:

@@ -399,6 +399,48 @@ def test_the_trials_of_changed_weights_are_refused(tmp_path: Path) -> None:
         Study(tmp_path, Tuning(bundle, near_three, count=2, steps=2))
 
 
+def test_a_deleted_picture_of_a_trial_is_white_and_another_file_in_its_place_is_named(tmp_path: Path) -> None:
+    study = tuning.tune(tiny_bundle(), 1, tmp_path, trials=2, count=2, steps=4)
+    for number in range(2):
+        (tmp_path / f"trial_00{number}.png").unlink()
+    (tmp_path / "tune.png").unlink()
+    study.save()
+    assert (tmp_path / "tune.png").is_file()
+    Image.new("L", (3, 3)).save(tmp_path / "trial_000.png")
+    with pytest.raises(ValueError, match="trial_000.png holds no 2 pictures"):
+        study.save()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stored: [stored],
+        lambda stored: {**stored, "trials": None},
+        lambda stored: {**stored, "trials": {"a": 1}},
+        lambda stored: {**stored, "trials": [None]},
+        *(
+            lambda stored, name=name, value=value: {**stored, "trials": [{**stored["trials"][0], name: value}]}
+            for name in ("number", "recipe", "proposed", "log_prob", "gap", "excess", "other")
+            for value in ("x", [], None, {"a": "b"})
+            if (name, value) != ("gap", None)
+        ),
+    ],
+)
+def test_trials_of_wrong_types_are_refused_in_a_sentence(tmp_path: Path, change: Any, tuned: tuple[Tuning, str]) -> None:
+    search, text = tuned
+    (tmp_path / "trials.json").write_text(json.dumps(change(json.loads(text))))
+    with pytest.raises(ValueError, match="cannot go on from .*trials.json .*: choose another folder, or delete"):
+        Study(tmp_path, search)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuning, str]:
+    """A search and the trials.json of its first trial."""
+    place, search = tmp_path_factory.mktemp("tuned"), Tuning(tiny_bundle(), 1, count=2, steps=4)
+    Study(place, search).run(1)
+    return search, (place / "trials.json").read_text()
+
+
 def test_a_study_whose_chains_all_stopped_has_no_best_recipe(tmp_path: Path) -> None:
     def stops(image: Tensor) -> Tensor:
         return image.mean((1, 2, 3)) + (1.9 - image.flatten(1).max(1).values).sqrt()

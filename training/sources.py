@@ -34,7 +34,7 @@ class Source:
 def read_picture(path: str) -> Image.Image:
     """One decoded picture, upright, RGB or 8-bit grey. Raises ValueError with its path for a file that cannot be read."""
     try:
-        with Image.open(path) as opened:
+        with images.open_picture(path) as opened:
             picture = ImageOps.exif_transpose(opened)
             if picture.mode not in ("RGB", "L"):  # transparency, palettes, 16-bit grey: read as the start of a chain is
                 picture = images.to_pil(images.load_image(path))

@@ -108,7 +108,7 @@ def _sampled(root: Path) -> dict[str, list[Path]]:
         rows: list[dict[str, Any]] = json.loads((root / "samples.json").read_text(encoding="utf-8"))["samples"]
         for row in rows:
             found.setdefault(bare_name(row["class"]), []).append(root / row["file"])
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ValueError(
             f"cannot read {root / 'samples.json'} ({one_line(fault)}), expected samples of classes as `ppgn sample` writes them: "
             f"sample again, or sort the pictures into a folder for each class"

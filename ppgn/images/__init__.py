@@ -5,9 +5,11 @@ Images are `[chain, channel, height, width]`, RGB or grey. A size is (height, wi
 
 from ppgn.images.constants import constant as constant
 from ppgn.images.files import BROKEN_FILE as BROKEN_FILE
+from ppgn.images.files import check_regular as check_regular
 from ppgn.images.files import check_writable as check_writable
 from ppgn.images.files import load_image as load_image
 from ppgn.images.files import make_folder as make_folder
+from ppgn.images.files import open_picture as open_picture
 from ppgn.images.files import picture_extensions as picture_extensions
 from ppgn.images.files import save_image as save_image
 from ppgn.images.files import write_atomically as write_atomically

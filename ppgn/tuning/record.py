@@ -95,9 +95,14 @@ class Study:
         return self.folder / f"trial_{trial.number:03d}.png"
 
     def _pictures(self, trial: Trial) -> Tensor:
-        """The kept pictures of a trial, `[chain, channel, height, width]`."""
+        """The kept pictures of a trial, `[chain, channel, height, width]`; white where their file was deleted."""
         count = len(report.shown(self.tuning.request.names))
-        strip = images.load_image(self._picture_file(trial), channels=self.tuning.bundle.image.channels)
+        size = self.tuning.bundle.image
+        if not self._picture_file(trial).exists():
+            return torch.ones(count, *size.shape)
+        strip = images.load_image(self._picture_file(trial), channels=size.channels)
+        if strip.shape != (size.channels, size.height, count * size.width):
+            raise ValueError(f"{self._picture_file(trial)} holds no {count} pictures of {size.size}: delete it")
         return torch.stack(strip.chunk(count, -1))
 
 
@@ -143,11 +148,12 @@ def _read(file: Path, about: Mapping[str, Any]) -> list[Trial]:
     if not file.exists():
         return []
     fix = "choose another folder, or delete the file to begin anew"
+    images.check_regular(file)
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         unlike = [WORDS.get(name, name) for name, value in about.items() if not _alike(stored.get(name), value)]
         trials = [Trial.from_json(one) for one in stored["trials"]]
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ValueError(f"cannot go on from {file} ({one_line(fault)}): {fix}") from fault
     if unlike:
         raise ValueError(f"{file} holds trials with another {', '.join(unlike)}, expected those of this search: {fix}")
