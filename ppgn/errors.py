@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
+
+MOST_VALUES, LARGER = 2**26, "PPGN_MOST_VALUES"
+"""The most numbers that a picture or a description may ask memory for (256 MiB of float32), and the environment variable that
+sets another limit."""
+
 
 class BundleError(ValueError):
-    """A bundle that is missing, broken, altered, or of another version; the message says what to do."""
+    """A bundle that is missing, broken, altered, or of another version; the message says what to do.
+
+    A message may quote the bundle: control characters are escaped, so that none reaches a terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class ChainStopped(UserWarning):
@@ -17,4 +30,25 @@ class AllStoppedError(ValueError):
 
 def one_line(fault: BaseException) -> str:
     """The type and message of somebody else's error as part of a sentence, at most 200 characters."""
-    return " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
+    return printable(" ".join(f"{type(fault).__name__}: {fault}".split())[:200])
+
+
+def printable(text: str) -> str:
+    """The text with control characters and lone surrogates as their escapes: none of them reaches a terminal."""
+    return "".join(ascii(one)[1:-1] if unicodedata.category(one) in ("Cc", "Cs") else one for one in text)
+
+
+def check_amount(what: str, count: int, values_each: int = 1) -> None:
+    """Raises ValueError where `count` things of `values_each` numbers are more than MOST_VALUES, before memory is taken for them.
+
+    what: the things, as the error begins: "its codes have 1000 units".
+    """
+    given = os.environ.get(LARGER, "")
+    if given and not given.isdecimal():
+        raise ValueError(f"the environment variable {LARGER} is {given!r}, expected a whole number: correct it")
+    most = int(given) if given else MOST_VALUES
+    if count * values_each > most:
+        raise ValueError(
+            f"{what}, expected at most {most // values_each}: correct it, or set the environment variable "
+            f"{LARGER}={count * values_each} where memory suffices"
+        )

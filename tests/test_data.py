@@ -103,6 +103,34 @@ def test_a_small_folder_still_holds_one_picture_out(tmp_path, split_seed):
     assert (len(source.train), len(source.validation)) == (2, 1)
 
 
+@pytest.mark.parametrize("split_seed", range(5))
+def test_every_class_keeps_a_picture_to_train_on(tmp_path, split_seed):
+    for name in ("ant", "bee", "cat"):
+        fill(tmp_path / name, 2)
+    fill(tmp_path / "dog", 1)
+    source = open_source("folder", tmp_path, False, split_seed=split_seed, validation_share=0.9)
+    assert {label for _, label in source.train} == {0, 1, 2, 3}
+    assert 1 <= len(source.validation) <= 3
+
+
+def test_a_class_folder_is_one_class_however_a_disk_stores_its_name(tmp_path):
+    for half, name in (("train", "Caf\u00e9"), ("val", "Cafe\u0301")):
+        fill(tmp_path / half / name, 2)
+        fill(tmp_path / half / "Cafz", 1)  # stands between the two spellings
+    source = open_source("folder", tmp_path, False)
+    assert source.class_names == ("Cafz", "Caf\u00e9")
+    assert sorted(label for _, label in source.validation) == [0, 1, 1]
+    assert images.split_position("Caf\u00e9/1.png", 0) == images.split_position("Cafe\u0301/1.png", 0)
+
+
+@pytest.mark.parametrize("names", [("sea lion", "sea_lion"), ("Caf\u00e9", "Cafe\u0301")])
+def test_two_folders_of_one_class_are_refused(tmp_path, names):
+    for name in names:
+        fill(tmp_path / name, 2)
+    with pytest.raises(ValueError, match="several folders of the class .*: merge or rename"):
+        open_source("folder", tmp_path, False)
+
+
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [

@@ -1,17 +1,21 @@
 """Pixels keep their values on the way to a file and back; every user's mistake gets a sentence."""
 
+import contextlib
 import os
+import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 
-from ppgn import images
+from ppgn import images, recipes
+from training import read_picture
 
 
 def ramp(channels: int = 3, size: int = 4) -> torch.Tensor:
@@ -224,3 +228,64 @@ def test_what_a_killed_process_left_is_taken_away_once_nobody_can_be_writing_it(
     code += "write_atomically(pathlib.Path(sys.argv[1]), lambda place: place.write_text('whole'))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "c.txt")], check=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([new.name, "c.txt"])
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """A pipe with the name of a picture, into which nobody writes."""
+    os.mkfifo(tmp_path / "pipe.png")
+    return tmp_path / "pipe.png"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        images.load_image,
+        lambda path: images.file_mask(path, 8),
+        recipes.read_recipe,
+        read_picture,
+        lambda path: images.load_image("/dev/zero"),
+    ],
+)
+def test_a_pipe_or_a_device_is_refused_and_nobody_waits_for_it(pipe: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(ValueError, match="is a pipe or a device, expected a file"):
+        read(pipe)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_a_broken_avif_is_named(tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "whole.avif")
+    whole = (tmp_path / "whole.avif").read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 40)):
+        (tmp_path / "broken.avif").write_bytes(whole[:place] + bytes(64) + whole[place + 64 :])
+        with contextlib.suppress(ValueError):
+            images.load_image(tmp_path / "broken.avif")
+    (tmp_path / "broken.avif").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="cannot read .*broken.avif as a picture"):
+        images.load_image(tmp_path / "broken.avif")
+
+
+@pytest.mark.parametrize("read", [images.load_image, read_picture])
+def test_a_few_bytes_that_stand_for_millions_of_pixels_are_refused_before_they_are_decoded(
+    tmp_path: Path, read: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("1", (13000, 13600)).save(tmp_path / "bits.png")
+    assert (tmp_path / "bits.png").stat().st_size < 30_000
+    with pytest.raises(ValueError, match="13000x13600 pixels, expected at most 67108864: .* PPGN_MOST_VALUES=176800000"):
+        read(tmp_path / "bits.png")
+    Image.new("1", (20, 30)).save(tmp_path / "bits.png")
+    read(tmp_path / "bits.png")
+    monkeypatch.setenv("PPGN_MOST_VALUES", "599")
+    with pytest.raises(ValueError, match="20x30 pixels, expected at most 599"):
+        read(tmp_path / "bits.png")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_line_of_pixels_is_cropped_before_it_is_enlarged(tmp_path: Path, turned: bool) -> None:
+    column = torch.zeros(1, 65000, 1)
+    column[:, 32499:32501] = 1.0
+    images.save_image(column.transpose(1, 2) if turned else column, tmp_path / "line.png")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    loaded = images.load_image(tmp_path / "line.png", (64, 64), 1)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB; whole it takes 1 GB
+    assert loaded.shape == (1, 64, 64) and float(loaded.min()) == 1.0

@@ -58,6 +58,26 @@ def test_classes_are_found_by_any_of_their_names_and_the_nearest_are_named() -> 
         evaluation.class_columns(listed, ["golf bal"], "judge")
 
 
+def test_a_judges_class_is_the_one_spelled_so_and_of_two_with_one_name_none_is_guessed() -> None:
+    assert evaluation.class_columns(["A", "a", "Cafe\u0301"], ["a", "Caf\u00e9"], "judge") == [1, 2]
+    assert evaluation.class_columns(["crane", "drake", "crane"], ["crane", "drake", "crane"], "judge") == [0, 1, 2]
+    with pytest.raises(ValueError, match="judge has 2 classes 'crane' .0 crane, 2 crane., expected one"):
+        evaluation.class_columns(["crane", "drake", "crane"], ["crane"], "judge")
+
+
+def test_no_folder_of_a_class_is_dropped(tmp_path: Path) -> None:
+    grey = ImageSpec(8, 8, channels=1)
+    for name in ("alpha", "Alpha", "Cafe\u0301"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / f"{name}.png")
+    assert evaluation.class_folder(tmp_path, ["Alpha", "alpha"], [1], 0, grey).files == (tmp_path / "alpha/alpha.png",)
+    assert len(evaluation.class_folder(tmp_path, ["Caf\u00e9"], [0], 0, grey)) == 1
+    with pytest.raises(ValueError, match="Alpha and alpha for the classes 0 alpha, expected one folder for one class: merge"):
+        evaluation.class_folder(tmp_path, ["alpha"], [0], 0, grey)
+    with pytest.raises(ValueError, match="alpha for the classes 0 alpha, 1 alpha"):
+        evaluation.class_folder(tmp_path, ["alpha", "alpha"], [0], 0, grey)
+
+
 def test_a_class_folder_takes_pictures_evenly_and_knows_what_is_missing(tmp_path: Path) -> None:
     for name, count in (("golf_ball", 5), ("tench", 2)):
         (tmp_path / name).mkdir()
@@ -71,7 +91,7 @@ def test_a_class_folder_takes_pictures_evenly_and_knows_what_is_missing(tmp_path
     loaded = torch.cat(list(folder.batches(3)))
     assert loaded.shape == (4, 1, 8, 8)
     assert loaded[:, 0, 4, 4].tolist() == pytest.approx([0, 100 / 255, 0, 50 / 255])
-    with pytest.raises(ValueError, match="'church'.*golf ball, tench"):
+    with pytest.raises(ValueError, match="'church'.*golf_ball, tench"):
         evaluation.class_folder(tmp_path, ["church"], [0], 2, grey)
     (tmp_path / "samples.json").write_text(json.dumps({"samples": [{"class": "church", "file": "golf_ball/3.png"}]}))
     assert evaluation.class_folder(tmp_path, ["church"], [0], 0, grey).files == (tmp_path / "golf_ball/3.png",)

@@ -11,6 +11,7 @@ from torch import Tensor
 import ppgn
 from ppgn import images, recipes, starts
 from ppgn.recipes import Hole
+from ppgn.sampling import examples
 
 RELEASED = "noiseless_joint_ppgn_h_released"
 
@@ -34,6 +35,23 @@ def test_ppgn_x_from_a_picture_begins_with_the_picture() -> None:
 def test_what_is_no_picture_of_the_bundle_is_refused(wrong: Tensor) -> None:
     with pytest.raises(ValueError, match="got a picture"):
         ppgn.from_picture(full_bundle(), wrong, 0)
+
+
+def test_white_that_a_users_own_scaling_rounds_above_1_begins_a_chain_fills_a_hole_and_fills_as_a_colour() -> None:
+    bundle = full_bundle()
+    white = images.resize(torch.ones(1, 1, 23, 23), 8)[0]
+    assert float(white.max()) > 1
+    ppgn.from_picture(bundle, white, 0, steps=1)
+    examples.example_6(bundle, 0, white, steps=1)
+    filled = ppgn.in_paint(bundle, white, images.box_mask("2,3,4,2", 8) * white, 0, steps=1, fill=white)
+    assert float(filled.images.max()) == 1.0 and float(filled.known.max()) == 1.0
+    with pytest.raises(ValueError, match="a mask has values outside"):
+        ppgn.in_paint(bundle, white, 1.01 * white, 0, steps=1)
+
+
+@pytest.mark.parametrize("side", range(3, 80))
+def test_white_is_white_at_every_size_that_a_picture_is_cropped_from(side: int) -> None:
+    assert float(images.cover(torch.ones(1, side, side + 1), 8).max()) == 1.0
 
 
 @pytest.mark.parametrize("condition", ["golf ball", lambda image: image.mean((1, 2, 3)), None])

@@ -9,6 +9,7 @@ from conftest import tiny_bundle
 
 import ppgn
 from ppgn import chain, priors, recipes, requests, sampling, starts
+from ppgn.bundle import Bundle
 from ppgn.conditions import ReleasedClass
 from ppgn.objective import Objective, Term
 from ppgn.probe import EncoderPass
@@ -24,6 +25,33 @@ NAMES = ("tench", "English springer", "golf ball", "gas pump")
 )
 def test_a_class_is_found_by_name_part_of_a_name_or_number(wanted: str | int, index: int) -> None:
     assert requests.class_index(NAMES, wanted) == index
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "index"),
+    [
+        (["A", "a"], "a", 1),
+        (["type:A", "type:a"], "a", 1),
+        (["t-shirt", "T shirt"], "t shirt", 0),
+        (["a b", "a_b"], "A_B", None),
+        (["A", "a", "b"], "B", 2),
+        (["crane", "drake", "crane"], "crane", None),
+        (["crane", "drake", "crane"], 2, 2),
+        (["type:red", "colour:red"], "red", None),
+        (["Caf\u00e9", "bar"], "cafe\u0301", 0),
+        (["Cafe\u0301", "bar"], "Caf\u00e9", 0),
+        (["salt & pepper", "salt"], "salt & pepper", 0),
+    ],
+)
+def test_a_name_spelled_exactly_so_goes_first_and_one_of_several_classes_is_refused(
+    names: list[str], wanted: str | int, index: int | None
+) -> None:
+    bundle = Bundle.of(lambda code: code.reshape(-1, 1, 1, 1), (1,), classes=names)
+    if index is None:
+        with pytest.raises(ValueError, match="fits 2 classes .*its number"):
+            requests.classes(bundle, wanted)
+    else:
+        assert requests.classes(bundle, wanted).targets == (index,)
 
 
 @pytest.mark.parametrize(

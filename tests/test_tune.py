@@ -1,5 +1,6 @@
 """Tuning: a search whose trials are known in closed form, its limits, a study on the disk, and `ppgn tune`."""
 
+import importlib
 import json
 import math
 import sys
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import ppgn
-from ppgn import cli, recipes, tuning
+from ppgn import cli, conditions, recipes, requests, tuning
 from ppgn.bundle import Bundle
 from ppgn.priors import NoPrior
 from ppgn.recipes import Recipe
@@ -344,6 +345,100 @@ def test_a_study_refuses_the_trials_of_another_one_and_too_few_trials(tmp_path: 
     with pytest.raises(ValueError, match="has no trial"):
         Study(tmp_path / "new", search()).save()
     assert not (tmp_path / "new").exists()
+
+
+def brightness(power: int = 1) -> str:
+    return f"""
+POWER = {power}
+def raised(image):
+    return image ** POWER
+def condition(image):
+    return -raised(image).mean((1, 2, 3))
+"""
+
+
+@pytest.mark.parametrize(
+    ("edited", "same"),
+    [
+        (brightness().replace("(1, 2, 3))", "(1, 2, 3)) * 1"), False),
+        (brightness().replace("image **", "image * image **"), False),
+        (brightness(2), False),
+        ("# a remark\n" + brightness().replace("condition(image):", "condition(image):  # darker"), True),
+    ],
+)
+def test_the_trials_of_a_function_that_was_edited_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str, same: bool
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def search(source: str) -> Tuning:
+        (tmp_path / "dark.py").write_text(source)
+        sys.modules.pop("dark", None)
+        dark = conditions.And(importlib.import_module("dark").condition)
+        request = requests.function(dark, 2, {"condition": "dark:condition"})
+        return Tuning(tiny_bundle(), requests.weighted([request, requests.classes(tiny_bundle(), [1, 1])]), steps=2)
+
+    Study(tmp_path / "tuned", search(brightness())).run(1)
+    again = search(edited)
+    if same:
+        assert len(Study(tmp_path / "tuned", again).trials) == 1
+        return
+    with pytest.raises(ValueError, match="holds trials with another code of the condition"):
+        Study(tmp_path / "tuned", again)
+
+
+def test_the_trials_of_changed_weights_are_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    Study(tmp_path, Tuning(bundle, near_three, count=2, steps=2)).run(1)
+    assert len(Study(tmp_path, Tuning(bundle, near_three, count=2, steps=2)).trials) == 1
+    with torch.no_grad():
+        for weights in bundle.generator.parameters():
+            weights += 0.5
+    with pytest.raises(ValueError, match="another value of the condition at realistic codes"):
+        Study(tmp_path, Tuning(bundle, near_three, count=2, steps=2))
+
+
+def test_a_deleted_picture_of_a_trial_is_white_and_another_file_in_its_place_is_named(tmp_path: Path) -> None:
+    study = tuning.tune(tiny_bundle(), 1, tmp_path, trials=2, count=2, steps=4)
+    for number in range(2):
+        (tmp_path / f"trial_00{number}.png").unlink()
+    (tmp_path / "tune.png").unlink()
+    study.save()
+    assert (tmp_path / "tune.png").is_file()
+    Image.new("L", (3, 3)).save(tmp_path / "trial_000.png")
+    with pytest.raises(ValueError, match="trial_000.png holds no 2 pictures"):
+        study.save()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stored: [stored],
+        lambda stored: {**stored, "trials": None},
+        lambda stored: {**stored, "trials": {"a": 1}},
+        lambda stored: {**stored, "trials": [None]},
+        *(
+            lambda stored, name=name, value=value: {**stored, "trials": [{**stored["trials"][0], name: value}]}
+            for name in ("number", "recipe", "proposed", "log_prob", "gap", "excess", "other")
+            for value in ("x", [], None, {"a": "b"})
+            if (name, value) != ("gap", None)
+        ),
+    ],
+)
+def test_trials_of_wrong_types_are_refused_in_a_sentence(tmp_path: Path, change: Any, tuned: tuple[Tuning, str]) -> None:
+    search, text = tuned
+    (tmp_path / "trials.json").write_text(json.dumps(change(json.loads(text))))
+    with pytest.raises(ValueError, match="cannot go on from .*trials.json .*: choose another folder, or delete"):
+        Study(tmp_path, search)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuning, str]:
+    """A search and the trials.json of its first trial."""
+    place, search = tmp_path_factory.mktemp("tuned"), Tuning(tiny_bundle(), 1, count=2, steps=4)
+    Study(place, search).run(1)
+    return search, (place / "trials.json").read_text()
 
 
 def test_a_study_whose_chains_all_stopped_has_no_best_recipe(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ from training.settings_search import choose as choose
 from training.side_by_side import SourceOptions as SourceOptions
 from training.side_by_side import draw_weights as draw_weights
 from training.sources import open_source as open_source
+from training.sources import read_picture as read_picture
 from training.stages import Sizes as Sizes
 from training.stages import seconds_for as seconds_for
 from training.time_budget import Pace as Pace

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +18,8 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ppgn import images
-from ppgn.images import Labelled, Merges, read_table, split_position
+from ppgn.images import Labelled, Merges, read_table
+from ppgn.requests import composed
 from training.packs import Packs, open_packs
 
 
@@ -32,7 +35,7 @@ class Source:
 def read_picture(path: str) -> Image.Image:
     """One decoded picture, upright, RGB or 8-bit grey. Raises ValueError with its path for a file that cannot be read."""
     try:
-        with Image.open(path) as opened:
+        with images.open_picture(path) as opened:
             picture = ImageOps.exif_transpose(opened)
             if picture.mode not in ("RGB", "L"):  # transparency, palettes, 16-bit grey: read as the start of a chain is
                 picture = images.to_pil(images.load_image(path))
@@ -51,18 +54,24 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
         raise ValueError(f"no folder of pictures at {root}: expected {root}/<class>/<picture> or {root}/train/<class>/<picture>")
     train_root = root / "train" if (root / "train").is_dir() else root
     train = _image_folder(train_root)
-    names = tuple(name.replace("_", " ") for name in train.classes)
+    names = tuple(composed(name).replace("_", " ") for name in train.classes)
+    if several := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(
+            f"{train_root} has several folders of the class {several[0]!r}, expected one for each: merge or rename them"
+        )
     for name in ("val", "validation", "valid", "test"):
         if train_root != root and (root / name).is_dir():
             validation = _image_folder(root / name)
-            if validation.classes != train.classes:
-                odd = sorted(set(validation.classes) ^ set(train.classes))
+            halves = [[composed(name) for name in half.classes] for half in (train, validation)]
+            if halves[0] != halves[1]:
+                odd = sorted(set(halves[0]) ^ set(halves[1]))
                 raise ValueError(f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}")
             return Source(train, validation, names)
-    positions = np.array([split_position(path, split_seed) for path, _ in train.samples])
-    held_out = (positions < validation_share) | (positions == positions.min())  # at least one picture of a small folder
-    chosen, rest = np.flatnonzero(held_out).tolist(), np.flatnonzero(~held_out).tolist()
-    if not rest:
+    samples = [(path, (label,)) for path, label in train.samples]
+    least = min(images.split_position(path, split_seed) for path, _ in samples)  # at least one picture of a small folder
+    held = images.held_out(samples, split_seed, max(validation_share, math.nextafter(least, 1)))
+    chosen, rest = np.flatnonzero(held).tolist(), np.flatnonzero(~np.array(held)).tolist()
+    if not chosen:
         raise ValueError(f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures")
     return Source(Subset(train, rest), Subset(train, chosen), names)
 
@@ -112,10 +121,11 @@ def _image_folder(root: Path) -> datasets.ImageFolder:
 
 
 class _ImageFolder(datasets.ImageFolder):
-    """ImageFolder whose classes are those of `images.class_folders`."""
+    """ImageFolder whose classes are those of `images.class_folders`, in the order of their composed names, which is the same on
+    every disk."""
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
-        names = [entry.name for entry in images.class_folders(Path(directory))]
+        names = sorted((entry.name for entry in images.class_folders(Path(directory))), key=composed)
         return names, {name: index for index, name in enumerate(names)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import reprlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ppgn.errors import BundleError, one_line
+from ppgn.errors import BundleError, check_amount, one_line, printable
 from ppgn.images import write_atomically
 from ppgn.types import CodeSpace, ImageSpec
 
@@ -37,7 +38,7 @@ def read_json(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise BundleError(f"{path} cannot be read ({one_line(fault)}): download or export the bundle again") from fault
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise BundleError(f"{path} is not a ppgn bundle, expected the format {FORMAT!r}: give the folder that an export wrote")
@@ -64,6 +65,8 @@ def checked(info: Mapping[str, Any]) -> dict[str, Any]:
         for value in filled[name]:
             if not isinstance(value, str):
                 raise BundleError(f"its field {name} holds {reprlib.repr(value)}, expected a list of texts: correct it")
+    for name in ("name", "licence", "source", "classes", "parts"):
+        _check_text(name, [filled[name]] if isinstance(filled[name], str) else list(filled[name]))
     for name in ("recipes", "papers"):
         check_fields(f"its field {name}", filled[name], dict.fromkeys(KINDS, dict))
         for recipe in filled[name].values():
@@ -71,6 +74,15 @@ def checked(info: Mapping[str, Any]) -> dict[str, Any]:
     image_spec(filled["image"])
     code_space(filled["code"])
     return filled
+
+
+def _check_text(field: str, values: Collection[str]) -> None:
+    """Raises BundleError for control characters and lone surrogates, which would reach the terminal with every message."""
+    for value in values:
+        if printable(value) != value:
+            raise BundleError(
+                f"its field {field} holds {reprlib.repr(value)}, expected text without control characters: correct it"
+            )
 
 
 def _check_members(where: str, recipe: Mapping[str, Any]) -> None:
@@ -108,7 +120,9 @@ def image_spec(image: Mapping[str, Any]) -> ImageSpec:
     fields = dict.fromkeys(("height", "width", "channels"), int)
     check_fields("its image", image, fields, fields)
     try:
-        return ImageSpec(**image)
+        spec = ImageSpec(**image)
+        check_amount(f"its images have {spec.height}x{spec.width}x{spec.channels} values", math.prod(spec.shape))
+        return spec
     except ValueError as fault:
         raise BundleError(str(fault)) from fault
 
@@ -123,6 +137,10 @@ def code_space(code: Mapping[str, Any]) -> CodeSpace:
         raise BundleError(f"its code has the shape {reprlib.repr(shape)}, expected a list of whole numbers above 0: correct it")
     if not isinstance(code.get("relu", False), bool):
         raise BundleError(f"its code has relu {reprlib.repr(code['relu'])}, expected true or false: correct it")
+    try:
+        check_amount(f"its codes have {reprlib.repr(math.prod(shape))} units", math.prod(shape))
+    except ValueError as fault:
+        raise BundleError(str(fault)) from fault
     numbers = {name: _units(name, code[name], shape) for name in ("low", "high", "mean", "std") if code.get(name) is not None}
     try:
         return CodeSpace(tuple(shape), **numbers, relu=code.get("relu", False))
@@ -131,11 +149,11 @@ def code_space(code: Mapping[str, Any]) -> CodeSpace:
 
 
 def _units(name: str, value: Any, shape: list[int]) -> float | Tensor:
-    if is_a(value, float):
-        return float(value)
     try:
+        if is_a(value, float):
+            return float(value)
         found = torch.tensor(value, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError) as fault:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as fault:
         got = reprlib.repr(value)
         raise BundleError(f"its code has {name} {got}, expected a number or one per unit: correct it") from fault
     if list(found.shape) != shape:

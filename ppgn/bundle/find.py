@@ -27,7 +27,7 @@ def find(name_or_path: str | Path) -> Path:
     if text.startswith(HUB):
         return _from_hub(text.removeprefix(HUB))
     for folder in (Path(text), *(shelf / text for shelf in search_paths())):
-        if (folder / FILE).is_file():
+        if _holds_bundle(folder):
             return folder
     names = sorted({folder.name for folder in _folders()})
     close = difflib.get_close_matches(text, names, 1)
@@ -43,9 +43,22 @@ def _from_hub(repository: str) -> Path:
     return Path(snapshot_download(repository, allow_patterns=[FILE, "*.safetensors"]))
 
 
+def _holds_bundle(folder: Path) -> bool:
+    """Whether there is a bundle.json, or a folder that may not be looked into: whoever reads it says so."""
+    try:
+        return (folder / FILE).is_file()
+    except OSError as fault:
+        return isinstance(fault, PermissionError)
+
+
 def _folders() -> list[Path]:
-    found = [folder for shelf in search_paths() if shelf.is_dir() for folder in sorted(shelf.iterdir())]
-    return [folder for folder in found if (folder / FILE).is_file() and not folder.name.startswith(".")]
+    found: list[Path] = []
+    for shelf in search_paths():
+        try:
+            found += sorted(shelf.iterdir()) if shelf.is_dir() else []
+        except OSError:  # a shelf that cannot be read holds nothing that could be loaded, and hides no other one
+            continue
+    return [folder for folder in found if not folder.name.startswith(".") and _holds_bundle(folder)]
 
 
 def list_bundles() -> list[dict[str, Any]]:

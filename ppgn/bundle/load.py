@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -17,7 +17,7 @@ from ppgn.bundle.bundle import Bundle
 from ppgn.bundle.description import FILE, SPACE, code_space, image_spec
 from ppgn.bundle.find import find
 from ppgn.bundle.migrate import read_info
-from ppgn.errors import BundleError
+from ppgn.errors import BundleError, one_line
 
 
 def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fold: bool = True) -> Bundle:
@@ -54,11 +54,19 @@ def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
     if not isinstance(entry, dict) or {"architecture", "config", "file", "sha256"} - set(entry):
         raise BundleError(f"{folder / FILE} does not describe its part {part}: export the bundle again")
     file = folder / str(entry["file"])
-    if file.resolve().parent != folder.resolve():
+    try:
+        outside = file.resolve().parent != folder.resolve()
+        there = file.is_file()
+    except (OSError, ValueError, RuntimeError) as fault:  # a name that is too long, has a zero byte, or links to itself
+        raise BundleError(f"part {part} of {folder} names no file ({one_line(fault)}): export the bundle again") from fault
+    if outside:
         raise BundleError(f"part {part} of {folder} names a file outside the bundle, {entry['file']!r}: do not trust it")
-    if not file.is_file():
+    if not there:
         raise BundleError(f"{file} is missing: download or export the bundle again")
-    found = sha256(file)
+    try:
+        found = sha256(file)
+    except OSError as fault:
+        raise BundleError(f"{file} cannot be read ({one_line(fault)}): correct its permissions, or download it again") from fault
     if found != entry["sha256"]:
         raise BundleError(
             f"{file} is not what {FILE} describes (SHA-256 {found[:12]}..., expected {str(entry['sha256'])[:12]}...): "
@@ -68,14 +76,24 @@ def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
         state = load_file(file)
         with torch.device("meta"):
             network = networks.build(entry["architecture"], entry["config"])
+        _check_kinds(network, state)
         network.load_state_dict({key: _full(value) for key, value in state.items()}, strict=True, assign=True)
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as fault:
+    except Exception as fault:  # an architecture can raise anything at a configuration that is wrong
         reason = " ".join(str(fault).split())[:300]
         raise BundleError(f"{file} does not fit its description ({reason}): download or export the bundle again") from fault
     unfilled = [key for key, value in (*network.named_parameters(), *network.named_buffers()) if value.is_meta]
     if unfilled:
         raise BundleError(f"{file} leaves {unfilled[0]} of {part} without a value: export the bundle again")
     return network.eval().requires_grad_(False)
+
+
+def _check_kinds(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for complex weights, and for whole numbers in the place of weights or weights in that of counts."""
+    for key, expected in network.state_dict().items():
+        found = state.get(key, expected)
+        if found.is_complex() or found.is_floating_point() != expected.is_floating_point():
+            wanted = "floating-point" if expected.is_floating_point() else "whole"
+            raise ValueError(f"{key} is {found.dtype}, expected {wanted} numbers")
 
 
 def _full(value: Tensor) -> Tensor:

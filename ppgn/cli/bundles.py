@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ppgn.bundle import list_bundles, load_bundle, migrate_bundle
+from ppgn.errors import printable
 
 LISTED = 50
 """Classes by name."""
@@ -33,11 +34,12 @@ def run(given: argparse.Namespace) -> int:
         return 0
     for entry in list_bundles():
         if "error" in entry:
-            print(f"{entry['name']:20} broken: {entry['error']}")
+            print(printable(f"{entry['name']:20} broken: {entry['error']}"))
             continue
         info = entry["info"]
         image, classes = info["image"], info["classes"]
         listed = ", ".join(classes[:LISTED]) + (", ..." if len(classes) > LISTED else "")
-        print(f"{entry['name']:20} {image['width']}x{image['height']} px, {len(classes)} classes: {listed}")
-        print(f"{'':20} {entry['folder']}")
+        name, folder = printable(entry["name"]), printable(entry["folder"])
+        print(f"{name:20} {image['width']}x{image['height']} px, {len(classes)} classes: {listed}")
+        print(f"{'':20} {folder}")
     return 0

@@ -6,7 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ppgn.errors import check_amount
+
 Position: TypeAlias = tuple[int, ...] | Literal["centre"] | None
+VALUES_PER_CHAIN = 64
+"""The least that a chain takes beside its code, in numbers; it limits how many units an address may list."""
 ADDRESS = re.compile(r"(?P<layer>.+):(?P<units>\*|\d+-\d+|\d+(?:,\d+)*)(?:@(?P<position>centre|\d+(?:,\d+)*))?")
 
 
@@ -46,4 +50,5 @@ def _units(text: str, address: str) -> int | tuple[int, ...] | None:
     first, last = (int(part) for part in text.split("-"))
     if first > last:
         raise ValueError(f"the unit {address!r} counts from {first} to {last}, expected the smaller number first: swap them")
+    check_amount(f"the unit {address!r} stands for {last - first + 1} units, a chain each", last - first + 1, VALUES_PER_CHAIN)
     return tuple(range(first, last + 1))

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ppgn import images
 from ppgn.errors import one_line
-from ppgn.evaluation.judge import normalised_name
+from ppgn.evaluation.judge import bare_name
+from ppgn.requests import same_name
 from ppgn.types import Image, ImageSpec
 
 
@@ -50,21 +51,31 @@ def class_folder(
 ) -> ClassFolder:
     """Up to `count` pictures (0: all) of each of `classes`, indices into `names`, spread evenly over the sorted files of a class.
 
-    The files of a class stand in `root/<class>/`, where case, underscores and spaces do not matter and other folders are ignored;
+    The files of a class stand in `root/<class>/`, found as `requests.same_name` finds a class, and other folders are ignored;
     or in the samples.json that `ppgn sample` wrote into `root`; or in `listed`, files by class name, which goes first. image: the
-    height, width and channels to read them at. Raises ValueError for a folder or class without pictures.
+    height, width and channels to read them at. Raises ValueError for a folder or class without pictures, and for a class of
+    several folders.
     """
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root}: check the path")
     if listed is not None:
-        by_class = {normalised_name(name): list(files) for name, files in listed.items()}
+        by_class = {bare_name(name): list(files) for name, files in listed.items()}
     else:
         by_class = _sampled(root) if (root / "samples.json").is_file() else _subfolders(root)
     files: list[Path] = []
     owners: list[int] = []
+    bare = [bare_name(name) for name in names]
+    owners_of = {key: same_name(bare, bare_name(key)) for key in by_class}
     for index in classes:
-        available = by_class.get(normalised_name(names[index]), [])
+        own = [key for key in by_class if index in owners_of[key]]
+        if len(own) > 1 or any(len(owners_of[key]) > 1 for key in own):
+            claimed = sorted({one for key in own for one in owners_of[key]})
+            raise ValueError(
+                f"{root} has {' and '.join(own)} for the classes {', '.join(f'{one} {names[one]}' for one in claimed)}, expected "
+                f"one folder for one class: merge or rename them, or evaluate other classes"
+            )
+        available = by_class[own[0]] if own else []
         if not available:
             found = ", ".join(sorted(by_class)[:10]) or "none"
             raise ValueError(
@@ -79,23 +90,23 @@ def class_folder(
 
 
 def _subfolders(root: Path) -> dict[str, list[Path]]:
-    """Normalised class name -> the picture files of its folder, sorted."""
+    """Name of a folder -> its picture files, sorted."""
     readable = Pillow.registered_extensions()
     found = {}
     for folder in images.class_folders(root):
         if files := images.picture_files(folder, readable):
-            found[normalised_name(folder.name)] = files
+            found[folder.name] = files
     return found
 
 
 def _sampled(root: Path) -> dict[str, list[Path]]:
-    """Normalised class name -> the picture files that samples.json lists for it."""
+    """Class name without group -> the picture files that samples.json lists for it."""
     found: dict[str, list[Path]] = {}
     try:
         rows: list[dict[str, Any]] = json.loads((root / "samples.json").read_text(encoding="utf-8"))["samples"]
         for row in rows:
-            found.setdefault(normalised_name(row["class"]), []).append(root / row["file"])
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+            found.setdefault(bare_name(row["class"]), []).append(root / row["file"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ValueError(
             f"cannot read {root / 'samples.json'} ({one_line(fault)}), expected samples of classes as `ppgn sample` writes them: "
             f"sample again, or sort the pictures into a folder for each class"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ppgn.probe import Preprocessed, layer_name, list_layers
+from ppgn.requests import composed, plain, same_name
 from ppgn.types import Image
 
 
@@ -98,23 +99,33 @@ def feature_layer(network: Preprocessed, size: int | tuple[int, int], channels: 
 def class_columns(listed: Sequence[str], wanted: Sequence[str], judge: str) -> list[int]:
     """The index of each wanted class in the list of a judge's classes.
 
-    Names are compared without case, underscores and group; a listed name may hold synonyms, separated by commas. judge: its name,
-    for messages. Raises ValueError for the first wanted class that is not listed, with the nearest names.
+    Names are compared as `requests.same_name`, without their group; a listed name may hold synonyms, separated by commas. judge:
+    its name, for messages. Raises ValueError for the first wanted class that is not listed, with the nearest names, and for one
+    that is listed more than once, unless both lists are the same.
     """
-    places: dict[str, int] = {}
-    for index, names in enumerate(listed):
-        for name in [names, *names.split(",")]:
-            places.setdefault(normalised_name(name), index)
-    for name in wanted:
-        if normalised_name(name) not in places:
-            nearest = ", ".join(repr(one) for one in difflib.get_close_matches(normalised_name(name), places, 3, cutoff=0.5))
-            raise ValueError(
-                f"{judge} has no class {name!r} among its {len(listed)}{f' (nearest: {nearest})' if nearest else ''}: "
-                f"list the judge's classes in their order, or evaluate other classes"
-            )
-    return [places[normalised_name(name)] for name in wanted]
+    if list(listed) == list(wanted):
+        return list(range(len(wanted)))
+    return [_column(listed, bare_name(name), judge) for name in wanted]
 
 
-def normalised_name(name: str) -> str:
-    """A class name for comparison: lower case, spaces for underscores, without its group ("type:Handbags" -> "handbags")."""
-    return name.rpartition(":")[2].replace("_", " ").strip().lower()
+def _column(listed: Sequence[str], wanted: str, judge: str) -> int:
+    found = same_name([bare_name(name) for name in listed], wanted)
+    if not found:
+        pairs = [(bare_name(name), index) for index, names in enumerate(listed) for name in names.split(",")]
+        found = sorted({pairs[place][1] for place in same_name([name for name, _ in pairs], wanted)})
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{index} {listed[index]}" for index in found[:5])
+        raise ValueError(f"{judge} has {len(found)} classes {wanted!r} ({several}), expected one: list names that differ")
+    names = {plain(part) for name in listed for part in (name, *name.split(","))}
+    nearest = ", ".join(repr(one) for one in difflib.get_close_matches(plain(wanted), sorted(names), 3, cutoff=0.5))
+    raise ValueError(
+        f"{judge} has no class {wanted!r} among its {len(listed)}{f' (nearest: {nearest})' if nearest else ''}: "
+        f"list the judge's classes in their order, or evaluate other classes"
+    )
+
+
+def bare_name(name: str) -> str:
+    """A class name without its group, "type:Handbags" -> "Handbags", in Unicode's composed form."""
+    return composed(name.rpartition(":")[2])

@@ -5,9 +5,11 @@ Images are `[chain, channel, height, width]`, RGB or grey. A size is (height, wi
 
 from ppgn.images.constants import constant as constant
 from ppgn.images.files import BROKEN_FILE as BROKEN_FILE
+from ppgn.images.files import check_regular as check_regular
 from ppgn.images.files import check_writable as check_writable
 from ppgn.images.files import load_image as load_image
 from ppgn.images.files import make_folder as make_folder
+from ppgn.images.files import open_picture as open_picture
 from ppgn.images.files import picture_extensions as picture_extensions
 from ppgn.images.files import save_image as save_image
 from ppgn.images.files import write_atomically as write_atomically
@@ -17,6 +19,7 @@ from ppgn.images.folders import picture_files as picture_files
 from ppgn.images.labelled_pictures import Labelled as Labelled
 from ppgn.images.labelled_pictures import Merges as Merges
 from ppgn.images.labelled_pictures import Table as Table
+from ppgn.images.labelled_pictures import held_out as held_out
 from ppgn.images.labelled_pictures import read_table as read_table
 from ppgn.images.labelled_pictures import split_position as split_position
 from ppgn.images.labelled_pictures import table_of as table_of
@@ -30,6 +33,7 @@ from ppgn.images.pixels import Size as Size
 from ppgn.images.pixels import cover as cover
 from ppgn.images.pixels import covering_size as covering_size
 from ppgn.images.pixels import height_and_width as height_and_width
+from ppgn.images.pixels import in_unit_range as in_unit_range
 from ppgn.images.pixels import normalise as normalise
 from ppgn.images.pixels import resize as resize
 from ppgn.images.pixels import to_pil as to_pil

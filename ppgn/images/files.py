@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import tempfile
-from collections.abc import Callable, Collection
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,17 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 from torch import Tensor
 
+from ppgn.errors import check_amount
 from ppgn.images.pixels import Size, cover, height_and_width, to_pil
 from ppgn.images.temporary import temporary_beside
 
-BROKEN_FILE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Pillow.DecompressionBombError)
-"""Errors that Pillow raises for a file that is no whole picture."""
+BROKEN_FILE = (
+    OSError, SyntaxError, ArithmeticError, ValueError, LookupError, TypeError, RuntimeError, EOFError, struct.error,
+    Pillow.DecompressionBombError,
+)  # fmt: skip
+"""Errors that Pillow and its decoders raise for a file that is no whole picture; the AVIF decoder's is a RuntimeError."""
+ELONGATED = 16
+"""From this many times the wanted ratio of its sides a picture is cropped before it is scaled, not after."""
 
 
 def picture_extensions() -> list[str]:
@@ -80,26 +89,57 @@ def save_image(image: Tensor | Pillow.Image, path: str | Path) -> None:
     write_atomically(path, picture.save)
 
 
+def check_regular(path: str | Path) -> None:
+    """Raises ValueError for a pipe, a socket or a device, for which a reader may wait for ever; nothing for what is missing."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise ValueError(f"{path} is a pipe or a device, expected a file: write its content to a file, and give that")
+
+
+@contextmanager
+def open_picture(path: str | Path) -> Iterator[Pillow.Image]:
+    """A picture file, opened but not decoded yet. Raises ValueError as `check_regular`, and for more pixels than the limit on
+    what a file may ask memory for (`errors.check_amount`), and whatever Pillow raises (BROKEN_FILE)."""
+    check_regular(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the limit here is lower
+        opened = Pillow.open(path)
+    with opened:
+        check_amount(f"{path} has {opened.width}x{opened.height} pixels", opened.width * opened.height)
+        yield opened
+
+
 def load_image(path: str | Path, size: Size | None = None, channels: int = 3) -> Tensor:
     """A picture file as an image `[channel, height, width]` in [0, 1], turned upright, transparency put on white.
 
     size: (height, width) or the side of a square; the picture is scaled to cover it (antialiased) and its centre kept. None
     keeps the file's size. channels: 3 (RGB) or 1 (grey); 16-bit grey keeps its depth. Raises ValueError for a file that is
-    missing, broken or of an unsupported kind, for other channels and for a side below 1.
+    missing, broken, too large (`open_picture`) or of an unsupported kind, for other channels and for a side below 1.
     """
     if channels not in (1, 3):
         raise ValueError(f"load_image got {channels} channels, expected 1 (grey) or 3 (RGB): pass one of them")
     wanted = None if size is None else height_and_width(size, "load_image")
     try:
-        with Pillow.open(path) as opened:
+        with open_picture(path) as opened:
             picture = ImageOps.exif_transpose(opened)
-            array = _pixels(picture, channels)
+            array = _pixels(picture if wanted is None else _shortened(picture, wanted), channels)
     except FileNotFoundError as error:
         raise ValueError(f"there is no picture {path}: check the path") from error
     except BROKEN_FILE as error:
         raise ValueError(f"cannot read {path} as a picture ({error}): check that it is a whole PNG, JPEG, ...") from error
     image = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1).expand(channels, -1, -1)
-    return (image if wanted is None else cover(image, wanted).clamp(0, 1)).contiguous()  # white becomes 1 + 4e-7 by rounding
+    return (image if wanted is None else cover(image, wanted)).contiguous()
+
+
+def _shortened(picture: Pillow.Image, wanted: tuple[int, int]) -> Pillow.Image:
+    """The picture, or the centre of a very long one, a little longer than what covers the wanted (height, width)."""
+    width, height = picture.size
+    if height * wanted[1] > ELONGATED * width * wanted[0]:
+        cut = (height - math.ceil(width * wanted[0] / wanted[1]) - 2) // 2
+        return picture.crop((0, cut, width, height - cut))
+    if width * wanted[0] > ELONGATED * height * wanted[1]:
+        cut = (width - math.ceil(height * wanted[1] / wanted[0]) - 2) // 2
+        return picture.crop((cut, 0, width - cut, height))
+    return picture
 
 
 def _pixels(picture: Pillow.Image, channels: int) -> np.ndarray:
@@ -107,11 +147,11 @@ def _pixels(picture: Pillow.Image, channels: int) -> np.ndarray:
     if picture.mode in ("I", "F"):
         raise ValueError(f"mode {picture.mode} has no fixed range, expected 8-bit or 16-bit pixels")
     if picture.mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.float32) / 65535
+        return np.divide(np.asarray(picture), 65535, dtype=np.float32)
     if picture.has_transparency_data:
         white = Pillow.new("RGBA", picture.size, "white")
         picture = Pillow.alpha_composite(white, picture.convert("RGBA"))
-    return np.asarray(picture.convert("L" if channels == 1 else "RGB")).astype(np.float32) / 255
+    return np.divide(np.asarray(picture.convert("L" if channels == 1 else "RGB")), 255, dtype=np.float32)
 
 
 def make_folder(folder: str | Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def read_table(
     columns: group -> column, such as {"type": "articleType", "colour": "baseColour"}; classes are then called "type:Handbags",
     "colour:Red". merge: values that count as another one, such as {"colour": {"Red": ["Maroon", "Rust"]}}. least: pictures that
     a value must have after merging; rarer values are left out with their pictures. validation_share: share of held-out
-    pictures, chosen by `split_position`. Raises ValueError for a missing table, for a missing column, and for too few pictures.
+    pictures, chosen by `held_out`. Raises ValueError for a missing table, for a missing column, and for too few pictures.
     """
     path = root / file
     if not path.is_file():
@@ -55,14 +56,14 @@ def read_table(
     places = {name: index for index, name in enumerate(names)}
     labels = [tuple(places[f"{group}:{row[column]}"] for group, column in columns.items()) for row in rows]
     samples = [(str(root / row["file"]), label) for row, label in zip(rows, labels, strict=True)]
-    training, held_out = [], []
-    for sample in samples:
-        (held_out if split_position(sample[0], split_seed) < validation_share else training).append(sample)
-    if not (training and held_out):
+    held = held_out(samples, split_seed, validation_share)
+    training = [sample for sample, out in zip(samples, held, strict=True) if not out]
+    compared = [sample for sample, out in zip(samples, held, strict=True) if out]
+    if not (training and compared):
         raise ValueError(
             f"{path} has {len(samples)} pictures whose labels occur {least} times, too few to split: lower `least` or add some"
         )
-    return Table(tuple(training), tuple(held_out), tuple(names))
+    return Table(tuple(training), tuple(compared), tuple(names))
 
 
 def table_of(training: Mapping[str, Any], classes: Sequence[str], root: Path) -> Table | None:
@@ -85,9 +86,24 @@ def table_of(training: Mapping[str, Any], classes: Sequence[str], root: Path) ->
     return found
 
 
+def held_out(samples: Sequence[Labelled], seed: int, share: float) -> list[bool]:
+    """Whether each picture is held out: those whose `split_position` is below `share`, but never all pictures of a class.
+
+    Where a class would have none to train on, its picture with the highest position is trained on.
+    """
+    positions = [split_position(path, seed) for path, _ in samples]
+    held = [position < share for position in positions]
+    trained = {label for (_, labels), out in zip(samples, held, strict=True) if not out for label in labels}
+    for index in sorted(range(len(samples)), key=positions.__getitem__, reverse=True):
+        if held[index] and not trained.issuperset(samples[index][1]):
+            held[index] = False
+            trained.update(samples[index][1])
+    return held
+
+
 def split_position(path: str, seed: int) -> float:
     """A number in [0, 1) that depends on the seed, the class folder and the file name only, on every machine alike."""
-    name = f"{seed}/{Path(path).parent.name}/{Path(path).name}"
+    name = unicodedata.normalize("NFC", f"{seed}/{Path(path).parent.name}/{Path(path).name}")
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
@@ -109,9 +125,18 @@ def _merged(row: dict, columns: Mapping[str, str], merge: Merges) -> dict:
             f"got classes to merge in {', '.join(sorted(odd))}, expected groups among {', '.join(columns)}: correct it"
         )
     whole = {
-        (columns[group], value): name for group, classes in merge.items() for name, others in classes.items() for value in others
+        (columns[group], _composed(value)): name
+        for group, classes in merge.items()
+        for name, others in classes.items()
+        for value in others
     }
-    return {**row, **{column: whole.get((column, row[column]), row[column]) for column in columns.values()}}
+    values = {column: _composed(row[column]) for column in columns.values()}
+    return {**row, **{column: whole.get((column, value), value) for column, value in values.items()}}
+
+
+def _composed(value: Any) -> Any:
+    """Text in Unicode's composed form, in which "Café" is one name however it was typed."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 def _common(rows: list[dict], columns: Sequence[str], least: int) -> tuple[list[dict], dict[str, list[str]]]:

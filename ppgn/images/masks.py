@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ppgn.images.files import load_image
-from ppgn.images.pixels import Size, height_and_width
+from ppgn.images.pixels import Size, height_and_width, in_unit_range
 from ppgn.seeds import Stream, uniform
 from ppgn.types import Image
 
@@ -106,9 +106,7 @@ def check_known(known: Tensor, picture: Tensor) -> Tensor:
             f"a mask has shape {tuple(known.shape)}, expected the picture's height and width {tuple(picture.shape[-2:])}: "
             f"make it of the picture's size"
         )
-    if not bool(((known >= 0) & (known <= 1)).all()):
-        raise ValueError("a mask has values outside [0, 1], expected 1 where pixels are known and 0 in the hole: divide by 255")
-    return known.detach().clone()
+    return in_unit_range(known.detach(), "a mask has").clone()
 
 
 def fitted(picture: Tensor, known: Tensor, image: Image) -> tuple[Tensor, Tensor]:

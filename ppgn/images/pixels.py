@@ -16,6 +16,8 @@ from ppgn.types import Image
 
 Size: TypeAlias = int | tuple[int, int]
 """(height, width) in pixels, or the side of a square."""
+ROUNDING = 1e-5
+"""The most by which float32 arithmetic alone moves a pixel; antialiased scaling of white gives up to 1 + 4e-7."""
 
 
 def height_and_width(size: Size, owner: str = "a picture") -> tuple[int, int]:
@@ -24,6 +26,17 @@ def height_and_width(size: Size, owner: str = "a picture") -> tuple[int, int]:
     if len(sides) != 2 or min(sides) < 1:
         raise ValueError(f"{owner} got the size {size}, expected (height, width) of at least 1: pass two positive numbers")
     return sides
+
+
+def in_unit_range(values: Tensor, subject: str) -> Tensor:
+    """The values in [0, 1]; those that rounding put outside, as antialiased scaling of plain white does, are clipped.
+
+    subject: how the error begins, such as "a mask has". Raises ValueError for values further outside and for NaN.
+    """
+    most = max(ROUNDING, 4 * torch.finfo(values.dtype).eps) if values.is_floating_point() else 0
+    if not bool(((values >= -most) & (values <= 1 + most)).all()):
+        raise ValueError(f"{subject} values outside [0, 1], expected none: divide by 255, or clip what an interpolation overshot")
+    return values.clamp(0, 1) if values.is_floating_point() else values
 
 
 def resize(images: Tensor, size: Size) -> Tensor:
@@ -50,11 +63,11 @@ def covering_size(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, 
 
 
 def cover(image: Tensor, size: Size) -> Tensor:
-    """The centre of one image `[channel, height, width]` after it is scaled to just cover `size`, `[channel, *size]`."""
+    """The centre of one image `[channel, height, width]` in [0, 1], scaled to just cover `size`: `[channel, *size]`."""
     height, width = height_and_width(size, "cover")
     scaled = resize(image[None], covering_size((image.shape[-2], image.shape[-1]), (height, width)))[0]
     top, left = (scaled.shape[-2] - height) // 2, (scaled.shape[-1] - width) // 2
-    return scaled[:, top : top + height, left : left + width]
+    return scaled[:, top : top + height, left : left + width].clamp(0, 1)  # scaled white is 1 + 4e-7
 
 
 def normalise(images: Image, mean: float | Sequence[float], std: float | Sequence[float], bgr: bool = False) -> Tensor:

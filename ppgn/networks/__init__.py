@@ -68,6 +68,10 @@ ELSEWHERE = {
 """Architectures of other rooms, imported when a bundle needs one; the configuration of `Network` is called `NetworkConfig`."""
 
 
+MOST_BLOCKS = 1024
+"""Each block is built before any weight is compared."""
+
+
 def architecture(name: str) -> tuple[type[nn.Module], type[Any]]:
     """The network class and the configuration class of an architecture. Raises ValueError for an unknown name."""
     if name in ELSEWHERE:
@@ -87,6 +91,8 @@ def build(name: str, config: dict[str, Any]) -> nn.Module:
     if unknown:
         known = ", ".join(field.name for field in dataclasses.fields(settings))
         raise ValueError(f"{name} has no setting {', '.join(sorted(unknown))}, expected some of {known}: install a newer ppgn")
+    if config.get("blocks", 0) > MOST_BLOCKS:
+        raise ValueError(f"{name} got {config['blocks']} blocks, expected at most {MOST_BLOCKS}: correct it")
     return network(settings(**{key: _tuples(value) for key, value in config.items()}))
 
 

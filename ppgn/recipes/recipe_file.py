@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ppgn.images import check_regular
 from ppgn.recipes.recipe import Recipe
 
 FIX = "give settings.json of a tuning, or samples.json of saved samples"
@@ -41,9 +42,10 @@ def stored_run(file: str | Path) -> tuple[int | None, int | None]:
 
 
 def _read(file: str | Path) -> dict[str, Any]:
+    check_regular(file)
     try:
         stored = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise ValueError(f"cannot read a recipe in {file} ({fault}): {FIX}") from fault
     if not isinstance(stored, dict):
         raise ValueError(f"{file} holds {type(stored).__name__}, expected an object with a recipe: {FIX}")

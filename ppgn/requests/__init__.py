@@ -5,6 +5,9 @@ from ppgn.requests.classes import classes as classes
 from ppgn.requests.classes import listed_classes as listed_classes
 from ppgn.requests.functions import function as function
 from ppgn.requests.functions import weighted as weighted
+from ppgn.requests.names import composed as composed
+from ppgn.requests.names import plain as plain
+from ppgn.requests.names import same_name as same_name
 from ppgn.requests.networks import Plugged as Plugged
 from ppgn.requests.parse import KINDS as KINDS
 from ppgn.requests.parse import OF_NETWORK as OF_NETWORK

@@ -15,6 +15,7 @@ from ppgn.bundle import Bundle
 from ppgn.conditions import And, ClassesOfGroups, ClassMeasure, Measure
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Passes
+from ppgn.requests.names import plain, same_name
 from ppgn.requests.request import Request, is_probability, selected
 from ppgn.types import Code, Condition, Image, LogProb
 
@@ -109,41 +110,41 @@ class NetworkClassRequest(Request):
 def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle") -> int:
     """The index of a class by name, name without its group, unique part of a name, or number.
 
-    Case does not matter, nor whether words are joined by spaces, "_" or "-". Raises ValueError, with the classes of `whose`
-    network or the nearest of them, for an unknown or ambiguous class.
+    A name that is spelled exactly so goes first; else case does not matter, nor whether words are joined by spaces, "_" or "-".
+    Raises ValueError, with the classes of `whose` network or the nearest of them, for an unknown or ambiguous class.
     """
     wanted = str(wanted).strip()
-    text, lowered = _plain(wanted), [_plain(name) for name in names]
+    text, lowered = plain(wanted), [plain(name) for name in names]
     nearest = ", ".join(repr(names[lowered.index(name)]) for name in difflib.get_close_matches(text, lowered, 3))
     few = len(names) <= LISTED and not all(name.isdecimal() for name in names)
     listed = ", ".join(f"{index} {name}" for index, name in enumerate(names)) if few else f"{len(names)} classes"
-    if text in lowered:
-        return lowered.index(text)
-    if text.isdecimal():
+    found = same_name(names, wanted) if text else []
+    if not found and text.isdecimal():
         if int(text) < len(names):
             return int(text)
         raise ValueError(f"class {wanted} is out of range: {whose} has {listed}, numbered from 0")
-    whole = [index for index, name in enumerate(lowered) if text and text == name.partition(":")[2]]
-    found = whole or [index for index, name in enumerate(lowered) if text and text in name]
+    if not found and text:
+        found = same_name([name.partition(":")[2] for name in names], wanted)
+        found = found or [index for index, name in enumerate(lowered) if text in name]
     if len(found) == 1:
         return found[0]
     if found:
         several = ", ".join(f"{index} {names[index]}" for index in found[:5])
-        raise ValueError(f"class {wanted!r} fits {len(found)} classes ({several}): write more of the name, or the number")
+        raise ValueError(f"class {wanted!r} fits {len(found)} classes ({several}): write more of the name, or its number")
     guess = f"did you mean {nearest}? " if nearest else ""
     raise ValueError(f"no class {wanted!r}: {guess}{whose} has {listed}")
 
 
-def _plain(name: str) -> str:
-    return name.lower().replace("_", " ").replace("-", " ")
-
-
 def target_of(names: Sequence[str], wanted: Any) -> Target:
-    """A class as `class_index`, or several of different groups, as a list or as text: "type:Handbags & colour:Red"."""
+    """A class as `class_index`, or several of different groups, as a list or as text: "type:Handbags & colour:Red".
+
+    Text that is the name of a class is that class, though it holds a "&".
+    """
     number = number_in(wanted)
     if number is not None:
         return class_index(names, number)
-    parts = wanted.split("&") if isinstance(wanted, str) else _listed(wanted)
+    several = wanted.split("&") if isinstance(wanted, str) and not same_name(names, wanted) else [wanted]
+    parts = several if isinstance(wanted, str) else _listed(wanted)
     found = tuple(class_index(names, part) for part in parts)
     return found[0] if len(found) == 1 else found
 

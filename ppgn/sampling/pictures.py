@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ppgn import recipes, requests, starts
 from ppgn.bundle import Bundle
+from ppgn.images import in_unit_range
 from ppgn.recipes import Recipe
 from ppgn.sampling.batches import Begin, run_batches
 from ppgn.sampling.samples import OnStep, Samples, refuse_retries, seeds_of
@@ -70,6 +71,4 @@ def checked_picture(bundle: Bundle, picture: Tensor) -> Tensor:
             f"got a picture of shape {tuple(picture.shape)}, expected [channel, height, width] = {list(shape)} for bundle "
             f"{bundle.name}: load it with images.load_image, or resize it"
         )
-    if not bool(((picture >= 0) & (picture <= 1)).all()):
-        raise ValueError("got a picture with values outside [0, 1], expected pixels in [0, 1]: divide by 255")
-    return picture.to(bundle.device)
+    return in_unit_range(picture, "got a picture with").to(bundle.device)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ppgn.images import composite
+from ppgn.images import composite, in_unit_range
 from ppgn.types import Code, Encoder, Image
 
 
@@ -40,10 +40,8 @@ def _check_rank(image: Image) -> None:
 
 def _filling(fill: float | Sequence[float] | Tensor, image: Image) -> Image:
     """The fill at every pixel of the image; one axis counts channels."""
-    colour = torch.as_tensor(fill, dtype=image.dtype, device=image.device)
+    colour = in_unit_range(torch.as_tensor(fill, dtype=image.dtype, device=image.device), "the fill of a masked start has")
     colour = colour[:, None, None] if colour.ndim == 1 else colour
-    if not bool(((colour >= 0) & (colour <= 1)).all()):
-        raise ValueError("the fill of a masked start has values outside [0, 1], expected pixels in [0, 1]: divide by 255")
     axes = (1,) * (image.ndim - colour.ndim) + tuple(colour.shape)
     if len(axes) != image.ndim or any(axis not in (1, whole) for axis, whole in zip(axes, image.shape, strict=True)):
         raise ValueError(

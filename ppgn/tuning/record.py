@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,17 @@ from ppgn.bundle import Bundle
 from ppgn.errors import one_line
 from ppgn.tuning import report
 from ppgn.tuning.search import Tuning
+from ppgn.tuning.sources import fingerprint, source_of
 from ppgn.tuning.trial import Trial, best_of
 
 TRIALS, SETTINGS, PICTURE = "trials.json", "settings.json", "tune.png"
+WORDS = {
+    "weights": "weights of the bundle", "source": "code of the condition", "judge_source": "code of the judge",
+    "reference": "value of the condition at realistic codes",
+}  # fmt: skip
+"""Facts that messages call by another name."""
+ROUNDING = 0.01
+"""How far a mean over pictures moves in another precision; an edited network moves it further."""
 OnTrial = Callable[[Trial], None]
 """Called with each trial once it is on the disk."""
 
@@ -29,8 +38,8 @@ class Study:
     study goes on from them. settings.json holds the best recipe, and tune.png shows its pictures beside the default's.
 
     Attributes: folder, tuning, trials (those made so far, earlier runs included). Raises ValueError where trials.json cannot be
-    read, and where its trials are of another search: of another bundle, request, default recipe, seeds or limits. Functions are
-    told apart by their names only.
+    read, and where its trials are of another search: of another bundle, request, default recipe, seeds or limits. A function that
+    was edited, or a network whose values at realistic codes have changed, is another one.
     """
 
     def __init__(self, folder: str | Path, tuning: Tuning) -> None:
@@ -86,9 +95,14 @@ class Study:
         return self.folder / f"trial_{trial.number:03d}.png"
 
     def _pictures(self, trial: Trial) -> Tensor:
-        """The kept pictures of a trial, `[chain, channel, height, width]`."""
+        """The kept pictures of a trial, `[chain, channel, height, width]`; white where their file was deleted."""
         count = len(report.shown(self.tuning.request.names))
-        strip = images.load_image(self._picture_file(trial), channels=self.tuning.bundle.image.channels)
+        size = self.tuning.bundle.image
+        if not self._picture_file(trial).exists():
+            return torch.ones(count, *size.shape)
+        strip = images.load_image(self._picture_file(trial), channels=size.channels)
+        if strip.shape != (size.channels, size.height, count * size.width):
+            raise ValueError(f"{self._picture_file(trial)} holds no {count} pictures of {size.size}: delete it")
         return torch.stack(strip.chunk(count, -1))
 
 
@@ -112,10 +126,14 @@ def _about(tuning: Tuning) -> dict[str, Any]:
     judge = tuning.judge
     found = {
         "bundle": tuning.bundle.name,
+        "weights": {name: entry["sha256"] for name, entry in tuning.bundle.info.get("parts", {}).items()},
         "condition": {**tuning.request.describe(), "names": tuning.request.names},
+        "source": source_of(tuning.request),
         "kinds": tuning.kinds,
         "seeds": tuning.seeds,
         "judge": None if judge is None else getattr(judge, "__qualname__", type(judge).__qualname__),
+        "judge_source": None if judge is None else fingerprint(judge),
+        "reference": tuning.reference.log_prob,
         "most_gap": tuning.most_gap,
         "least_diversity": tuning.least_diversity,
         "enough": tuning.enough,
@@ -130,15 +148,23 @@ def _read(file: Path, about: Mapping[str, Any]) -> list[Trial]:
     if not file.exists():
         return []
     fix = "choose another folder, or delete the file to begin anew"
+    images.check_regular(file)
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        unlike = [name for name, value in about.items() if stored[name] != value]
+        unlike = [WORDS.get(name, name) for name, value in about.items() if not _alike(stored.get(name), value)]
         trials = [Trial.from_json(one) for one in stored["trials"]]
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ValueError(f"cannot go on from {file} ({one_line(fault)}): {fix}") from fault
     if unlike:
         raise ValueError(f"{file} holds trials with another {', '.join(unlike)}, expected those of this search: {fix}")
     return trials
+
+
+def _alike(before: Any, now: Any) -> bool:
+    """Whether two facts are equal; numbers that networks compute are so but for the rounding of other hardware."""
+    if isinstance(before, float) and isinstance(now, float):
+        return math.isclose(before, now, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    return before == now
 
 
 def _write(file: Path, stored: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,12 @@ class Trial:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Trial:
         """The trial of a JSON object. Raises ValueError, TypeError or KeyError where it is none."""
-        return cls(**{**stored, "recipe": Recipe.from_json(stored["recipe"])})
+        trial = cls(**{**stored, "recipe": Recipe.from_json(stored["recipe"])})
+        numbers = (trial.log_prob, trial.gap, trial.diversity)
+        if trial.log_prob is None and not trial.stopped:
+            raise ValueError(f"trial {trial.number} has no log_prob and did not stop")
+        math.fsum((trial.number, trial.excess, *trial.proposed.values(), *(one for one in numbers if one is not None)))
+        return trial
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
