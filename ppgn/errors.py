@@ -7,6 +7,10 @@ class BundleError(ValueError):
     """A bundle that is missing, broken, altered, or of another version; the message says what to do."""
 
 
+class ProbeError(ValueError):
+    """A layer that a pass does not give, or a network in train mode."""
+
+
 class ChainStopped(UserWarning):
     """A chain met infinity or NaN and is held where it last was finite."""
 
