@@ -9,8 +9,8 @@ import torch
 
 from ppgn.acceleration import folded, to_channels_last
 from ppgn.bundle import Bundle
+from ppgn.loaders.fitting import load_weights
 from ppgn.loaders.sources import build
-from ppgn.loaders.weights import load_weights
 from ppgn.probe import Preprocessed, layer_name
 
 LIBRARIES = ("torchvision", "timm")
