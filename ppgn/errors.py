@@ -20,6 +20,10 @@ class BundleError(ValueError):
         super().__init__(printable(message))
 
 
+class ProbeError(ValueError):
+    """A layer that a pass does not give, or a network in train mode."""
+
+
 class ChainStopped(UserWarning):
     """A chain met infinity or NaN and is held where it last was finite."""
 

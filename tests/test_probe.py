@@ -203,11 +203,17 @@ class Dictionary(nn.Module):
         return {"logits": x}
 
 
-def test_a_layer_that_returns_a_tuple_gives_its_first_tensor_and_one_without_a_tensor_is_refused():
+class Words(nn.Module):
+    def forward(self, x: Tensor) -> list[str]:
+        return ["logits"]
+
+
+def test_a_layer_that_returns_a_tuple_or_dict_gives_its_first_tensor_and_one_without_a_tensor_is_refused():
     network, x = nn.Sequential(nn.LSTM(4, 3, batch_first=True)).eval(), torch.randn(2, 5, 4)
     assert torch.equal(Layer(network, "0")(x), network(x)[0])
-    broken = nn.Sequential(Dictionary()).eval()
-    with pytest.raises(ValueError, match="'0' returned dict, expected a tensor"):
+    assert torch.equal(Layer(nn.Sequential(Dictionary()).eval(), "0")(x), x)
+    broken = nn.Sequential(Words()).eval()
+    with pytest.raises(ValueError, match="'0' returned list, expected a tensor"):
         Probe(broken, "0")(x)
     assert hooks(broken) == 0
 

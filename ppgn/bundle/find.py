@@ -9,7 +9,7 @@ from typing import Any
 
 from ppgn.bundle.description import FILE
 from ppgn.bundle.migrate import read_info
-from ppgn.errors import BundleError
+from ppgn.errors import BundleError, one_line
 
 HUB = "hf://"
 
@@ -37,10 +37,25 @@ def find(name_or_path: str | Path) -> Path:
 
 def _from_hub(repository: str) -> Path:
     try:
-        from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
+        from huggingface_hub import errors, snapshot_download  # pyright: ignore[reportMissingImports]
     except ImportError as fault:
         raise BundleError(f"{HUB}{repository} needs `pip install huggingface_hub`, or download it and give the folder") from fault
-    return Path(snapshot_download(repository, allow_patterns=[FILE, "*.safetensors"]))
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=[FILE, "*.safetensors"]))
+    except errors.HFValidationError as fault:
+        raise BundleError(f"cannot read {HUB}{repository} ({one_line(fault)}), expected {HUB}OWNER/NAME: write it so") from fault
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as fault:
+        raise BundleError(
+            f"the hub has no repository {repository} that you may read: correct its name, or log in with `hf auth login`"
+        ) from fault
+    except Exception as fault:  # of the client, of the network under it, of the disk
+        raise BundleError(
+            f"{HUB}{repository} cannot be downloaded and is not in the cache ({one_line(fault)}): connect to the network, or "
+            f"download it elsewhere and give the folder"
+        ) from fault
+    if not (folder / FILE).is_file():
+        raise BundleError(f"{HUB}{repository} has no {FILE}, expected a bundle: name the repository of one")
+    return folder
 
 
 def _holds_bundle(folder: Path) -> bool:

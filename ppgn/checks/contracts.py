@@ -15,14 +15,15 @@ from ppgn.checks.plugin import Plugin
 from ppgn.types import ChainState, Code, Condition, Evaluator, Generator, Image, Prior, Sampler
 
 
-def check_condition(condition: Condition, image: Image, *, tolerance: float = 1e-3) -> None:
+def check_condition(condition: Condition, image: Image, *, tolerance: float = 1e-3, flat: bool = False) -> None:
     """Image `[chain, channel, height, width]` in [0, 1] -> log-probability `[chain]`: finite, deterministic, differentiable.
 
     For each chain value and gradient are the same alone as in the batch, so give a class condition one target for all. The
     condition changes neither the image nor its networks, leaves no gradient in them, and runs no BatchNorm or dropout in train
     mode, all on the image's device. Raises ValueError with the cause and the fix of the first rule it breaks.
 
-    A condition that says `couples = True` looks at several chains at once, and may differ alone and in the batch.
+    A condition that says `couples = True` looks at several chains at once, and may differ alone and in the batch. flat: the
+    gradient may be exactly 0, as that of a silent unit is.
 
     A wrong range of pixels is found only where it shows: where the condition fails on [0, 1], or has no gradient there, and works
     on [0, 255] or [-1, 1]. A network that was trained on other pixels and answers anyway passes (see `probe.Preprocessed`).
@@ -34,7 +35,7 @@ def check_condition(condition: Condition, image: Image, *, tolerance: float = 1e
     value, gradient = plugin.with_gradient(image)
     rules.check_shape(plugin.who, tuple(value.shape), len(image))
     couples = bool(getattr(condition, "couples", False))
-    _check_differentiable(plugin, "the image", image, value, gradient, tolerance, couples)
+    _check_differentiable(plugin, "the image", image, value, gradient, tolerance, couples, flat)
 
 
 def check_prior(prior: Prior, code: Code, image: Image, *, tolerance: float = 1e-3) -> None:
@@ -112,6 +113,7 @@ def _check_differentiable(
     gradient: Tensor | None,
     tolerance: float,
     couples: bool = False,
+    flat: bool = False,
 ) -> None:
     """Value and gradient finite, the same again and, unless it couples chains, for each alone; and a gradient that is not 0."""
 
@@ -131,7 +133,8 @@ def _check_differentiable(
         quantity.check_repeats()
     for quantity in () if couples else quantities:
         quantity.check_independent()
-    rules.check_not_zero(plugin, name, source, gradient)
+    if not flat:
+        rules.check_not_zero(plugin, name, source, gradient)
 
 
 def _codes(sampler: Sampler, objective: Evaluator, state: ChainState, steps: int) -> Code:

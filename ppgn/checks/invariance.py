@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ppgn.checks.plugin import Plugin
+from ppgn.errors import one_line
 
 ABSOLUTE = 1e-6  # nats, pixels or code units: rounding of float32 sums whose result happens to be near 0
 ALONE = "between a chain alone and in the batch"
@@ -43,14 +44,14 @@ class Quantity:
         if found:
             raise ValueError(
                 f"{self.name} is random or remembers earlier calls: it {found}: draw no random numbers and keep no state"
-                f"{self._suspect()}; where it needs noise, draw it once and reuse it"
+                f"{self._suspect()}; F.dropout needs training=self.training; where it needs noise, draw it once and reuse it"
             )
 
     def check_independent(self) -> None:
         """The same for each chain alone as in the batch."""
         count = len(self.together)
         singles = [[batch[chain : chain + 1] for batch in self.batches] for chain in range(count)]
-        alone = torch.cat([self._one(self.function(*single)) for single in singles])
+        alone = torch.cat([self._one(self._called_alone(*single)) for single in singles])
         found = self._differs(alone)
         if not found:
             return
@@ -83,6 +84,16 @@ class Quantity:
             noise = size * torch.randn(source.shape, generator=random, dtype=source.dtype).to(source.device)
             most = max(most, float((self.function(source + noise, *others) - self.together).abs().max()))
         return most
+
+    def _called_alone(self, *single: Tensor) -> Tensor:
+        try:
+            return self.function(*single)
+        except Exception as fault:  # a plug-in can raise anything
+            raise ValueError(
+                f"{self.plugin.who} runs for {len(self.together)} chains and fails for one ({one_line(fault)}), expected any "
+                f"number: normalise by no batch (F.batch_norm needs training=False), and reshape to no fixed number of images"
+                f"{self._suspect()}"
+            ) from fault
 
     def _one(self, value: Tensor) -> Tensor:
         if value.ndim < 1 or len(value) != 1:

@@ -87,7 +87,12 @@ class Plugin:
         watch = Watch()
         weights = [(name, tensor) for name, tensor in tensors_in(self._things) if tensor.is_leaf]
         before = [_grad_and_version(tensor) for _, tensor in weights]
-        handles = [module.register_forward_pre_hook(watch.hook(name)) for name, module in modules_in(self._things).items()]
+        modules = modules_in(self._things).items()
+        handles = [
+            module.register_forward_pre_hook(watch.hook(name))
+            for name, module in modules
+            if not isinstance(module, torch.jit.ScriptModule)  # which takes no hooks
+        ]
         try:
             yield
         except Exception as error:

@@ -63,7 +63,8 @@ def check_gradient(who: str, source: str, gradient: Tensor | None) -> Tensor:
     if gradient is None:
         raise ValueError(
             f"{who} is not connected to {source}, expected a gradient to it: its graph is detached; remove detach(), .data, "
-            f"no_grad or inference_mode, argmax, and conversions to NumPy or Python numbers"
+            f"no_grad or inference_mode, argmax, and conversions to NumPy or Python numbers; a quantised "
+            f"network has no gradient, use the one that it was made from"
         )
     if not bool(gradient.isfinite().all()):
         raise ValueError(

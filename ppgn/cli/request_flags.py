@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--weight", type=float, metavar="W", **many,
                        help="of each kind, in the order class, unit, direction, sae, caption, text, condition; with one kind, "
                        "of each of its targets, which are then added up; a negative one avoids")  # fmt: skip
+    asked.add_argument("--no-check", action="store_true", help="do not try --network and --condition on two pictures first")
     _add_network(parser)
 
 
@@ -71,7 +72,8 @@ def request(given: argparse.Namespace, bundle: Bundle) -> requests.Request:
     if given.network is not None:
         network = requests.Plugged(given.network, **adapter, precision=_network_precision(given))
     wanted = {name: getattr(given, name) for name in (*requests.KINDS, *OTHERS)}
-    return requests.parse(bundle, **wanted, network=network, measure=None if given.unit is None else given.measure)
+    measure = None if given.unit is None else given.measure
+    return requests.parse(bundle, **wanted, network=network, measure=measure, check=not given.no_check)
 
 
 def _check_network(given: argparse.Namespace, kinds: list[str]) -> None:

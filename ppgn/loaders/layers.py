@@ -30,7 +30,10 @@ def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
                 f"{name} does not say the size of its input, expected what it was trained on: give size=(HEIGHT, WIDTH)"
             )
         seen = Preprocessed(built.module, height_and_width(shown), 0.0, 1.0)
-        found = list_layers(seen, shown, input_channels(built.module))
+        try:
+            found = list_layers(seen, shown, input_channels(built.module))
+        except Exception:  # a network that makes grey itself has a convolution of one channel and may need three
+            found = list_layers(seen, shown)
     if not found:
         raise ValueError(f"{name} has no layers that a name reaches, expected some: return a network made of modules")
     return found

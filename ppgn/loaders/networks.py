@@ -9,8 +9,8 @@ import torch
 
 from ppgn.acceleration import folded, to_channels_last
 from ppgn.bundle import Bundle
+from ppgn.loaders.fitting import load_weights
 from ppgn.loaders.sources import build
-from ppgn.loaders.weights import load_weights
 from ppgn.probe import Preprocessed, layer_name
 
 LIBRARIES = ("torchvision", "timm")
@@ -43,7 +43,8 @@ def network(
     bgr: as in Preprocessed, by default from the library's metadata. trust: reads a .pth that holds more than tensors, which can
     run code. layers: those that will be probed, () for the output alone. With them, BatchNorms of torchvision's and timm's
     networks are folded into the convolutions, except at these layers (`acceleration.folded`). Raises ValueError for an unknown
-    name, for weights that are missing or do not fit, and for an input that neither the source nor an argument states.
+    name, for weights that are missing or do not fit, and for an input that neither the source nor an argument states, or that is
+    stated in levels from 0 to 255.
     """
     built = build(name, bundle)
     file = _weights_file(name, weights)
@@ -58,11 +59,30 @@ def network(
             f"{name} does not state the {' and '.join(missing)} of its input, expected those that it was trained on: "
             f"give {', '.join(INPUT[argument] for argument in missing)}"
         )
+    _check_units(name, mean, std)
     network = Preprocessed(built.module, size, mean, std, bgr or built.bgr)
     if name.partition(":")[0] in LIBRARIES:
         kept = None if layers is None else [layer_name(built.module, layer) for layer in layers]
         to_channels_last(built.module if kept is None else folded(built.module, traced=True, layers=kept))
     return network
+
+
+def _check_units(name: str, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
+    """Raises ValueError for a mean or std in levels from 0 to 255."""
+    for word, value in (("mean", mean), ("std", std)):
+        numbers = torch.as_tensor(value, dtype=torch.float64).reshape(-1)
+        if bool((numbers > 1).any()):
+            divided = ", ".join(f"{number:.4g}" for number in (numbers / 255).tolist())
+            remedy = "both by 255" if word == "mean" else "it by 255"
+            ones = ", and a std of 1 then becomes 0.003922" if word == "mean" else ""
+            raise ValueError(
+                f"{name} got the {word} {_listed(numbers)}, expected numbers up to 1, as pixels are in [0, 1]: divide {remedy}, "
+                f"{word}=({divided}){ones}"
+            )
+
+
+def _listed(numbers: torch.Tensor) -> str:
+    return ", ".join(f"{number:g}" for number in numbers.tolist())
 
 
 def _weights_file(name: str, weights: str | Path | None) -> Path | None:

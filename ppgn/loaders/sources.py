@@ -17,8 +17,9 @@ from ppgn.types import Image
 BUNDLE_CLASSIFIER = "bundle:classifier"
 """The bundle's encoder and its head, as a network."""
 FORMS = "torchvision:NAME, timm:NAME, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
-BUILD = {name: {"transform_input": True, "init_weights": False} for name in ("inception_v3", "googlenet")}
-"""Options of networks whose training range differs from the library's metadata: transform_input converts between the two."""
+BUILD = {name: {"transform_input": True, "init_weights": False, "aux_logits": False} for name in ("inception_v3", "googlenet")}
+"""Options of networks whose training range differs from the library's metadata: transform_input converts between the two.
+Their auxiliary heads run in training only."""
 
 
 @dataclass(frozen=True, eq=False)

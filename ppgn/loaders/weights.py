@@ -1,68 +1,87 @@
-"""A file of weights -> the values of a network."""
+"""A file of weights -> a state dict."""
 
 from __future__ import annotations
 
+import logging
 import pickle
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ppgn.errors import one_line
 
-
-def load_weights(module: nn.Module, file: str | Path, trust: bool = False) -> None:
-    """Fills a network from a state dict in a file. trust: see `read_weights`. Raises ValueError where the two do not fit."""
-    expected = module.state_dict()
-    state = read_weights(file, trust)
-    # torchvision's published densenets have older names than its code: norm.1 stands for norm1
-    renamed = {key if key in expected else re.sub(r"\b(norm|conv)\.([12])\.", r"\1\2.", key): state[key] for key in state}
-    shared = [key for key in expected if key in renamed]
-    shapes = {key: (list(renamed[key].shape), list(expected[key].shape)) for key in shared}
-    faults = {
-        "lacks": [key for key in expected if key not in renamed and not key.endswith("num_batches_tracked")],
-        "has unknown": [key for key in renamed if key not in expected],
-        "has another shape of": [f"{key} {found} for {wanted}" for key, (found, wanted) in shapes.items() if found != wanted],
-    }
-    found = [f"{fault} {len(keys)} values (first {keys[0]})" for fault, keys in faults.items() if keys]
-    if found:
-        raise ValueError(
-            f"{file} does not fit {type(module).__name__}: it {' and '.join(found)}, expected its {len(expected)} values and no "
-            f"others: give weights of this network"
-        )
-    module.load_state_dict(renamed)
+NESTED = ("state_dict", "model_state_dict", "model", "module", "state_dict_ema", "model_ema", "net", "network")
+"""Names under which checkpoints hold a state dict; of several the first is taken."""
+_log = logging.getLogger("ppgn")
 
 
 def read_weights(file: str | Path, trust: bool = False) -> dict[str, Tensor]:
-    """Reads the state dict, name -> tensor, of a .safetensors file or of a file for `torch.load`.
+    """Reads the state dict, name -> tensor, of a file of safetensors or for `torch.load`, whatever its name ends in.
 
-    {"state_dict": ...} is unpacked, and the prefix "module." of DataParallel is removed. trust: reads a file that holds more than
-    tensors, which can run code. Raises ValueError for a file that is missing, cannot be read, or holds no state dict.
+    A state dict under one of `NESTED` is unpacked, which is logged, and the prefix "module." of DataParallel is removed. trust:
+    reads a file that holds more than tensors, which can run code. Raises ValueError for a file that is missing, cannot be read,
+    or holds no state dict.
     """
     path = Path(file)
     if not path.is_file():
         raise ValueError(f"there is no weights file {path}, expected a state dict: give the path of a .safetensors or .pth file")
     try:
-        stored = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=not trust)
+        with path.open("rb") as stream:
+            beginning = stream.read(512)
+    except OSError as fault:
+        raise ValueError(f"{path} cannot be read ({one_line(fault)}): make it readable, or give another file") from fault
+    _check_kind(path, beginning)
+    of_torch = beginning.startswith((b"PK", b"\x80"))
+    try:
+        if beginning[8:9] == b"{" or (path.suffix == ".safetensors" and not of_torch):
+            stored = load_file(path)
+        else:
+            with path.open("rb") as stream:  # not the path, whose ending torch.load goes by
+                stored = torch.load(stream, "cpu", weights_only=not trust)
     except pickle.UnpicklingError as fault:
         raise ValueError(
             f"{path} holds more than tensors, or is no weights file, and is not read, because reading it can run code: "
-            f"save its state_dict() alone, or pass trust=True if you made it"
+            f"save the network's state_dict() alone"
         ) from fault
     except Exception as fault:  # readers can raise anything on bytes that are no weights
-        raise ValueError(f"{path} cannot be read ({one_line(fault)}): download or save it again") from fault
-    if isinstance(stored, dict) and isinstance(stored.get("state_dict"), dict):
-        stored = stored["state_dict"]
+        scripted = "TorchScript" in str(fault)
+        remedy = "open it by torch.jit.load in a function of yours" if scripted else "download or save it again"
+        raise ValueError(f"{path} cannot be read ({one_line(fault)}): {remedy}") from fault
+    stored = _unpacked(stored, path)
     if not isinstance(stored, dict) or not stored or not all(isinstance(value, Tensor) for value in stored.values()):
+        entries = f" of {', '.join(map(str, list(stored)[:5]))}" if isinstance(stored, dict) else ""
         raise ValueError(
-            f"{path} holds {type(stored).__name__}, expected a state dict, name -> tensor: save network.state_dict()"
+            f"{path} holds {type(stored).__name__}{entries}, expected a state dict, name -> tensor: save network.state_dict()"
         )
     parallel = all(key.startswith("module.") for key in stored)
     return {key.removeprefix("module.") if parallel else key: value for key, value in stored.items()}
+
+
+def _check_kind(path: Path, beginning: bytes) -> None:
+    """Raises ValueError for what is often downloaded in place of weights, by its first bytes."""
+    text = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not beginning:
+        raise ValueError(f"{path} is empty, expected a state dict: download or save it again")
+    if text.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path} is a Git LFS pointer, expected the file that it stands for: run `git lfs pull`, or download it")
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise ValueError(f"{path} is a web page, expected a state dict: download the file itself, not the page that shows it")
+
+
+def _unpacked(stored: Any, path: Path) -> Any:
+    """The state dict that a checkpoint holds beside other things, as far down as NESTED leads."""
+    taken: list[str] = []
+    while isinstance(stored, dict) and (names := [name for name in NESTED if isinstance(stored.get(name), dict)]):
+        taken.append(f"{names[0]} (not {', '.join(names[1:])})" if len(names) > 1 else names[0])
+        stored = stored[names[0]]
+    if taken:
+        _log.warning(f"{path}: took the weights under {'.'.join(taken)}")
+    return stored
 
 
 @contextmanager

@@ -7,6 +7,9 @@ from ppgn.probe.layer_list import list_layers as list_layers
 from ppgn.probe.layers import Layer as Layer
 from ppgn.probe.layers import Probe as Probe
 from ppgn.probe.layers import layer_name as layer_name
+from ppgn.probe.outputs import named_tensors as named_tensors
+from ppgn.probe.outputs import score_names as score_names
+from ppgn.probe.outputs import scores_of as scores_of
 from ppgn.probe.passes import Passes as Passes
 from ppgn.probe.preprocessed import Preprocessed as Preprocessed
 from ppgn.probe.preprocessed import check_eval as check_eval

@@ -12,8 +12,8 @@ from torch import nn
 
 from ppgn.images import Size, height_and_width
 from ppgn.probe.layers import module_of
+from ppgn.probe.outputs import first_tensor
 from ppgn.probe.preprocessed import Preprocessed, check_eval
-from ppgn.probe.recorder import first_tensor
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def list_layers(network: nn.Module | Preprocessed, size: Size, channels: int = 3
     like = next((weight for weight in chain(module.parameters(), module.buffers()) if weight.is_floating_point()), torch.empty(0))
     try:
         for name, layer in module.named_modules(remove_duplicate=False):
-            if name:
+            if name and not isinstance(layer, torch.jit.ScriptModule):  # which takes no hooks
                 handles.append(layer.register_forward_hook(note(name)))
         with torch.no_grad():
             network(like.new_zeros(1, channels, height, width))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import weakref
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from ppgn.errors import ProbeError
 from ppgn.probe.preprocessed import Preprocessed, as_image, check_eval
 from ppgn.probe.recorder import Complete, Recorder, Side
 from ppgn.types import Image
@@ -41,7 +43,7 @@ class Probe:
         self.activation: Side | None = activation
         self.shared = shared
         module = module_of(network)
-        self._modules = {name: module.get_submodule(layer_name(module, name)) for name in self.layers}
+        self._modules = {name: _hookable(module, name) for name in self.layers}
         self._last: tuple[weakref.ref[Tensor], int, dict[str, Tensor]] | None = None
         if not self.layers:
             raise ValueError("a probe got no layer, expected at least one: pass the name of a layer")
@@ -51,16 +53,22 @@ class Probe:
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Layer -> value `[chain, *layer]` for images `[chain, channel, height, width]`, in the order of `layers`."""
         if not self.shared:
-            return self._run(image)
+            return self._fed(image)
         needs_graph = image.requires_grad and torch.is_grad_enabled()
         if self._last is not None:
             known, version, values = self._last
             with_graph = any(value.requires_grad for value in values.values())
             if known() is image and version == image._version and (with_graph or not needs_graph):
                 return dict(values)
-        values = self._run(image)
+        values = self._fed(image)
         self._last = (weakref.ref(image), image._version, values)
         return dict(values)
+
+    def _fed(self, image: Image) -> dict[str, Tensor]:
+        if not (isinstance(self.network, Preprocessed) and self.network.one_by_one):
+            return self._run(image)
+        runs = [self._run(part) for part in image.split(1)]
+        return {layer: torch.cat([run[layer] for run in runs]) for layer in self.layers}
 
     def _run(self, image: Image) -> dict[str, Tensor]:
         check_eval(module_of(self.network))
@@ -69,11 +77,8 @@ class Probe:
         try:
             for layer, module in self._modules.items():
                 handles.append(module.register_forward_hook(recorder.hook(layer)))
-            if self.activation is None:
+            with nullcontext() if self.activation is None else recorder:
                 self.network(image)
-            else:
-                with recorder:
-                    self.network(image)
         except Complete as complete:
             if complete.recorder is not recorder:
                 raise
@@ -112,6 +117,17 @@ class Layer:
 def module_of(network: nn.Module | Preprocessed) -> nn.Module:
     """The module whose layers have names: the network, or the one that Preprocessed holds."""
     return network.network if isinstance(network, Preprocessed) else network
+
+
+def _hookable(network: nn.Module, name: str) -> nn.Module:
+    """The layer of that name (see `layer_name`). Raises ProbeError where it, or the network, is scripted or traced."""
+    layer = None if isinstance(network, torch.jit.ScriptModule) else network.get_submodule(layer_name(network, name))
+    if layer is None or isinstance(layer, torch.jit.ScriptModule):
+        raise ProbeError(
+            f"the layer {name!r} is in a network that was scripted or traced, whose layers cannot be seen, expected a module of "
+            f"Python: give the one from before torch.jit, or ask for a class"
+        )
+    return layer
 
 
 def layer_name(network: nn.Module, layer: str) -> str:

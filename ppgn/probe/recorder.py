@@ -9,6 +9,9 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ppgn.errors import ProbeError
+from ppgn.probe.outputs import first_tensor
+
 Side: TypeAlias = Literal["before", "after"]
 ACTIVATIONS = frozenset(  # as functions of torch, of torch.nn.functional (modules call these) and of Tensor; in place with _
     ("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "tanh")
@@ -43,7 +46,7 @@ class Recorder(TorchFunctionMode):
                 return
             value = first_tensor(output)
             if value is None:
-                raise ValueError(
+                raise ProbeError(
                     f"the layer {layer!r} returned {type(output).__name__}, expected a tensor: name a layer inside it"
                 )
             self._note(layer, value)
@@ -78,24 +81,15 @@ class Recorder(TorchFunctionMode):
             raise Complete(self)
 
     def check(self) -> None:
-        """Raises ValueError for a layer that the finished pass has not recorded."""
+        """Raises ProbeError for a layer that the finished pass has not recorded."""
         for layer in self.layers:
             if layer in self._waiting:
-                raise ValueError(
+                raise ProbeError(
                     f"no activation got the output of the layer {layer!r} itself, expected one after it: "
                     f"name the activation's own layer or the one before it, or leave activation out"
                 )
             if layer not in self.values:
-                raise ValueError(
+                raise ProbeError(
                     f"the layer {layer!r} was not used in a pass over an image, expected one that is: "
                     f"choose one that list_layers gives"
                 )
-
-
-def first_tensor(output: Any) -> Tensor | None:
-    """A layer's output, or the first entry of a tuple or list; None where that is no tensor.
-
-    Attention returns its weights beside its output, recurrent layers their state.
-    """
-    value = output[0] if isinstance(output, tuple | list) and output else output
-    return value if isinstance(value, Tensor) else None

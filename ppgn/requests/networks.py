@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -16,10 +17,14 @@ from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.conditions import UnitAddress, at_target, measure_named, vector_at
 from ppgn.errors import one_line
-from ppgn.probe import Layer, Passes, Preprocessed, weights_dtype
+from ppgn.probe import Layer, Passes, Preprocessed, named_tensors, score_names, scores_of, weights_dtype
 from ppgn.requests.classes import NetworkClassRequest, class_index
+from ppgn.requests.request import Request
+from ppgn.requests.trial import check_request, check_scores, fitted, with_graph
 from ppgn.requests.units import LatentRequest, UnitRequest
-from ppgn.types import Image
+
+_log = logging.getLogger("ppgn")
+Made = TypeVar("Made", bound=Request)
 
 SAE_NAMES = (("encoder.weight", "encoder.bias", "decoder.bias"), ("W_enc", "b_enc", "b_dec"))
 """Names in files of sparse auto-encoders: the encoder's weight and bias, and the offset of its input. W_enc is transposed."""
@@ -41,7 +46,7 @@ class Plugged:
     precision: str = "auto"
 
     def loaded(self, bundle: Bundle, layers: Sequence[str]) -> Preprocessed:
-        """The network on the bundle's device. layers: those that conditions will read; () is the output.
+        """The network in its own precision on the bundle's device. layers: those that conditions will read; () is the output.
 
         Raises ValueError as `loaders.network`, and for a precision of the bundle's own encoder, which the recipe sets.
         """
@@ -54,8 +59,13 @@ class Plugged:
             return loaders.network(self.name, bundle=bundle, **given)
         seen = loaders.network(self.name, **given, bundle=bundle, layers=layers)
         seen.network.to(bundle.device)
-        images = colours(loaders.two_images(bundle), seen, bundle)
-        return loaders.in_precision(seen, images, self.precision, name=self.name, layers=layers)
+        return seen
+
+    def quick(self, seen: Preprocessed, bundle: Bundle, layers: Sequence[str]) -> Preprocessed:
+        """A loaded network in the precision that was asked for."""
+        if self.name == loaders.BUNDLE_CLASSIFIER:
+            return seen
+        return loaders.in_precision(seen, loaders.two_images(bundle), self.precision, name=self.name, layers=layers)
 
     def about(self, seen: Preprocessed) -> dict[str, Any]:
         """The network's name, weights and precision, as JSON. seen: the loaded network."""
@@ -67,48 +77,76 @@ class Plugged:
         }
 
 
-def network_units(bundle: Bundle, plugged: Plugged, address: str, measure: str = "activation") -> UnitRequest:
-    """Units of a layer of a network by name, "layer:17" or as `UnitAddress`, tried on a black image.
+def network_units(
+    bundle: Bundle, plugged: Plugged, address: str, measure: str = "activation", *, check: bool = True
+) -> UnitRequest:
+    """Units of a layer of a network by name, "layer:17" or as `UnitAddress`, tried on two images of the bundle.
 
-    Raises ValueError for an unknown network, layer, unit or measure, and for a network that fails on the bundle's images.
+    check: see `trial.check_request`. Raises ValueError for an unknown network, layer, unit or measure, and for a network that
+    fails on the images.
     """
     parsed = UnitAddress.parse(address)
     measure_named(measure)  # says which there are
-    seen = plugged.loaded(bundle, (parsed.layer,))
-    adapt = _adapter(seen, bundle)
-    layer = Layer(seen, parsed.layer)
-    vector = vector_at(tried(lambda image: layer(adapt(image)), bundle, plugged.name), parsed.position, None, parsed.layer)
+    loaded = plugged.loaded(bundle, (parsed.layer,))
+    layer = Layer(loaded, parsed.layer).name
+    seen, value = fitted(loaded, bundle, plugged.name, lambda seen: Layer(seen, layer))
+    vector = vector_at(value, parsed.position, None, layer)
     units = tuple(range(vector.shape[1])) if parsed.units is None else parsed.units
     units = units if isinstance(units, tuple) else (units,)
-    at_target(vector.expand(len(units), -1), units, f"the layer {parsed.layer!r}")
-    about = {**plugged.about(seen), "unit": address}
-    return UnitRequest(seen, parsed, units, measure, None, about, adapt)
+    at_target(vector[:1].expand(len(units), -1), units, f"the layer {parsed.layer!r}")
+    if check and measure in ("log_softmax", "released"):
+        check_scores(vector, f"the layer {parsed.layer!r}")
+
+    def made(seen: Preprocessed) -> UnitRequest:
+        return UnitRequest(seen, parsed, units, measure, None, {**plugged.about(seen), "unit": address})
+
+    return _ready(made, seen, bundle, plugged, (layer,), check)
 
 
-def network_classes(bundle: Bundle, plugged: Plugged, wanted: Sequence[str]) -> NetworkClassRequest:
+def network_classes(bundle: Bundle, plugged: Plugged, wanted: Sequence[str], *, check: bool = True) -> NetworkClassRequest:
     """Classes of a network by name, each once; "all" is every class.
 
-    wanted: names of classes where the network's library has them, else numbers. Raises ValueError for an unknown network or
-    class, and for a network that does not return `[chain, class]`.
+    wanted: names of classes where the network's library has them, else numbers. check: see `trial.check_request`. Raises
+    ValueError for an unknown network or class, and for a network that does not return `[chain, class]`.
     """
-    seen = plugged.loaded(bundle, ())
-    adapt = _adapter(seen, bundle)
-
-    def scores(image: Image) -> Tensor:
-        return seen(adapt(image))
-
-    found = tried(scores, bundle, plugged.name)
-    if found.ndim != 2:
-        raise ValueError(
-            f"{plugged.name} returned {list(found.shape)} for one image, expected [1, class]: ask for a unit, or another network"
-        )
+    seen, output = fitted(plugged.loaded(bundle, ()), bundle, plugged.name, lambda seen: seen.output)
+    found = _scores(output, plugged.name)
+    if check:
+        check_scores(with_graph(seen, bundle), plugged.name)
     listed = loaders.class_names(plugged.name, bundle)
     known = listed if len(listed) == found.shape[1] else tuple(str(index) for index in range(found.shape[1]))
     chosen = range(len(known)) if list(wanted) == ["all"] else [class_index(known, name, plugged.name) for name in wanted]
-    return NetworkClassRequest(scores, known, tuple(dict.fromkeys(chosen)), plugged.about(seen))
+
+    def made(seen: Preprocessed) -> NetworkClassRequest:
+        return NetworkClassRequest(seen, known, tuple(dict.fromkeys(chosen)), plugged.about(seen))
+
+    return _ready(made, seen, bundle, plugged, (), check)
 
 
-def network_direction(bundle: Bundle, plugged: Plugged, layer: str, file: str | Path) -> LatentRequest:
+def _scores(output: Any, name: str) -> Tensor:
+    """The scores in a network's output. Raises ValueError where it has none; warns where there are several of a tuple."""
+    found, names = scores_of(output), score_names(output)
+    if isinstance(found, Tensor) and found.ndim == 2:
+        if len(names) > 1:
+            _log.warning(f"{name} returned {len(names)} tensors [chain, class]: the first is taken for the scores of its classes")
+        return found
+    listed = ", ".join(f"{part or 'a tensor'} {list(tensor.shape)}" for part, tensor in named_tensors(output).items())
+    raise ValueError(
+        f"{name} returned {listed or type(output).__name__}, expected [chain, class], alone or called logits: ask for a unit, or "
+        f"return the scores alone"
+    )
+
+
+def _ready(
+    make: Callable[[Preprocessed], Made], seen: Preprocessed, bundle: Bundle, plugged: Plugged, layers: Sequence[str], check: bool
+) -> Made:
+    """The request of the network in its precision, checked before in the precision of its weights."""
+    if check:
+        check_request(make(seen), seen, bundle, plugged.name)
+    return make(plugged.quick(seen, bundle, layers))
+
+
+def network_direction(bundle: Bundle, plugged: Plugged, layer: str, file: str | Path, *, check: bool = True) -> LatentRequest:
     """Directions in a layer from a safetensors file with one tensor, `[channel]` or `[direction, channel]`: all of its rows.
 
     Raises ValueError for any other file, and for a number of channels that the layer does not have.
@@ -117,10 +155,12 @@ def network_direction(bundle: Bundle, plugged: Plugged, layer: str, file: str | 
     if len(stored) != 1 or next(iter(stored.values())).ndim not in (1, 2):
         raise ValueError(f"{file} holds {sorted(stored)}, expected one tensor [channel] or [direction, channel]: save it alone")
     rows = torch.atleast_2d(next(iter(stored.values())).float())
-    return _linear(bundle, plugged, layer, "direction", rows, rows.new_zeros(len(rows)), range(len(rows)), None, file)
+    return _linear(bundle, plugged, layer, "direction", rows, rows.new_zeros(len(rows)), range(len(rows)), None, file, check)
 
 
-def network_latents(bundle: Bundle, plugged: Plugged, layer: str, file: str | Path, latents: Sequence[int]) -> LatentRequest:
+def network_latents(
+    bundle: Bundle, plugged: Plugged, layer: str, file: str | Path, latents: Sequence[int], *, check: bool = True
+) -> LatentRequest:
     """Latents of a sparse auto-encoder on a layer, from a safetensors file with its encoder's weight and bias (`SAE_NAMES`).
 
     Raises ValueError for any other file, a latent that the auto-encoder does not have, and another layer than it is for.
@@ -129,37 +169,10 @@ def network_latents(bundle: Bundle, plugged: Plugged, layer: str, file: str | Pa
     for weight, bias, offset in SAE_NAMES:
         if weight in stored and bias in stored:
             rows = stored[weight].float().T if weight == "W_enc" else stored[weight].float()
-            return _linear(bundle, plugged, layer, "latent", rows, stored[bias].float(), latents, stored.get(offset), file)
+            of_input = stored.get(offset)
+            return _linear(bundle, plugged, layer, "latent", rows, stored[bias].float(), latents, of_input, file, check)
     wanted = " or ".join(f"{weight} and {bias}" for weight, bias, _ in SAE_NAMES)
     raise ValueError(f"{file} holds {sorted(stored)}, expected the encoder's {wanted}: save them under these names")
-
-
-def colours(image: Image, seen: Preprocessed, bundle: Bundle) -> Image:
-    """A grey image in three channels where the network takes three. Raises ValueError for any other difference."""
-    wanted = loaders.input_channels(seen.network, bundle.image.channels)
-    if wanted == bundle.image.channels:
-        return image
-    if bundle.image.channels != 1:
-        raise ValueError(
-            f"the network takes {wanted} channels, {bundle.name} makes images of {bundle.image.channels}, expected as many: "
-            f"use another network, or convert them in a function of your own"
-        )
-    return image.expand(-1, wanted, -1, -1)
-
-
-def tried(function: Callable[[Image], Tensor], bundle: Bundle, name: str) -> Tensor:
-    """The function's value for one black image. Raises ValueError where it fails, so before any chain runs."""
-    try:
-        with torch.no_grad():
-            return function(torch.zeros(1, *bundle.image.shape, device=bundle.device))
-    except (RuntimeError, TypeError, AttributeError, IndexError, AssertionError) as fault:
-        raise ValueError(
-            f"{name} failed on an image ({one_line(fault)}): check the size, mean and precision of its input"
-        ) from fault
-
-
-def _adapter(seen: Preprocessed, bundle: Bundle) -> Callable[[Image], Image]:
-    return lambda image: colours(image, seen, bundle)
 
 
 def _linear(
@@ -172,17 +185,23 @@ def _linear(
     rows: Sequence[int],
     offset: Tensor | None,
     file: str | Path,
+    check: bool,
 ) -> LatentRequest:
-    seen = plugged.loaded(bundle, (layer,))
-    adapt = _adapter(seen, bundle)
-    about: Mapping[str, Any] = {**plugged.about(seen), "file": str(file)}
-    request = LatentRequest(seen, layer, what, weight, bias, tuple(rows), offset, None, about, adapt)
-    outside = [row for row in request.rows if not 0 <= row < len(bias)]
-    if outside or not request.rows:
+    outside = [row for row in rows if not 0 <= row < len(bias)]
+    if outside or not rows:
         got = f"{what} {outside[0]}" if outside else f"no {what}"
         raise ValueError(f"got {got} of {file}, expected one or more from 0 to {len(bias) - 1}: say which")
-    tried(request.select([0]).condition(Passes({})), bundle, plugged.name)
-    return request
+    loaded = plugged.loaded(bundle, (layer,))
+    Layer(loaded, layer)  # says which there are
+    seen, _ = fitted(loaded, bundle, plugged.name, lambda seen: Layer(seen, layer))
+
+    def made(seen: Preprocessed) -> LatentRequest:
+        return LatentRequest(
+            seen, layer, what, weight, bias, tuple(rows), offset, None, {**plugged.about(seen), "file": str(file)}
+        )
+
+    made(seen).select([0]).condition(Passes({}))(loaders.two_images(bundle)[:1])  # says which channels fit
+    return _ready(made, seen, bundle, plugged, (layer,), check)
 
 
 def _tensors(file: str | Path, what: str) -> dict[str, Tensor]:

@@ -89,6 +89,7 @@ def parse(
     network: Plugged | None = None,
     measure: str | None = None,
     weight: float | Sequence[float] = (),
+    check: bool = True,
 ) -> Request:
     """A request with a target for each class, unit, caption, ... listed; several kinds, or weights, make a weighted sum.
 
@@ -96,12 +97,13 @@ def parse(
     bundle's encoder. direction, or sae and latent: files of `network_direction` and `network_latents`, on `layer`. caption: for
     the bundle's captioner, or `captioner` ("hf:NAME"). text, against, similarity: as `loaders.similarity`. condition:
     "my_module:function". measure: of the unit. weight: one for each kind, in the order of KINDS, or with one kind one for each of
-    its targets; a negative weight avoids. Raises ValueError where the keywords do not fit each other or the bundle.
+    its targets; a negative weight avoids. check: tries the network and the condition on two images of the bundle first
+    (`checks.check_condition`). Raises ValueError where the keywords do not fit each other or the bundle, or break the contract.
     """
     given: dict[str, Any] = {
         "class_": class_, "unit": unit, "direction": direction, "sae": sae, "latent": latent, "layer": layer,
         "caption": caption, "captioner": captioner, "text": text, "against": against, "similarity": similarity,
-        "condition": condition, "network": network, "measure": measure, "weight": weight,
+        "condition": condition, "network": network, "measure": measure, "weight": weight, "check": check,
     }  # fmt: skip
     given |= {name: _list(given[name]) for name in LISTS}
     _check_together(given)
@@ -135,19 +137,22 @@ def _summed(found: Sequence[Request], weight: Sequence[float]) -> Request:
 def _classes(bundle: Bundle, given: Given) -> Request:
     if given["network"] is None:
         return listed_classes(bundle, given["class_"])
-    return network_classes(bundle, given["network"], given["class_"])
+    return network_classes(bundle, given["network"], given["class_"], check=given["check"])
 
 
 def _units(bundle: Bundle, given: Given) -> Request:
-    return network_units(bundle, given["network"] or Plugged(), given["unit"], given["measure"] or "activation")
+    measure = given["measure"] or "activation"
+    return network_units(bundle, given["network"] or Plugged(), given["unit"], measure, check=given["check"])
 
 
 def _direction(bundle: Bundle, given: Given) -> Request:
-    return network_direction(bundle, given["network"] or Plugged(), given["layer"], given["direction"])
+    plugged = given["network"] or Plugged()
+    return network_direction(bundle, plugged, given["layer"], given["direction"], check=given["check"])
 
 
 def _latents(bundle: Bundle, given: Given) -> Request:
-    return network_latents(bundle, given["network"] or Plugged(), given["layer"], given["sae"], given["latent"])
+    plugged = given["network"] or Plugged()
+    return network_latents(bundle, plugged, given["layer"], given["sae"], given["latent"], check=given["check"])
 
 
 def _captions(bundle: Bundle, given: Given) -> Request:
@@ -169,7 +174,8 @@ def _texts(bundle: Bundle, given: Given) -> Request:
 
 
 def _function(bundle: Bundle, given: Given) -> Request:
-    return function(loaders.condition(given["condition"], bundle), 1, {"condition": given["condition"]})
+    condition = loaders.condition(given["condition"], bundle if given["check"] else None)
+    return function(condition, 1, {"condition": given["condition"]})
 
 
 KINDS: dict[str, Callable[[Bundle, Given], Request]] = {

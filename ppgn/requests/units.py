@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -12,21 +12,16 @@ from torch import Tensor, nn
 from ppgn.conditions import Latent, Measure, Position, Unit, UnitAddress
 from ppgn.probe import Passes, Preprocessed, Probe, Side
 from ppgn.requests.request import Request, selected
-from ppgn.types import Condition, Image
+from ppgn.types import Condition
 
 Network = nn.Module | Preprocessed | Probe
-Adapt = Callable[[Image], Image]
-
-
-def _as_it_is(image: Image) -> Image:
-    return image
 
 
 @dataclass(frozen=True, eq=False)
 class UnitRequest(Request):
     """A unit of a layer for each chain (`conditions.Unit`).
 
-    about: the network's description. adapt: image -> the image that the network takes, such as grey in three channels.
+    about: the network's description.
     """
 
     network: Network
@@ -35,7 +30,6 @@ class UnitRequest(Request):
     measure: str = "activation"
     activation: Side | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
-    adapt: Adapt = _as_it_is
     noun: ClassVar[str] = "unit"
 
     @property
@@ -50,7 +44,7 @@ class UnitRequest(Request):
 
     def condition(self, passes: Passes) -> Condition:
         chosen = replace(self.address, units=self.units)
-        return _adapted(Unit(self.network, chosen, measure=self.measure, activation=self.activation), self.adapt)
+        return Unit(self.network, chosen, measure=self.measure, activation=self.activation)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "unit", **self.about, "measure": self.measure}
@@ -64,7 +58,7 @@ class LatentRequest(Request):
     """A row of a linear map on a layer for each chain: a direction, or a latent of a sparse auto-encoder (`conditions.Latent`).
 
     what: "direction" or "latent". weight `[row, channel]`, bias `[row]`, offset of the layer's value `[channel]` or None. about
-    and adapt as `UnitRequest`.
+    as `UnitRequest`.
     """
 
     network: Network
@@ -76,7 +70,6 @@ class LatentRequest(Request):
     offset: Tensor | None = None
     position: Position = None
     about: Mapping[str, Any] = field(default_factory=dict)
-    adapt: Adapt = _as_it_is
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,8 +80,7 @@ class LatentRequest(Request):
         return replace(self, rows=selected(self.rows, chains))
 
     def condition(self, passes: Passes) -> Condition:
-        made = Latent(self.network, self.layer, self.weight, self.bias, self.rows, offset=self.offset, position=self.position)
-        return _adapted(made, self.adapt)
+        return Latent(self.network, self.layer, self.weight, self.bias, self.rows, offset=self.offset, position=self.position)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.what, "layer": self.layer, **self.about}
@@ -134,7 +126,3 @@ def latent(
     """
     rows = (latents,) if isinstance(latents, int) else tuple(latents)
     return LatentRequest(network, layer, "latent", weight, bias, rows, offset, position)
-
-
-def _adapted(condition: Condition, adapt: Adapt) -> Condition:
-    return condition if adapt is _as_it_is else lambda image: condition(adapt(image))
