@@ -35,6 +35,7 @@ from ppgn.images.sheets import COMFORTABLE_TILE as COMFORTABLE_TILE
 from ppgn.images.sheets import GAP as GAP
 from ppgn.images.sheets import RESAMPLERS as RESAMPLERS
 from ppgn.images.sheets import grid as grid
+from ppgn.images.sheets import grid_size as grid_size
 from ppgn.images.sheets import sheet as sheet
 from ppgn.images.video import FASTEST as FASTEST
 from ppgn.images.video import check_video as check_video

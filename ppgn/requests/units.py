@@ -58,6 +58,9 @@ class UnitRequest(Request):
     def probability(self, measure: Measure | None = None) -> bool:
         return self.measure not in ("activation", "logit")
 
+    def quantity(self, measure: Measure | None = None) -> str:
+        return "log-probability" if self.probability(measure) else self.measure
+
 
 @dataclass(frozen=True, eq=False)
 class LatentRequest(Request):
@@ -89,6 +92,9 @@ class LatentRequest(Request):
     def condition(self, passes: Passes) -> Condition:
         made = Latent(self.network, self.layer, self.weight, self.bias, self.rows, offset=self.offset, position=self.position)
         return _adapted(made, self.adapt)
+
+    def quantity(self, measure: Measure | None = None) -> str:
+        return "activation"
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.what, "layer": self.layer, **self.about}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from ppgn.objective import Objective
 from ppgn.recipes import Hole, Setup
 from ppgn.requests import Request
 from ppgn.sampling.samples import OnStep, Samples, joined
-from ppgn.types import Code, Evaluation, LogProb
+from ppgn.types import Code, Evaluation, LogProb, at_least_one
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +45,7 @@ def run_batches(
     ValueError for a batch below 1, and where coupled chains would be split.
     """
     chains = range(len(seeds)) if chains is None else chains
-    if batch < 1:
-        raise ValueError(f"got batch {batch}, expected at least 1: run one chain or more at once")
+    batch = at_least_one("batch", batch, "run one chain or more at once")
     if request is not None and request.couples and batch < len(chains):
         raise ValueError(
             f"got batch {batch} for {len(chains)} chains that are coupled, expected all at once: raise the batch, or lower count"
@@ -84,7 +83,8 @@ def _last(steps: Iterator[Evaluation], watch: OnStep | None) -> Evaluation:
 def _samples(setup: Setup, request: Request | None, seeds: Sequence[int], last: Evaluation) -> Samples:
     value = last.log_probs.get("condition", last.log_prob)
     names, about = ((), {}) if request is None else (request.names, request.describe())
-    return Samples(last.image, last.code, value, tuple(seeds), setup.recipe, names, about, last.stopped, setup.bundle.name)
+    made = Samples(last.image, last.code, value, tuple(seeds), setup.recipe, names, about, last.stopped, setup.bundle.name)
+    return made if request is None else replace(made, quantity=request.quantity(setup.recipe.measure))
 
 
 def _score(objective: Objective, image: Tensor) -> LogProb:

@@ -22,15 +22,15 @@ def write_samples(samples: Samples, folder: str | Path) -> Path:
     """Writes each picture, then samples.json, into a folder, which is made; returns the JSON file.
 
     It has "ppgn" (the version), "bundle", "condition" (the request), "recipe", and under "samples" for each picture its "file",
-    "seed", the name of its target under the kind of the request ("class", "unit", ...), and "log_probability" in nats. Raises
-    ValueError where the folder cannot be written.
+    "seed", the name of its target under the kind of the request ("class", "unit", ...), and its "log_probability" in nats, or its
+    "activation", "logit" or "value" where it is no log-probability. Raises ValueError where the folder cannot be written.
     """
-    kind = str(samples.about.get("kind", "condition"))
+    kind, value = str(samples.about.get("kind", "condition")), _key(samples)
     names = samples.names or ("",) * len(samples)
     rows = []
     for chain, (name, seed) in enumerate(zip(names, samples.seeds, strict=True)):
         file = f"{chain:04d}_{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}_{seed}.png"
-        rows.append({"file": file, "seed": seed, kind: name, "log_probability": float(samples.log_prob[chain])})
+        rows.append({"file": file, "seed": seed, kind: name, value: float(samples.log_prob[chain])})
     return _write(folder, "samples.json", [row["file"] for row in rows], samples.images, _about(samples), {"samples": rows})
 
 
@@ -46,13 +46,17 @@ def write_fillings(
     samples = inpainted.samples
     rows: list[dict[str, Any]] = [{"file": f"filled_{seed}.png", "seed": seed} for seed in samples.seeds]
     for chain, name in enumerate(samples.names):
-        rows[chain] |= {str(samples.about["kind"]): name, "log_probability": float(samples.log_prob[chain])}
+        rows[chain] |= {str(samples.about["kind"]): name, _key(samples): float(samples.log_prob[chain])}
     folder = images.make_folder(folder)
     images.save_image(inpainted.picture, folder / "picture.png")
     images.save_image(1 - inpainted.known, folder / "mask.png")
     shown = inpainted.blended() if fillings is None else fillings
     described = {**_about(samples), **(about or {})}
     return _write(folder, "inpaint.json", [row["file"] for row in rows], shown, described, {"fillings": rows})
+
+
+def _key(samples: Samples) -> str:
+    return samples.quantity.replace("-", "_")
 
 
 def _about(samples: Samples) -> dict[str, Any]:
