@@ -82,7 +82,7 @@ def _quantities(before: ChainState, after: ChainState, evaluation: Evaluation) -
     return {
         "code": before.code,
         "image": evaluation.image,
-        **{f"log-probability of {name!r}": value for name, value in evaluation.log_probs.items()},
+        **{f"value of {name!r}": value for name, value in evaluation.log_probs.items()},
         "condition gradient": evaluation.gradient,
         "prior direction": evaluation.direction,
         "updated code": after.code,

@@ -6,13 +6,14 @@ The bits come from the counter-based Philox4x64-10 (Salmon et al. 2011, "Paralle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
-from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ppgn.types import plain_number
 
 
 class Stream(IntEnum):
@@ -29,8 +30,11 @@ class Stream(IntEnum):
     FLOW = 8  # noise that a stochastic flow of codes adds at each level
 
 
-def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    """The seeds as Python ints. Raises ValueError for anything but whole numbers in [0, 2**64)."""
+def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+    """The seeds as Python ints, also those of NumPy or in a tensor. Raises ValueError for anything but a list of whole numbers in
+    [0, 2**64)."""
+    if not isinstance(seeds, Iterable) or getattr(seeds, "ndim", 1) != 1:
+        raise ValueError(f"got seeds {seeds!r}, expected a list of whole numbers: pass one for each chain, such as [0, 1]")
     return tuple(_word("seed", seed) for seed in seeds)
 
 
@@ -89,6 +93,7 @@ def _draw(
 
 
 def _word(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**64:
+    number = plain_number(value)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**64:
         raise ValueError(f"a {name} got {value!r}, expected a whole number in [0, 2**64): pass a non-negative int")
-    return int(value)
+    return number

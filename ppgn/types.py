@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,22 @@ Image: TypeAlias = Tensor
 """`[chain, channel, height, width]`, pixels in [0, 1]."""
 LogProb: TypeAlias = Tensor
 """`[chain]`, in nats."""
+
+
+def plain_number(value: Any) -> Any:
+    """A number of NumPy, or a tensor with one number and no axes, as Python's own; anything else as it is."""
+    is_foreign = isinstance(value, np.generic) or (isinstance(value, np.ndarray | Tensor) and value.ndim == 0)
+    return value.item() if is_foreign else value
+
+
+def at_least_one(name: str, value: Any, advice: str) -> int:
+    """The value as an int. Raises ValueError, with the advice, for anything but a whole number above 0."""
+    number = plain_number(value)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ValueError(f"got {name} {value!r}, expected a whole number of at least 1: {advice}")
+    if number < 1:
+        raise ValueError(f"got {name} {number}, expected at least 1: {advice}")
+    return number
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,9 +28,9 @@ def check(rule: str, offenders: list[str]) -> None:
 
 
 def room(path: Path) -> str | None:
-    """The room of a file of ppgn; None for the front door `ppgn/__init__.py` and for files of other folders."""
+    """The room of a file of ppgn; None for its front doors, `__init__.py` and `__main__.py`, and for files of other folders."""
     parts = path.relative_to(ROOT).parts
-    return parts[1].removesuffix(".py") if parts[0] == "ppgn" and parts[1] != "__init__.py" else None
+    return parts[1].removesuffix(".py") if parts[0] == "ppgn" and parts[1] not in ("__init__.py", "__main__.py") else None
 
 
 @functools.cache

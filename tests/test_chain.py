@@ -87,7 +87,7 @@ def test_a_log_probability_that_is_not_finite_is_named_with_its_term_step_chain_
     chain = run(sampler, objective, sampler.init(code, [7, 8]), 10)
     next(chain)
     next(chain)
-    with pytest.warns(ChainStopped, match=r"log-probability of 'late' of chain 1 \(seed 8\) .* at step 2"):
+    with pytest.warns(ChainStopped, match=r"value of 'late' of chain 1 \(seed 8\) .* at step 2"):
         next(chain)
 
 

@@ -289,10 +289,10 @@ def test_a_direction_and_latents_of_a_layer_are_read_from_files(folder: Path) ->
     rows = torch.eye(10)[[2, 5]]
     save_file({"direction": rows}, "d.safetensors")
     save_file({"encoder.weight": rows, "encoder.bias": torch.zeros(2)}, "s.safetensors")
-    units = [row["log_probability"] for row in told(folder, "--unit", "fc7:2,5")["samples"]]
+    units = [row["activation"] for row in told(folder, "--unit", "fc7:2,5")["samples"]]
     found = told(folder, "--direction", "d.safetensors", "--layer", "fc7")
     assert [row["direction"] for row in found["samples"]] == ["fc7 direction 0", "fc7 direction 1"]
-    assert [row["log_probability"] for row in found["samples"]] == pytest.approx(units, rel=1e-4)
+    assert [row["activation"] for row in found["samples"]] == pytest.approx(units, rel=1e-4)
     found = told(folder, "--sae", "s.safetensors", "--latent", "1", "0", "--layer", "fc7")
     assert [row["latent"] for row in found["samples"]] == ["fc7 latent 1", "fc7 latent 0"]
 
@@ -313,9 +313,9 @@ def test_settings_of_the_library_are_said_as_flags() -> None:
 
 def test_advice_for_python_is_advice_for_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "choose one that `ppgn layers` lists" in refused(capsys, "--unit", "nowhere:1")
-    assert "(--captioner hf:NAME)" in refused(capsys, "--caption", "a red bag")
+    assert "or --captioner hf:NAME" in refused(capsys, "--caption", "a red bag")
     assert "pass --push VALUE" in refused(capsys, "--class", "0", "--sampler", "ours:Push")
-    assert "write ours:bright, in the folder of that file" in refused(capsys, "--condition", "./ours.py:bright")
+    assert "there is no file ours2.py" in refused(capsys, "--condition", "./ours2.py:bright")
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_unit_is_asked_for_by_the_recipe_that_flags_change(folder: Path) -> No
         condition_scale=2.0,
         start_noise=0.3,
     )
-    found = told["fillings"][0]["log_probability"]
+    found = told["fillings"][0]["activation"]
     assert found == pytest.approx(float(expected.samples.log_prob[0]), rel=1e-5)
 
 

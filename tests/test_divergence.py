@@ -84,7 +84,7 @@ def test_a_chain_that_breaks_at_its_first_step_has_a_log_prob_of_minus_infinity_
 
     objective = Objective(lambda code: code[:, None, None, :], NoPrior(), [Term("y", undefined_for_one)])
     sampler = Langevin(0.0, 0.01, 0.0)
-    with pytest.warns(ChainStopped, match=r"the log-probability of 'y' of chain 1 \(seed 8\).* at step 0"):
+    with pytest.warns(ChainStopped, match=r"the value of 'y' of chain 1 \(seed 8\).* at step 0"):
         pairs = list(run(sampler, objective, sampler.init(make_code(), SEEDS), 4))
     assert pairs[0][1].log_prob[1] == -math.inf and pairs[0][1].image.isfinite().all()
     assert {found.chain for found in above(pairs, -math.inf)} == {0, 2}

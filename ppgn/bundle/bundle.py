@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -15,8 +16,11 @@ from ppgn.conditions import class_groups
 from ppgn.errors import BundleError, one_line
 from ppgn.types import CodeSpace, ImageSpec
 
+LISTED_PARTS = 12
+"""Parts that a printed bundle names."""
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class Bundle:
     """The networks that chains run through, and what is known of them.
 
@@ -45,6 +49,17 @@ class Bundle:
     def __post_init__(self) -> None:
         if "generator" not in self.parts:
             raise BundleError(f"bundle {self.name} has the parts {list(self.parts)}, expected a generator: add one")
+
+    def __repr__(self) -> str:
+        """At most 20 lines that say what the bundle is and has; its fields hold the rest."""
+        height, width = self.image.size
+        lines = [f"Bundle {self.name!r}: {width}x{height} px, codes {list(self.code.shape)}, on {self.device}"]
+        lines += [f"  {part}: {type(network).__name__}" for part, network in list(self.parts.items())[:LISTED_PARTS]]
+        lines += [f"  and {len(self.parts) - LISTED_PARTS} more parts"] if len(self.parts) > LISTED_PARTS else []
+        listed = shorten(", ".join(self.classes), 80, placeholder=" ...")
+        lines.append(f"  {len(self.classes)} classes: {listed}" if self.classes else "  no classes")
+        lines.append(f"  recipes: {', '.join(self.recipes) or 'none'}")
+        return "\n".join(lines + ([] if self.folder is None else [f"  folder: {self.folder}"]))
 
     @property
     def generator(self) -> Any:
@@ -82,6 +97,7 @@ class Bundle:
         return self
 
     @classmethod
+    @torch.inference_mode(False)
     def of(
         cls,
         generator: Callable[[Tensor], Tensor],
@@ -108,7 +124,7 @@ class Bundle:
         given = {"generator": generator, **({} if encoder is None else {"encoder": encoder}), **(parts or {})}
         for part in given.values():
             if isinstance(part, nn.Module):
-                part.eval().requires_grad_(False)
+                _out_of_inference_mode(part.eval().requires_grad_(False))
         shape = tuple(code_shape)
         if low is not None or high is not None:
             low, high = -math.inf if low is None else low, math.inf if high is None else high
@@ -118,6 +134,17 @@ class Bundle:
         made = cls(name, given, space, ImageSpec(1, 1), tuple(classes), dict(recipes or {}))
         made.image = _image_of(generator, made.code.shape, made.device)
         return made.to(made.device)
+
+
+def _out_of_inference_mode(network: nn.Module) -> None:
+    """Copies the weights that were made under `torch.inference_mode()`, through which no gradient can run."""
+    for module in network.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if weight.is_inference():
+                setattr(module, name, nn.Parameter(weight.clone(), requires_grad=False))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            if buffer.is_inference():
+                setattr(module, name, buffer.clone())
 
 
 def _per_unit(name: str, value: Any, shape: tuple[int, ...]) -> Any:

@@ -20,6 +20,7 @@ from ppgn.bundle.migrate import read_info
 from ppgn.errors import BundleError, one_line
 
 
+@torch.inference_mode(False)
 def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fold: bool = True) -> Bundle:
     """The bundle of that name, folder, or hf://owner/name: networks frozen, in evaluation mode, float32.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
 from collections.abc import Sequence
 
+from ppgn.cli import streams
 from ppgn.cli.messages import in_flags as in_flags
 from ppgn.cli.messages import named_modules
+from ppgn.cli.outputs import written_since
 from ppgn.cli.parser import COMMANDS as COMMANDS
 from ppgn.cli.parser import module_of
 from ppgn.cli.parser import parse as parse
@@ -17,9 +20,18 @@ from ppgn.errors import one_line
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command, the `run` of the file of its name; returns the exit status."""
+    with streams.lenient() as (out, err):
+        try:
+            return streams.status(_run(sys.argv[1:] if arguments is None else arguments), out, err)
+        except SystemExit as end:  # argparse, for --help and for what it cannot read
+            raise SystemExit(streams.status(int(end.code or 0), out, err)) from None
+
+
+def _run(arguments: Sequence[str]) -> int:
     given = argparse.Namespace()
+    begun = time.time()
     try:
-        given = parse(sys.argv[1:] if arguments is None else arguments)
+        given = parse(arguments)
         logging.basicConfig(format="%(name)s: %(message)s")
         logging.getLogger("ppgn").setLevel(logging.INFO if getattr(given, "verbose", False) else logging.WARNING)
         return module_of(given.command).run(given)
@@ -34,5 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ppgn: error: a run with {' and '.join(plugged)} failed ({one_line(fault)}): {remedy}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("ppgn: interrupted, nothing was written", file=sys.stderr)
+        found = written_since(given, begun)
+        print(f"\nppgn: interrupted, {f'after writing {found}' if found else 'nothing was written'}", file=sys.stderr)
         return 130

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from ppgn import chain, images, recipes, sampling
 from ppgn.bundle import Bundle
-from ppgn.cli import recipe_flags, request_flags, terminal
+from ppgn.cli import outputs, recipe_flags, request_flags, terminal
 from ppgn.cli.values import BUNDLE
 from ppgn.recipes import Recipe
 from ppgn.requests import Request
@@ -26,8 +26,6 @@ EXAMPLES = """examples:
   ppgn chain imagenette64 --unit trunk.12:0-5 --steps 30 --out units.gif
   ppgn chain imagenette64 --class all --steps 40 --every 40 --out strip.png
 """
-WIDE = -88.8
-"""A log-probability as long as any on a label, so that all frames leave as much room below their tiles."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, default=10.0, help="frames a second (default: 10)")
     parser.add_argument("--no-labels", action="store_true", help="pictures only")
     parser.add_argument("--out", default="chain.gif", help=".gif, .mp4, or .png or .jpg for a sheet (default: chain.gif)")
+    outputs.add_overwrite(parser)
     request_flags.add_arguments(parser)
 
 
@@ -55,6 +54,7 @@ def run(given: argparse.Namespace) -> int:
         images.check_writable(given.out, (*images.picture_extensions(), *images.FASTEST))
     else:
         images.check_video(given.out, given.fps)
+    outputs.check_inputs_kept(given)
     terminal.check_counts(given, "count", "every")
     check_seeds([given.seed])
     changes = recipe_flags.changes(given)
@@ -66,7 +66,7 @@ def run(given: argparse.Namespace) -> int:
     pairs = sampling.walk(bundle, stages, recipe.steps, code=_start(given, bundle, recipe), **options)
     stopped: dict[int, str] = {}
     steps = recipe.steps * len(stages) + 1
-    with terminal.stops_without_warning(), terminal.progress(steps * given.count) as watch:
+    with terminal.stops_without_warning(), terminal.progress(steps * given.count, asked.quantity(recipe.measure)) as watch:
         watched = chain.thin(_watched(pairs, watch, stopped), given.every)
         frames = _frames(watched, stages, recipe, given.no_labels)
         if sheet:
@@ -95,7 +95,7 @@ def _watched(pairs: Iterator[chain.Step], watch: OnStep, stopped: dict[int, str]
 
 def _frames(pairs: Iterator[chain.Step], stages: Sequence[Request], recipe: Recipe, plain: bool) -> Iterator[Pillow.Image]:
     """A picture of all chains for each step, each labelled with its target and the value of its condition."""
-    room = [stage.label(0, WIDE, recipe.measure) for stage in stages]
+    room = [stage.label(0, terminal.WIDE, recipe.measure) for stage in stages]
     for state, evaluation in pairs:
         stage = stages[chain.turn(state.step - 1, recipe.steps)]
         values = evaluation.log_probs["condition"].tolist()

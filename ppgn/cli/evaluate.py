@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppgn.cli.outputs import add_overwrite, check_inputs_kept
 from ppgn.cli.values import BUNDLE, NETWORKS, numbers, size
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="FID and KID in Inception's features too, where its weights are on this machine")  # fmt: skip
     parser.add_argument("--out", default="evaluation", metavar="FOLDER",
                         help="folder for scores.json and index.html (default: evaluation)")  # fmt: skip
+    add_overwrite(parser)
     _add_judge(parser)
 
 
@@ -70,6 +72,7 @@ def run(given: argparse.Namespace) -> int:
     from ppgn import evaluation, images
     from ppgn.cli.terminal import load, stops_without_warning
 
+    check_inputs_kept(given, given.out, ("scores.json", "index.html"))
     options = options_of(given)
     task = evaluation.prepare(load(given), given.real, options)
     folder = images.make_folder(given.out)  # before hours of sampling

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ppgn import chain, images, loaders
 from ppgn.bundle import Bundle
-from ppgn.cli import terminal
-from ppgn.cli.values import BUNDLE, NETWORKS
+from ppgn.cli import outputs, request_flags, terminal
+from ppgn.cli.values import BUNDLE
 from ppgn.images import composite
 from ppgn.sampling import OnStep, examples
 
@@ -56,13 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", default="imagenette64", help=f"{BUNDLE} (default: imagenette64)")
     parser.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS", default=[], help="of the bundle")
     parser.add_argument("--unit", metavar="LAYER:UNIT", help="a hidden unit, or a class by its number alone")
-    parser.add_argument("--network", metavar="NAME", help=f"that of the unit: {NETWORKS}")
-    parser.add_argument("--weights", metavar="FILE", help="of the network")
     parser.add_argument("--caption", metavar="TEXT", help="a sentence")
     parser.add_argument("--from", dest="picture", metavar="PICTURE", help="a real picture")
     parser.add_argument("--box", metavar="L,T,W,H", help="the hole (default: 100 of 256 of the side, at random)")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="a chain each")
     parser.add_argument("--steps", type=int, help="for each condition (default: as released)")
+    request_flags.add_network(parser, "the unit is of")
+    outputs.add_overwrite(parser)
     terminal.add_device(parser)
     parser.add_argument("--out", default="example.png", help=".png or .jpg for a sheet, .gif, .mp4 (default: example.png)")
     parser.add_argument("--save-images", metavar="DIR", help="also write every picture kept into DIR")
@@ -72,6 +72,7 @@ def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, runs the example, writes what the released script saves."""
     _take_class_numbers(given)
     _check(given)
+    outputs.check_inputs_kept(given, given.save_images, ("*_seed*_step*.png",))
     moving = Path(given.out).suffix.lower() in images.FASTEST
     images.check_video(given.out) if moving else images.check_writable(given.out)
     folder = images.make_folder(given.save_images) if given.save_images else None
@@ -114,7 +115,10 @@ def _check(given: argparse.Namespace) -> None:
 def _example(given: argparse.Namespace, loaded: Bundle) -> examples.Example:
     options: dict[str, Any] = {name: getattr(given, name) for name in ("seeds", "steps") if getattr(given, name) is not None}
     wanted = given.classes[0] if given.classes else ""
-    seen = None if given.network is None else loaders.network(given.network, given.weights, bundle=loaded)
+    seen = None
+    if given.network is not None:
+        adapter = {name: getattr(given, name) for name in ("size", "mean", "std", "bgr")}
+        seen = loaders.network(given.network, given.weights, bundle=loaded, **adapter)
     if given.number == 1:
         return examples.example_1(loaded, wanted, **options)
     if given.number == 2:

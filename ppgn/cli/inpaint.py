@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ppgn import images, sampling
 from ppgn.bundle import Bundle
-from ppgn.cli import recipe_flags, request_flags, terminal
+from ppgn.cli import outputs, recipe_flags, request_flags, terminal
 from ppgn.cli.values import BUNDLE
 from ppgn.recipes import Recipe
 from ppgn.requests import Request
@@ -25,6 +25,8 @@ EXAMPLES = """examples:
 HOLE = 28 / 64
 """The side of the hole by default, as a share of the picture's smaller side: the released example has 100 of 256 pixels."""
 GREY = 0.5
+COLUMNS = 6
+"""Most pictures in a row."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="filled.png", help="picture, hole and fillings side by side (default: filled.png)")
     parser.add_argument("--save-images", metavar="DIR", help="also write each filling, the picture, the mask and inpaint.json")
     parser.add_argument("--batch", type=int, default=32, help="chains that run at once (default: 32)")
+    outputs.add_overwrite(parser)
     request_flags.add_arguments(parser)
 
 
@@ -66,15 +69,21 @@ def run(given: argparse.Namespace) -> int:
     recipe = changes.pop("recipe", None)
     kind = "class" if request is None else request.kind
     chosen = sampling.inpainting_recipe(bundle, recipe, kind=kind, **changes)
+    widest = [
+        f"seed {given.seed + given.count}" + ("" if request is None else f": {request.label(0, terminal.WIDE, chosen.measure)}")
+    ]
+    columns = min(given.count + 2, COLUMNS)
+    images.check_writable(given.out, size=images.grid_size(given.count + 2, bundle.image.size, widest, columns))
     folder = images.make_folder(given.save_images) if given.save_images else None
     options = {name: getattr(given, name) for name in ("count", "seed", "batch", "context_scale", "start_noise")}
-    with terminal.stops_without_warning(), terminal.progress(chosen.steps * given.count) as watch:
+    quantity = "log-probability" if request is None else request.quantity(chosen.measure)
+    with terminal.stops_without_warning(), terminal.progress(chosen.steps * given.count, quantity) as watch:
         filled = sampling.in_paint(bundle, picture, known, request, watch=watch, recipe=recipe, **options, **changes)
     terminal.report_stops(filled.samples.stopped)
     fillings = filled.images if given.no_blend else filled.blended(given.texture)
     labels = ["picture", "hole", *_labels(filled, request, chosen)]
     tiles = [picture, torch.where(known > 0, picture, GREY), *fillings.cpu()]
-    images.save_image(images.grid(tiles, labels, min(len(tiles), 6)), given.out)
+    images.save_image(images.grid(tiles, labels, columns), given.out)
     print(f"wrote {given.out}: {given.count} fillings of a hole of {int((known == 0).sum())} pixels in {given.picture}")
     if folder is not None:
         about = {name: getattr(given, name) for name in ("picture", "texture", "start_noise")}
@@ -86,6 +95,7 @@ def run(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Raises ValueError for flags that no bundle and no picture allow."""
     images.check_writable(given.out)
+    outputs.check_inputs_kept(given, given.save_images, ("picture.png", "mask.png", "filled_*.png", "inpaint.json"))
     terminal.check_counts(given, "count", "batch")
     asked = [f"--{name}" for name in ("box", "mask", "hole") if getattr(given, name) is not None]
     if len(asked) > 1:

@@ -15,9 +15,9 @@ NO_MODULES = ("torchvision", "timm", "caffe", "bundle", "hf")
 """What stands before a colon there and is no module of the user's."""
 IN_THE_TERMINAL = {
     "choose one that list_layers gives": "choose one that `ppgn layers` lists",
-    "(ppgn.loaders.captioner)": "(--captioner hf:NAME)",
+    ", or a captioner from elsewhere (ppgn.loaders.captioner)": ", or --captioner hf:NAME",
 }
-"""Advice of the library in Python -> the same in the terminal."""
+"""Advice of the library in Python -> the same in the terminal, left out where the command lacks a flag that it names."""
 
 
 def named_modules(given: Mapping[str, Any]) -> list[str]:
@@ -33,9 +33,11 @@ def in_flags(message: str, given: Mapping[str, Any]) -> str:
     ("choose sampler adaptive", "leave weights out"), where another one is lacking ("got sae without layer, expected"), and where
     it is spelled as in Python ("size=(HEIGHT, WIDTH)").
     """
-    for name in sorted(set(given) - set(NO_FLAGS), key=len, reverse=True):
-        value = given[name]
-        flag = f"--{name.strip('_').replace('_', '-')}"
+    of_judge = {name.removeprefix("judge_"): name for name in given if name.startswith("judge_")}
+    flags = {name: name for name in set(given) - set(NO_FLAGS)}
+    for name, owner in sorted({**of_judge, **flags}.items(), key=lambda pair: len(pair[0]), reverse=True):
+        value = given[owner]
+        flag = f"--{owner.strip('_').replace('_', '-')}"
         typed = "|".join(re.escape(text) for text in {str(value), repr(value)})
         message = re.sub(rf"\b{name}=\(([^)]*)\)", lambda found: f"{flag} {found[1].replace(', ', ',')}", message)  # noqa: B023
         message = re.sub(rf"(?<![\w-]){name}=", f"{flag} ", message)
@@ -46,5 +48,6 @@ def in_flags(message: str, given: Mapping[str, Any]) -> str:
         message = re.sub(rf"\b(choose|raise|lower) {name}\b(?!s)", rf"\1 {flag}", message)
         message = re.sub(rf"\bleave {name} out\b", f"leave {flag} out", message)
     for advice, typed in IN_THE_TERMINAL.items():
-        message = message.replace(advice, typed)
+        needed = [flag.replace("-", "_") for flag in re.findall(r"--([a-z-]+)", typed)]
+        message = message.replace(advice, typed if all(name in given for name in needed) else "")
     return message

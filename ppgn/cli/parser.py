@@ -7,6 +7,9 @@ import importlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from ppgn import __version__
+from ppgn.cli import positionals
+
 
 class Command(NamedTuple):
     """A command, the file `ppgn/cli/NAME.py` with `add_arguments(parser)` and `run(given) -> int`.
@@ -52,6 +55,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     style: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     about = "Images through a learned prior, asked for by any network you plug in."
     top = argparse.ArgumentParser(prog="ppgn", description=about, epilog=EXAMPLES, **style)
+    top.add_argument("--version", action="version", version=f"ppgn {__version__}")
     named = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     first = words[0] if words else ""
     if first and not first.startswith("-") and first not in COMMANDS:
@@ -60,6 +64,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parsers = {name: named.add_parser(name, help=command.help, **style) for name, command in COMMANDS.items()}
     if first in COMMANDS:
         _fill(parsers[first], first, words)
+        words = [first, *positionals.first(parsers[first], words[1:])]
     given, unknown = top.parse_known_args(words)
     if unknown:
         flags = [f"--{name.strip('_').replace('_', '-')}" for name in vars(given)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
@@ -29,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="a text, in quotes, that fits the picture better than the others and --against; several")  # fmt: skip
     asked.add_argument("--against", nargs="+", metavar="TEXT", default=[], help="texts that --text is compared with")
     asked.add_argument("--similarity", metavar="NAME", help="hf:NAME or open_clip:MODEL/TAG, a CLIP or SigLIP (docs/text.md)")
-    asked.add_argument("--condition", metavar="MODULE:FUNCTION", help="your function, images -> a log-probability per chain")
+    asked.add_argument("--condition", metavar="MODULE:FUNCTION", help="your function, or FILE.py:FUNCTION, images -> a log-"
+                       "probability per chain")  # fmt: skip
     asked.add_argument("--direction", metavar="FILE", help="a direction in --layer, a .safetensors with [channel] or "
                        "[direction, channel]")  # fmt: skip
     asked.add_argument("--sae", metavar="FILE", help="a sparse auto-encoder on --layer, of which --latent says the latents")
@@ -39,20 +41,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="of each kind, in the order class, unit, direction, sae, caption, text, condition; with one kind, "
                        "of each of its targets, which are then added up; a negative one avoids")  # fmt: skip
     asked.add_argument("--no-check", action="store_true", help="do not try --network and --condition on two pictures first")
-    _add_network(parser)
+    add_network(parser, "--class, --unit, --direction or --sae look at").add_argument(
+        "--network-precision",
+        choices=("auto", "float32", "bfloat16"),
+        help="of its weights and maps (default: auto, bfloat16 where the device has units for it and gradients agree, see -v; "
+        "float32 with --recipe)",
+    )
 
 
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    plugged = parser.add_argument_group("another network that --class, --unit, --direction or --sae look at")
+def add_network(parser: argparse.ArgumentParser, purpose: str) -> Any:
+    """Adds the flags of a plugged-in network and of its input; returns their group. purpose: the end of its title."""
+    plugged = parser.add_argument_group(f"another network that {purpose}")
     plugged.add_argument("--network", metavar="NAME", help=NETWORKS)
     plugged.add_argument("--weights", metavar="FILE", help="state dict (.pth, .safetensors) or torchvision's name of it")
     plugged.add_argument("--size", type=size, metavar="H[,W]", help="of its input, in pixels (default: the library's)")
     plugged.add_argument("--mean", type=numbers, metavar="R,G,B", help="of its input, for pixels in [0, 1] (default: library's)")
     plugged.add_argument("--std", type=numbers, metavar="R,G,B", help="of its input (default: the library's)")
     plugged.add_argument("--bgr", action="store_true", help="its channels are blue, green, red (Caffe)")
-    plugged.add_argument("--network-precision", choices=("auto", "float32", "bfloat16"),
-                         help="of its weights and maps (default: auto, bfloat16 where it is faster on this machine and "
-                         "gradients agree, see -v; float32 with --recipe)")  # fmt: skip
+    return plugged
 
 
 def asks(given: argparse.Namespace) -> bool:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ppgn import images, recipes, sampling
-from ppgn.cli import recipe_flags, request_flags, terminal
+from ppgn.cli import outputs, recipe_flags, request_flags, terminal
 from ppgn.cli.values import BUNDLE
 from ppgn.seeds import check_seeds
 
@@ -39,12 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="samples.png", help="grid to write (default: samples.png)")
     parser.add_argument("--save-images", metavar="DIR", help="also write each picture, and samples.json, into DIR")
     parser.add_argument("--batch", type=int, help="chains that run at once (default: 16, or 64 on an accelerator, or what fits)")
+    outputs.add_overwrite(parser)
     request_flags.add_arguments(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, runs the chains, writes the grid and, with --save-images, each picture."""
     images.check_writable(given.out)
+    outputs.check_inputs_kept(given, given.save_images, ("samples.json",))
     terminal.check_counts(given, "count", "batch")
     check_seeds([given.seed])
     changes = recipe_flags.changes(given)
@@ -52,17 +54,21 @@ def run(given: argparse.Namespace) -> int:
     asked = request_flags.request(given, bundle)
     wanted = asked.each(given.count)
     recipe = recipes.recipe_for(bundle, wanted.kind, changes.pop("recipe", None), **changes)
+    columns = given.count if len(asked) > 1 and 1 < given.count <= COLUMNS else None
+    widest = [asked.label(target, terminal.WIDE, recipe.measure) for target in range(len(asked))]
+    images.check_writable(given.out, size=images.grid_size(len(wanted), bundle.image.size, widest, columns))
     seeds = [given.seed + chain for _ in range(len(asked)) for chain in range(given.count)]
     folder = images.make_folder(given.save_images) if given.save_images else None
-    with terminal.stops_without_warning(), terminal.progress(recipe.steps * len(wanted)) as watch:
+    with (
+        terminal.stops_without_warning(),
+        terminal.progress(recipe.steps * len(wanted), wanted.quantity(recipe.measure)) as watch,
+    ):
         options: dict[str, Any] = {"count": len(wanted), "seed": seeds, "batch": given.batch, "recipe": recipe}
         samples = sampling.sample(bundle, wanted, watch=watch, **options)
     terminal.report_stops(samples.stopped)
     labels = [wanted.label(chain, value, recipe.measure) for chain, value in enumerate(samples.log_prob.tolist())]
-    columns = given.count if len(asked) > 1 and 1 < given.count <= COLUMNS else None
     images.save_image(samples.grid(labels, columns), given.out)
-    what = "log-probability" if wanted.probability(recipe.measure) else "value"
-    print(f"wrote {given.out}: {len(samples)} pictures, mean {what} {float(samples.log_prob.mean()):.3f}")
+    print(f"wrote {given.out}: {len(samples)} pictures, mean {samples.quantity} {float(samples.log_prob.mean()):.3f}")
     if folder is not None:
         samples.save(folder)
         print(f"wrote {len(samples)} pictures and samples.json into {folder}")

@@ -17,6 +17,11 @@ from ppgn.errors import ChainStopped
 from ppgn.sampling import OnStep
 from ppgn.types import Evaluation
 
+WIDE = -88.8
+"""A value as long as any on a label, for the room that labels take."""
+SHORT = {"log-probability": "log p"}
+"""Quantities as a bar has room for them."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --device and --verbose."""
@@ -71,10 +76,10 @@ def report_stops(stopped: Mapping[int, str]) -> None:
 
 
 @contextmanager
-def progress(total: int) -> Iterator[OnStep]:
-    """A bar over the steps of all chains that shows their mean log-probability; it appears with the first step.
+def progress(total: int, quantity: str = "log-probability") -> Iterator[OnStep]:
+    """A bar over the steps of all chains that shows the mean value of their condition; it appears with the first step.
 
-    total: steps times chains. Chains that begin anew were not counted and add to it.
+    total: steps times chains. Chains that begin anew were not counted and add to it. quantity: what the value is.
     """
     from tqdm import tqdm
 
@@ -85,7 +90,8 @@ def progress(total: int) -> Iterator[OnStep]:
             bars.append(tqdm(total=total, unit="step", desc="sampling", mininterval=0.5))
         bar, chains = bars[0], len(evaluation.image)
         if step % 5 == 0:
-            bar.set_postfix_str(f"log p {float(evaluation.log_prob.mean()):.3f}", refresh=False)
+            value = evaluation.log_probs.get("condition", evaluation.log_prob)
+            bar.set_postfix_str(f"{SHORT.get(quantity, quantity)} {float(value.mean()):.3f}", refresh=False)
         bar.total = max(bar.total, bar.n + chains)
         bar.update(chains)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ppgn import tuning
 from ppgn.bundle import Bundle
-from ppgn.cli import recipe_flags, request_flags, terminal
+from ppgn.cli import outputs, recipe_flags, request_flags, terminal
 from ppgn.cli.messages import in_flags
 from ppgn.cli.values import BUNDLE
 
@@ -52,10 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f"{tuning.ENOUGH} for probabilities)")  # fmt: skip
     search.add_argument("--out", default="tuned", metavar="FOLDER",
                         help="for settings.json, tune.png, and trials.json, from which it goes on (default: tuned)")  # fmt: skip
+    outputs.add_overwrite(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, makes the trials that are lacking, then writes and prints the best."""
+    outputs.check_inputs_kept(given, given.out, (tuning.SETTINGS, "tune.png", "trials.json"))
     terminal.check_counts(given, "trials", "count")
     study = tuning.Study(given.out, _search(given, terminal.load(given)))
     try:

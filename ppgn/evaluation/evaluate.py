@@ -21,7 +21,7 @@ from ppgn.recipes import Recipe
 
 
 def evaluate(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     real: str | Path,
     *,
     train: str | Path | None = None,

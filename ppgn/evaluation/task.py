@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ppgn import recipes, requests
+from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.evaluation.folders import ClassFolder, class_folder
 from ppgn.evaluation.inception import inception_network
@@ -44,12 +44,12 @@ class Task:
         return self.options.count or samples_per_class(len(self.classes))
 
 
-def prepare(bundle: Bundle, real: str | Path, options: EvaluationOptions | None = None) -> Task:
+def prepare(bundle: Bundle | str | Path, real: str | Path, options: EvaluationOptions | None = None) -> Task:
     """Checks all that can fail before anything is sampled or judged, and loads the judge.
 
     Arguments as `evaluate`. Raises ValueError for settings, classes, folders or a judge that are not there or do not fit.
     """
-    options = options or EvaluationOptions()
+    bundle, options = loaders.bundle(bundle), options or EvaluationOptions()
     recipe = recipes.recipe_for(bundle, name=options.recipe, **options.changes)
     group, classes = choose_classes(bundle, options.classes)
     names = bundle.classes[group.start : group.stop]

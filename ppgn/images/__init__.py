@@ -42,6 +42,7 @@ from ppgn.images.sheets import COMFORTABLE_TILE as COMFORTABLE_TILE
 from ppgn.images.sheets import GAP as GAP
 from ppgn.images.sheets import RESAMPLERS as RESAMPLERS
 from ppgn.images.sheets import grid as grid
+from ppgn.images.sheets import grid_size as grid_size
 from ppgn.images.sheets import sheet as sheet
 from ppgn.images.temporary import alone_in as alone_in
 from ppgn.images.temporary import temporary_beside as temporary_beside

@@ -30,22 +30,40 @@ ELONGATED = 16
 """From this many times the wanted ratio of its sides a picture is cropped before it is scaled, not after."""
 
 
+UNBOUNDED = 2**31 - 1
+LARGEST_SIDES = {
+    ".png": UNBOUNDED, ".jpg": 65500, ".jpeg": 65500, ".jpe": 65500, ".jfif": 65500, ".webp": 16383, ".gif": 65535,
+    ".bmp": UNBOUNDED, ".tif": UNBOUNDED, ".tiff": UNBOUNDED, ".ppm": UNBOUNDED, ".pnm": UNBOUNDED, ".tga": 65535,
+    ".avif": 65535, ".jp2": UNBOUNDED, ".pdf": 65500,
+}  # fmt: skip
+"""Extension -> most pixels of a side: those in which Pillow writes grey and colour pictures of any size up to there. It registers
+more, some of which it cannot write (.h5, .wmf), or only in other sizes (.ico) or colours (.xbm)."""
+
+
 def picture_extensions() -> list[str]:
-    """File name extensions (lower case, with the dot) that the installed Pillow can write."""
-    return sorted(extension for extension, kind in Pillow.registered_extensions().items() if kind in Pillow.SAVE)
+    """File name extensions (lower case, with the dot) in which the installed Pillow can write any picture."""
+    known = Pillow.registered_extensions()
+    return sorted(extension for extension in LARGEST_SIDES if known.get(extension) in Pillow.SAVE)
 
 
-def check_writable(path: str | Path, extensions: Collection[str] | None = None) -> None:
+def check_writable(path: str | Path, extensions: Collection[str] | None = None, size: tuple[int, int] | None = None) -> None:
     """Check before a long run that a file can be written at its end.
 
-    extensions: the allowed ones in lower case, with the dot; by default those that Pillow can write. Raises ValueError for
-    another extension, for a folder that is missing or unwritable, and for a path that is a folder.
+    extensions: the allowed ones in lower case, with the dot; by default those that Pillow can write. size: (height, width) of the
+    picture. Raises ValueError for another extension, for a folder that is missing or unwritable, for a path that is a folder, and
+    for a picture that is larger than the format allows.
     """
     path = Path(path)
     allowed = picture_extensions() if extensions is None else extensions
     if path.suffix.lower() not in allowed:
         common = [name for name in (".png", ".jpg", ".gif", ".webp") if name in allowed] or sorted(allowed)
         raise ValueError(f"cannot write {path}: unknown extension {path.suffix!r}, expected one such as {', '.join(common)}")
+    most = LARGEST_SIDES.get(path.suffix.lower(), UNBOUNDED)
+    if size is not None and max(size) > most:
+        raise ValueError(
+            f"cannot write {path}: {size[1]}x{size[0]} pixels, expected at most {most} a side in {path.suffix}: choose .png, or "
+            f"ask for fewer pictures"
+        )
     _check_folder(path)
 
 
@@ -84,8 +102,8 @@ def save_image(image: Tensor | Pillow.Image, path: str | Path) -> None:
 
     Raises ValueError as `to_pil`, `check_writable` and `write_atomically` do.
     """
-    check_writable(path)
     picture = to_pil(image) if isinstance(image, Tensor) else image
+    check_writable(path, size=(picture.height, picture.width))
     write_atomically(path, picture.save)
 
 

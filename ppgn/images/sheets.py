@@ -50,6 +50,19 @@ def grid(
     return _assemble(tiles, labels, min(columns, len(tiles)), room_for)
 
 
+def grid_size(
+    count: int, size: tuple[int, int], labels: Sequence[str] | None = None, columns: int | None = None
+) -> tuple[int, int]:
+    """The (height, width) of the `grid` of that many images of a size (height, width)."""
+    scale = max(1, math.ceil(COMFORTABLE_TILE / max(size)))
+    height, width = size[0] * scale, size[1] * scale
+    font = _font(width)
+    columns = min(math.ceil(math.sqrt(count)) if columns is None else columns, count)
+    margin = _margin([_wrap(label, font, width) for label in set(labels)], font) if labels else 0
+    canvas = _canvas_size((width, height), margin, columns, count)
+    return canvas[1], canvas[0]
+
+
 def sheet(pictures: Sequence[Pillow.Image], columns: int | None = None) -> Pillow.Image:
     """One picture of pictures of equal size, row by row, by default in as many columns as rows.
 
@@ -64,15 +77,11 @@ def _assemble(
     tiles: list[Pillow.Image], labels: Sequence[str] | None, columns: int, room_for: Sequence[str] = ()
 ) -> Pillow.Image:
     width, height = tiles[0].size
-    font = ImageFont.load_default(size=min(20, max(11, width // 11)))
+    font = _font(width)
     texts = [_wrap(label, font, width) for label in labels or [""] * len(tiles)]
-    line_height = sum(font.getmetrics()) if isinstance(font, ImageFont.FreeTypeFont) else 12
-    widest = [*texts, *(_wrap(label, font, width) for label in room_for)]
-    margin = (max(text.count("\n") for text in widest) + 1) * (line_height + 4) + GAP if labels else 0
-    rows = math.ceil(len(tiles) / columns)
+    margin = _margin([*texts, *(_wrap(label, font, width) for label in room_for)], font) if labels else 0
     mode = "RGB" if any(tile.mode == "RGB" for tile in tiles) else "L"
-    size = (columns * (width + GAP) + GAP, rows * (height + margin + GAP) + GAP)
-    canvas = Pillow.new(mode, size, "white")
+    canvas = Pillow.new(mode, _canvas_size((width, height), margin, columns, len(tiles)), "white")
     draw = ImageDraw.Draw(canvas)
     for index, (tile, text) in enumerate(zip(tiles, texts, strict=True)):
         left, top = GAP + index % columns * (width + GAP), GAP + index // columns * (height + margin + GAP)
@@ -80,6 +89,21 @@ def _assemble(
         if text:
             draw.text((left + width / 2, top + height + 2), text, fill="black", font=font, anchor="ma", align="center")
     return canvas
+
+
+def _font(width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=min(20, max(11, width // 11)))
+
+
+def _margin(texts: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    """Pixels below a tile, enough for the longest of these texts."""
+    line_height = sum(font.getmetrics()) if isinstance(font, ImageFont.FreeTypeFont) else 12
+    return (max(text.count("\n") for text in texts) + 1) * (line_height + 4) + GAP
+
+
+def _canvas_size(tile: tuple[int, int], margin: int, columns: int, count: int) -> tuple[int, int]:
+    """(width, height) of a sheet of tiles (width, height)."""
+    return columns * (tile[0] + GAP) + GAP, math.ceil(count / columns) * (tile[1] + margin + GAP) + GAP
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -10,12 +10,21 @@ from ppgn.bundle import Bundle, load_bundle
 from ppgn.loaders.callables import result_of
 
 
-def bundle(spec: str, device: torch.device | str = "cpu") -> Bundle:
+def bundle(spec: str | Path | Bundle, device: torch.device | str = "cpu") -> Bundle:
     """Loads the bundle of a name, a folder or hf://owner/name (see `load_bundle`), or the one that `my_module:make` returns.
 
-    A module is searched in the working directory first. `Bundle.of` makes a bundle of any generator. Raises ValueError for a
-    module or function that does not exist, and for a function that fails or returns something else.
+    A Bundle is returned as it is, where it is. A module is searched in the working directory first. `Bundle.of` makes a bundle of
+    any generator. Raises ValueError for a module or function that does not exist, for a function that fails or returns something
+    else, and for anything that is neither a bundle nor the name of one.
     """
+    if isinstance(spec, Bundle):
+        return spec
+    if not isinstance(spec, str | Path):
+        raise ValueError(
+            f"got {type(spec).__name__} as a bundle, expected a ppgn.Bundle or the name of one: pass ppgn.load(NAME), or "
+            f"ppgn.Bundle.of(generator, code_shape)"
+        )
+    spec = str(spec)
     if is_stored(spec):
         return load_bundle(spec, device)
     made = result_of(spec, "a bundle")

@@ -12,6 +12,7 @@ from ppgn.priors import PRIORS
 from ppgn.recipes.bounds import BOUNDS
 from ppgn.samplers import SAMPLERS, Spaced, is_number, levels_from, scale_from
 from ppgn.starts import STARTS
+from ppgn.types import plain_number
 
 FAMILIES: dict[str, Mapping[str, Any]] = {
     "sampler": SAMPLERS,
@@ -108,7 +109,7 @@ def type_of(field: dataclasses.Field[Any]) -> str:
 
 def coerced(field: dataclasses.Field[Any], value: Any, who: str) -> Any:
     """The value in the type of the field, from JSON, text or a caller. Raises ValueError where it cannot be one."""
-    kind = type_of(field)
+    kind, value = type_of(field), plain_number(value)
     if "Scale" in kind or "Linear" in kind:
         return scale_from(value, who)
     if "Spaced" in kind:

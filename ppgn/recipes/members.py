@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ppgn.recipes.fields import coerced, kind_named, name_of, settings_of, value_of
+from ppgn.types import plain_number
 
 ARGUMENTS = "arguments"
 """Key of the JSON of an object whose arguments are not known."""
@@ -77,6 +78,7 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if _differs(value, field)}
         return {"name": type(value).__name__.lower(), **{name: _plain(one) for name, one in given.items()}}
+    value = plain_number(value)
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value if value is None or isinstance(value, str | int | float | bool) else getattr(value, "__qualname__", repr(value))

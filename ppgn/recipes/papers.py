@@ -9,8 +9,10 @@ released code with its constants to the letter. DGN-AM has one form, that of its
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.priors import NoPrior, ReconstructionPrior
 from ppgn.recipes.bounds import FixedBounds, NoBounds, StatisticsBounds
@@ -83,7 +85,7 @@ FALLBACKS = {"caption": ("caption", "plugged", "class"), "plugged": ("plugged", 
 """Kind of request -> the kinds whose stored recipe serves it, the first that a bundle has."""
 
 
-def recipe_for(bundle: Bundle, kind: str = "class", name: str | Recipe | None = None, **changes: Any) -> Recipe:
+def recipe_for(bundle: Bundle | str | Path, kind: str = "class", name: str | Recipe | None = None, **changes: Any) -> Recipe:
     """The bundle's recipe for a kind of request, changed by a method of the papers, then by `changes`.
 
     kind: "class" of the bundle; "caption" for its captioner; or "plugged", a unit, another network's class or any function.
@@ -91,6 +93,7 @@ def recipe_for(bundle: Bundle, kind: str = "class", name: str | Recipe | None = 
     place of the bundle's. changes: settings by their names on one level (`Recipe.changed`); None leaves a setting as it is.
     Raises ValueError for an unknown name or setting, and for a setting that the chosen members do not have.
     """
+    bundle = loaders.bundle(bundle)
     if kind not in FALLBACKS:
         raise ValueError(f"got a recipe for requests of kind {kind!r}, expected {', '.join(FALLBACKS)}: choose one of them")
     recipes, papers = (_parsed(bundle, stored) for stored in (bundle.recipes, bundle.papers))

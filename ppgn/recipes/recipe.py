@@ -84,7 +84,9 @@ class Recipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int):
+            raise ValueError(f"got {self.steps!r} steps, expected a whole number: pass an int")
+        if self.steps < 1:
             raise ValueError(f"got {self.steps} steps, expected at least 1: ask for one step or more")
         if self.precision not in PRECISIONS:
             raise ValueError(f"unknown precision {self.precision!r}: choose {', '.join(PRECISIONS)}")

@@ -7,10 +7,12 @@ import itertools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor
 
+from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.conditions import And, ClassesOfGroups, ClassMeasure, Measure
 from ppgn.loaders import BUNDLE_CLASSIFIER
@@ -78,6 +80,9 @@ class ClassRequest(Request):
     def probability(self, measure: Measure | None = None) -> bool:
         return is_probability(measure)
 
+    def quantity(self, measure: Measure | None = None) -> str:
+        return "log-probability" if self.probability(measure) else "logit"
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkClassRequest(Request):
@@ -105,6 +110,9 @@ class NetworkClassRequest(Request):
 
     def probability(self, measure: Measure | None = None) -> bool:
         return is_probability(measure)
+
+    def quantity(self, measure: Measure | None = None) -> str:
+        return "log-probability" if self.probability(measure) else "logit"
 
 
 def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle") -> int:
@@ -157,12 +165,13 @@ def number_in(wanted: Any) -> int | None:
         return None
 
 
-def classes(bundle: Bundle, wanted: Any) -> ClassRequest:
+def classes(bundle: Bundle | str | Path, wanted: Any) -> ClassRequest:
     """Classes of a bundle, one per chain: a name or number, or a list of them.
 
     Each may be one class of each of several groups, "type:Handbags & colour:Red". Raises ValueError for an unknown class, and
     for a bundle without classes.
     """
+    bundle = loaders.bundle(bundle)
     if not bundle.classes:
         raise ValueError(f"{bundle.name} knows no classes, got {wanted!r}: ask for a unit, a function or another network's class")
     listed = [wanted] if isinstance(wanted, str) or number_in(wanted) is not None else _listed(wanted)
@@ -170,12 +179,13 @@ def classes(bundle: Bundle, wanted: Any) -> ClassRequest:
     return ClassRequest(bundle.classes, bundle.class_groups, targets, bundle.alternatives)
 
 
-def listed_classes(bundle: Bundle, wanted: Sequence[str]) -> ClassRequest:
+def listed_classes(bundle: Bundle | str | Path, wanted: Sequence[str]) -> ClassRequest:
     """Classes by names, numbers, "all" (the first group) or "GROUP:all", each once.
 
     Where they come from several groups, such as "type:Handbags" and "colour:Red", the targets are all combinations of a class of
     each group. Raises ValueError as `classes`.
     """
+    bundle = loaders.bundle(bundle)
     if not bundle.classes:
         return classes(bundle, wanted)
     groups = bundle.class_groups

@@ -47,6 +47,10 @@ class FunctionRequest(Request):
     def condition(self, passes: Passes) -> Condition:
         return select_chains(self.function, self.chains)
 
+    def quantity(self, measure: Measure | None = None) -> str:
+        """What the contract of conditions asks of every function."""
+        return "log-probability"
+
     def describe(self) -> dict[str, Any]:
         return {"kind": "condition", **self.about}
 
@@ -114,6 +118,11 @@ class WeightedRequest(Request):
         if len(found) < len(parts):
             return None
         return lambda measure: And(*(part(measure) for part in found), weights=self.weights)
+
+    def quantity(self, measure: Measure | None = None) -> str:
+        """What all of the requests count, else a value without a unit."""
+        found = {request.quantity(measure) for request in self.requests}
+        return found.pop() if len(found) == 1 else "value"
 
     def describe(self) -> dict[str, Any]:
         terms = [{**request.describe(), "weight": weight} for request, weight in zip(self.requests, self.weights, strict=True)]

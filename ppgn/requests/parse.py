@@ -14,6 +14,7 @@ from ppgn.requests.functions import function, weighted
 from ppgn.requests.networks import Plugged, network_classes, network_direction, network_latents, network_units
 from ppgn.requests.request import Request
 from ppgn.requests.words import CaptionRequest, TextRequest, captions, of_caption
+from ppgn.types import at_least_one, plain_number
 
 LISTS = ("class_", "latent", "caption", "text", "against", "weight")
 """Keywords of `parse` that take a list; one value alone is a list of one."""
@@ -37,15 +38,16 @@ Given = Mapping[str, Any]
 """The keywords of `parse`, by name."""
 
 
-def of(bundle: Bundle, wanted: Any, count: int | None = None, default: int = 16) -> Request:
+def of(bundle: Bundle | str | Path, wanted: Any, count: int | None = None, default: int = 16) -> Request:
     """The request of a value, for `count` chains, or else as many as it lists, or else `default`.
 
     wanted: a Request; a class by name or number, "type:Handbags & colour:Red", or a list with a class per chain; or any function
     image -> log-probability per chain. Raises ValueError for an unknown class, for anything else, and when targets are listed
     and are not `count`.
     """
-    if count is not None and count < 1:
-        raise ValueError(f"got count {count}, expected at least 1: ask for one sample or more")
+    bundle = loaders.bundle(bundle)
+    if count is not None:
+        count = at_least_one("count", count, "ask for one sample or more")
     if not isinstance(wanted, Request) and callable(wanted):
         chains = default if count is None else count
         if isinstance(wanted, Caption):
@@ -72,7 +74,7 @@ def _counted(request: Request, count: int | None, default: int) -> Request:
 
 
 def parse(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     *,
     class_: str | Sequence[str] = (),
     unit: str | None = None,
@@ -100,6 +102,7 @@ def parse(
     its targets; a negative weight avoids. check: tries the network and the condition on two images of the bundle first
     (`checks.check_condition`). Raises ValueError where the keywords do not fit each other or the bundle, or break the contract.
     """
+    bundle = loaders.bundle(bundle)
     given: dict[str, Any] = {
         "class_": class_, "unit": unit, "direction": direction, "sae": sae, "latent": latent, "layer": layer,
         "caption": caption, "captioner": captioner, "text": text, "against": against, "similarity": similarity,
@@ -195,7 +198,8 @@ def _is_given(value: Any) -> bool:
 
 
 def _list(value: Any) -> list[Any]:
-    return [value] if isinstance(value, str | int | float) else list(value)
+    value = plain_number(value)
+    return [value] if isinstance(value, str | int | float) else [plain_number(one) for one in value]
 
 
 def _offered(bundle: Bundle) -> str:

@@ -72,6 +72,10 @@ class Request(ABC):
         """Whether exp(value) is a probability under a measure of classes."""
         return False
 
+    def quantity(self, measure: Measure | None = None) -> str:
+        """What the condition's value is under a measure of classes: "log-probability", "activation", "logit" or "value"."""
+        return "log-probability" if self.probability(measure) else "value"
+
     def label(self, chain: int, value: float, measure: Measure | None = None) -> str:
         """The chain's name, and its value as a probability where it is one: "church 0.98", "conv5:3 12.5"."""
         name = self.names[chain]

@@ -52,6 +52,9 @@ class UnitRequest(Request):
     def probability(self, measure: Measure | None = None) -> bool:
         return self.measure not in ("activation", "logit")
 
+    def quantity(self, measure: Measure | None = None) -> str:
+        return "log-probability" if self.probability(measure) else self.measure
+
 
 @dataclass(frozen=True, eq=False)
 class LatentRequest(Request):
@@ -81,6 +84,9 @@ class LatentRequest(Request):
 
     def condition(self, passes: Passes) -> Condition:
         return Latent(self.network, self.layer, self.weight, self.bias, self.rows, offset=self.offset, position=self.position)
+
+    def quantity(self, measure: Measure | None = None) -> str:
+        return "activation"
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.what, "layer": self.layer, **self.about}

@@ -49,6 +49,9 @@ class CaptionRequest(Request):
         """The captions."""
         return self.captions
 
+    def quantity(self, measure: Measure | None = None) -> str:
+        return "log-probability"
+
     def select(self, chains: Sequence[int]) -> CaptionRequest:
         return replace(self, captions=selected(self.captions, chains))
 
@@ -91,6 +94,9 @@ class TextRequest(Request):
 
     def probability(self, measure: Measure | None = None) -> bool:
         return self.similarity.measure != "logit"
+
+    def quantity(self, measure: Measure | None = None) -> str:
+        return "log-probability" if self.probability(measure) else "logit"
 
 
 def captioner_of(bundle: Bundle) -> Any:

@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from ppgn.types import CodeSpace
+import numpy as np
+from torch import Tensor
+
+from ppgn.types import CodeSpace, plain_number
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def scale_from(value: Any, who: str) -> Any:
 
     Raises ValueError for anything else, in the name of `who`.
     """
-    value = _numbers(value) if isinstance(value, str) else _from_json(Linear, value)
+    value = _numbers(value) if isinstance(value, str) else _from_json(Linear, _plain(value))
     if _are_numbers(value) and len(value) == 2:
         return Linear(float(value[0]), float(value[1]))
     if is_number(value) or callable(value):
@@ -119,7 +122,7 @@ def levels_from(value: Any, who: str) -> Any:
 
     Raises ValueError for anything else, in the name of `who`.
     """
-    value = _numbers(value) if isinstance(value, str) else _from_json(Spaced, value)
+    value = _numbers(value) if isinstance(value, str) else _from_json(Spaced, _plain(value))
     if _are_numbers(value) and len(value) == 2:
         return Spaced(float(value[0]), float(value[1]))
     if _are_numbers(value):
@@ -147,6 +150,13 @@ def _from_json(kind: Any, value: Any) -> Any:
     needed = {field.name for field in fields if field.default is dataclasses.MISSING}
     fits = needed <= set(given) <= {field.name for field in fields} and all(is_number(one) for one in given.values())
     return kind(**given) if fits else value
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy, and in tensors, as Python's own; anything else as it is."""
+    if isinstance(value, np.ndarray | Tensor):
+        return value.tolist()
+    return type(value)(map(plain_number, value)) if type(value) in (list, tuple) else plain_number(value)
 
 
 def _are_numbers(value: Any) -> bool:

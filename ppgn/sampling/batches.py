@@ -15,7 +15,7 @@ from ppgn.objective import Objective
 from ppgn.recipes import Hole, Setup
 from ppgn.requests import Request
 from ppgn.sampling.samples import OnStep, Samples, joined
-from ppgn.types import Code, Evaluation, LogProb
+from ppgn.types import Code, Evaluation, LogProb, at_least_one
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,7 @@ def run_batches(
     ValueError for a batch below 1, and where coupled chains would be split.
     """
     chains = range(len(seeds)) if chains is None else chains
-    if batch < 1:
-        raise ValueError(f"got batch {batch}, expected at least 1: run one chain or more at once")
+    batch = at_least_one("batch", batch, "run one chain or more at once")
     if request is not None and request.couples and batch < len(chains):
         raise ValueError(
             f"got batch {batch} for {len(chains)} chains that are coupled, expected all at once: raise the batch, or lower count"
@@ -91,8 +90,9 @@ def _last(steps: Iterator[Evaluation], watch: OnStep | None) -> Evaluation:
 def _samples(setup: Setup, request: Request | None, seeds: Sequence[int], last: Evaluation, batch: int) -> Samples:
     value = last.log_probs.get("condition", last.log_prob)
     names, about = ((), {}) if request is None else (request.names, request.describe())
+    quantity = "log-probability" if request is None else request.quantity(setup.recipe.measure)
     kept = (last.image, last.code, value, tuple(seeds), setup.recipe, names, about, last.stopped, setup.bundle.name)
-    return Samples(*kept, run=acceleration.facts_of_run(setup.bundle.device, batch))
+    return Samples(*kept, run=acceleration.facts_of_run(setup.bundle.device, batch), quantity=quantity)
 
 
 def _score(objective: Objective, image: Tensor) -> LogProb:

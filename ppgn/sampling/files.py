@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ppgn import images
-from ppgn.sampling.folder import SampleFolder, described
+from ppgn.sampling.folder import SampleFolder, described, quantity_key
 from ppgn.types import Image
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def write_fillings(
     samples = inpainted.samples
     rows: list[dict[str, Any]] = [{"file": f"filled_{seed}.png", "seed": seed} for seed in samples.seeds]
     for chain, name in enumerate(samples.names):
-        rows[chain] |= {str(samples.about["kind"]): name, "log_probability": float(samples.log_prob[chain])}
+        rows[chain] |= {str(samples.about["kind"]): name, quantity_key(samples): float(samples.log_prob[chain])}
     folder = images.make_folder(folder)
     images.save_image(inpainted.picture, folder / "picture.png")
     images.save_image(1 - inpainted.known, folder / "mask.png")

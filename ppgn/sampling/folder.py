@@ -26,7 +26,8 @@ class SampleFolder:
 
     samples.json has "ppgn" (the version), "bundle", "condition" (the request), "recipe", "run" (batch, device, threads, ...), and
     under "samples" for each picture its "file", "seed", the name of its target under the kind of the request ("class", "unit",
-    ...), and "log_probability" in nats. It is written anew after each batch, so a killed run leaves what is described.
+    ...), and its "log_probability" in nats, or its "activation", "logit" or "value" where it is no log-probability. It is written
+    anew after each batch, so a killed run leaves what is described.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +76,7 @@ class SampleFolder:
         for place, (name, seed) in enumerate(zip(names, samples.seeds, strict=True)):
             file = f"{first + place:04d}_{_in_file_name(name)}_{seed}.png"
             images.save_image(samples.images[place], self.folder / file)
-            row = {"file": file, "seed": seed, kind: name, "log_probability": float(samples.log_prob[place])}
+            row = {"file": file, "seed": seed, kind: name, quantity_key(samples): float(samples.log_prob[place])}
             self.rows.append(row)
         text = json.dumps({**about, "samples": self.rows}, indent=2) + "\n"
         images.write_atomically(self.folder / FILE, lambda path: path.write_text(text, encoding="utf-8"))
@@ -94,6 +95,11 @@ def described(samples: Samples) -> dict[str, Any]:
     """What is said of samples beside the pictures: version, bundle, request, recipe, and how they ran."""
     condition, recipe, run = dict(samples.about) or None, samples.recipe.to_json(), dict(samples.run)
     return {"ppgn": __version__, "bundle": samples.bundle, "condition": condition, "recipe": recipe, "run": run}
+
+
+def quantity_key(samples: Samples) -> str:
+    """The key of a picture's value in JSON: "log_probability", "activation", ..."""
+    return samples.quantity.replace("-", "_")
 
 
 def _kind(about: Mapping[str, Any]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ppgn import recipes, requests, starts
+from ppgn import loaders, recipes, requests, starts
 from ppgn.bundle import Bundle
 from ppgn.images import check_known, composite, fitted, seamless
 from ppgn.recipes import Hole, Recipe
@@ -39,7 +40,7 @@ INPAINTING_TEXTURE = 0.5
 """The share of the sample's texture in a filling: on training pictures less has the smaller error, more the nearer features."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inpainted:
     """Pictures with a filled hole.
 
@@ -50,6 +51,10 @@ class Inpainted:
     samples: Samples
     picture: Tensor
     known: Tensor
+
+    def __repr__(self) -> str:
+        """A line; the fields hold the rest."""
+        return f"<Inpainted: the hole of {int((self.known == 0).sum())} pixels in {self.samples}>"
 
     @property
     def images(self) -> Image:
@@ -70,7 +75,7 @@ class Inpainted:
 
 
 def in_paint(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     picture: Tensor,
     known: Tensor,
     wanted: Any = None,
@@ -101,7 +106,7 @@ def in_paint(
     Raises ValueError for pictures or masks that do not fit, and for a negative scale.
     """
     refuse_retries(changes, "in-painting")
-    count = _count_of(picture, count)
+    bundle, count = loaders.bundle(bundle), _count_of(picture, count)
     request = None if wanted is None else requests.of(bundle, wanted, count, default=1)
     count = len(request) if request is not None else 1 if count is None else count
     kind = "class" if request is None else request.kind

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ppgn import recipes, requests
+from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.sampling.folder import SampleFolder
@@ -16,7 +16,7 @@ from ppgn.sampling.samples import OnStep, Samples, seeds_of
 
 def sample_into(
     folder: str | Path,
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     wanted: Any,
     *,
     count: int | None = None,
@@ -32,6 +32,7 @@ def sample_into(
     resume: pictures that an earlier run with the same arguments left there are kept, and the chains behind them run; yields what
     is new. Other arguments as `sample`. Raises ValueError as `sample` and `SampleFolder` do.
     """
+    bundle = loaders.bundle(bundle)
     request = requests.of(bundle, wanted, count)
     chosen = recipes.recipe_for(bundle, request.kind, recipe, **changes)
     seeds = seeds_of(seed, len(request))

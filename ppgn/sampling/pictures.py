@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from ppgn import recipes, requests, starts
+from ppgn import loaders, recipes, requests, starts
 from ppgn.bundle import Bundle
 from ppgn.images import in_unit_range
 from ppgn.recipes import Recipe
@@ -17,7 +18,7 @@ from ppgn.types import Code, Encoder
 
 
 def from_picture(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     picture: Tensor,
     wanted: Any,
     *,
@@ -34,6 +35,7 @@ def from_picture(
     steps of 0.5, DGN-AM 30 of 1. Raises ValueError for a picture of another size than the bundle's, or outside [0, 1].
     """
     refuse_retries(changes, "a chain from a picture")
+    bundle = loaders.bundle(bundle)
     request = requests.of(bundle, wanted, count, default=1)
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, request.kind, recipe, **changes), request)
     start = picture_code(bundle, picture, setup.recipe)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from ppgn import recipes, requests
+from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.sampling.batches import run_batches
@@ -14,7 +15,7 @@ from ppgn.sampling.samples import OnStep, Samples, seeds_of
 
 
 def sample(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     wanted: Any,
     *,
     count: int | None = None,
@@ -26,14 +27,16 @@ def sample(
 ) -> Samples:
     """Runs `count` chains and returns their last images.
 
-    wanted: a class by name or number, one class of each of several groups ("type:Handbags & colour:Red"), a list with a class
-    per chain, a request (`ppgn.requests`, `ppgn.unit`), or any function image -> log-probability per chain.
+    bundle: or the name or folder of one, which is loaded (on the CPU). wanted: a class by name or number, one class of each of
+    several groups ("type:Handbags & colour:Red"), a list with a class per chain, a request (`ppgn.requests`, `ppgn.unit`), or any
+    function image -> log-probability per chain.
     count: 16, or as many as are listed. seed: the first chain's, the next ones count up; or one per chain.
     batch: chains that run at once, by default 16 (64 on an accelerator), or fewer where memory is short.
     watch: called as watch(step, evaluation) after each step. recipe: a name in `recipes.PAPERS`, or a whole Recipe.
     changes: settings by name, e.g. steps=100, sampler=ppgn.samplers.Langevin(0.15, 50), prior_scale=0.1. Raises ValueError for
     what does not fit, naming what there is.
     """
+    bundle = loaders.bundle(bundle)
     request = requests.of(bundle, wanted, count)
     chosen = recipes.recipe_for(bundle, request.kind, recipe, **changes)
     seeds = seeds_of(seed, len(request))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -14,17 +15,19 @@ from torch import Tensor
 from ppgn import images
 from ppgn.recipes import Recipe
 from ppgn.sampling.files import write_samples
-from ppgn.types import Evaluation
+from ppgn.seeds import check_seeds
+from ppgn.types import Evaluation, at_least_one, plain_number
 
 OnStep = Callable[[int, Evaluation], None]
 """Called after each step of a batch with its number, from 1, and its evaluation."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Samples:
     """The last evaluations of chains.
 
-    images: `[chain, channel, height, width]`, in [0, 1]. codes: `[chain, *code]`. log_prob: the condition's, `[chain]`, in nats.
+    images: `[chain, channel, height, width]`, in [0, 1]. codes: `[chain, *code]`. log_prob: the condition's value, `[chain]`, in
+    nats where its quantity is "log-probability"; that of a unit is its "activation" (`Request.quantity`).
     seeds: one per chain. recipe: of the chains, with the precision that was decided. names: a label per chain. about: the request
     as JSON. stopped: chain -> why it stopped early. bundle: its name. run: what
     else rounding depends on: how many chains ran at once, on which device, with how many threads and which versions.
@@ -40,6 +43,14 @@ class Samples:
     stopped: Mapping[int, str] = field(default_factory=dict)
     bundle: str = ""
     run: Mapping[str, Any] = field(default_factory=dict)
+    quantity: str = "log-probability"
+
+    def __repr__(self) -> str:
+        """A line; the fields hold the rest."""
+        height, width = self.images.shape[-2:]
+        targets = shorten(", ".join(dict.fromkeys(self.names)) or "nothing", 60, placeholder=" ...")
+        value = f"mean {self.quantity} {float(self.log_prob.mean()):.3g}"
+        return f"<Samples of {self.bundle}: {len(self)} pictures of {width}x{height} px for {targets}, {value}>"
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -83,13 +94,16 @@ def refuse_retries(changes: Mapping[str, Any], who: str) -> None:
 
 
 def seeds_of(seed: int | Sequence[int], count: int) -> list[int]:
-    """One seed per chain: those given, or counted up from the one given.
+    """One seed per chain: those given, or counted up from the one given; of Python, of NumPy or in a tensor.
 
-    Raises ValueError unless there is at least one chain and a seed for each.
+    Raises ValueError unless there is at least one chain, and a seed for each, a whole number in [0, 2**64).
     """
-    if count < 1:
-        raise ValueError(f"got count {count}, expected at least 1: ask for one sample or more")
-    seeds = list(range(seed, seed + count)) if isinstance(seed, int) else list(seed)
+    count = at_least_one("count", count, "ask for one sample or more")
+    first = plain_number(seed)
+    if not isinstance(first, Iterable):
+        (begin,) = check_seeds([first])
+        return list(check_seeds(range(begin, begin + count)))
+    seeds = list(check_seeds(first))
     if len(seeds) != count:
         raise ValueError(f"got {len(seeds)} seeds for {count} chains: give one seed per chain, or the first one only")
     return seeds

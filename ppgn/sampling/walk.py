@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
-from ppgn import acceleration, chain, recipes, requests
+from ppgn import acceleration, chain, loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.samplers import Annealed
 from ppgn.sampling.samples import refuse_retries, seeds_of
-from ppgn.types import Code
+from ppgn.types import Code, at_least_one
 
 
 def walk(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     wanted: Sequence[Any],
     steps_each: int,
     *,
@@ -35,11 +36,16 @@ def walk(
     """
     if not wanted:
         raise ValueError("chains in turn got nothing to ask for, expected at least one request: list them in their order")
+    steps_each, count = (
+        at_least_one("steps_each", steps_each, "run one step or more"),
+        at_least_one("count", count, "run one chain"),
+    )
     if changes.get("steps") not in (None, steps_each):
         raise ValueError(
             f"chains in turn got steps {changes['steps']} and steps_each {steps_each}, expected one: leave steps out"
         )
     refuse_retries(changes, "chains in turn")
+    bundle = loaders.bundle(bundle)
     stages = [requests.of(bundle, one, count) for one in wanted]
     whole = requests.weighted(stages)
     chosen = recipes.recipe_for(bundle, whole.kind, recipe, **{**changes, "steps": steps_each})

@@ -85,7 +85,7 @@ def _measure(tuning: Tuning) -> str:
         return "judge"
     if tuning.counts_probability:
         return "log-probability"
-    return "activation" if tuning.request.describe()["kind"] == "unit" else "value"
+    return tuning.request.quantity(tuning.recipe.measure)
 
 
 def _broken(tuning: Tuning, trial: Trial) -> str:

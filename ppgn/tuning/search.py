@@ -6,12 +6,13 @@ import math
 import warnings
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ppgn import recipes, requests, sampling
+from ppgn import loaders, recipes, requests, sampling
 from ppgn.bundle import Bundle
 from ppgn.conditions import LogSoftmax
 from ppgn.errors import ChainStopped
@@ -59,7 +60,7 @@ class Tuning:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: Bundle | str | Path,
         wanted: Any,
         *,
         count: int | None = None,
@@ -74,6 +75,7 @@ class Tuning:
         **changes: Any,
     ) -> None:
         proposals.optuna()
+        bundle = loaders.bundle(bundle)
         self.bundle, self.judge, self.most_gap, self.least_diversity = bundle, judge, most_gap, least_diversity
         self.request = requests.of(bundle, wanted, count, default=CHAINS)
         self.recipe = recipes.recipe_for(bundle, self.request.kind, recipe, **changes)

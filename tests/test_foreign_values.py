@@ -1,0 +1,118 @@
+"""Numbers of NumPy and torch, names of bundles, and calls under inference mode, wherever Python hands them in."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_bundle
+from torch import nn
+
+import ppgn
+from ppgn import images, sampling, seeds
+from ppgn.samplers import Langevin
+
+PICTURE, KNOWN = torch.full((1, 8, 8), 0.5), images.box_mask("1,1,3,3", (8, 8))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, torch.tensor])
+def test_a_whole_number_of_numpy_or_in_a_tensor_is_one(kind: Callable[[int], Any], tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    expected = ppgn.sample(bundle, 1, count=2, seed=3, batch=1, steps=2)
+    found = ppgn.sample(bundle, kind(1), count=kind(2), seed=kind(3), batch=kind(1), steps=kind(2))
+    assert torch.equal(found.images, expected.images)
+    assert found.seeds == (3, 4) and all(type(seed) is int for seed in found.seeds)
+    assert json.loads(found.save(tmp_path).read_text())["recipe"]["steps"] == 2
+    assert len(list(ppgn.walk(bundle, [kind(1)], kind(2), count=kind(1), seed=kind(3)))) == 3
+    assert ppgn.from_picture(bundle, PICTURE, kind(1), count=kind(2), seed=kind(3), steps=kind(1)).seeds == (3, 4)
+    assert ppgn.in_paint(bundle, PICTURE, KNOWN, count=kind(2), seed=kind(3), steps=kind(1)).samples.seeds == (3, 4)
+    assert len(ppgn.requests.parse(bundle, class_=kind(1)).select([0, 0])) == 2
+    assert ppgn.tuning.Tuning(bundle, 1, count=kind(2), seed=kind(3)).seeds == [3, 4]
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, tuple])
+def test_lists_of_seeds_classes_and_scales_are_arrays_too(kind: Callable[[Any], Any], tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    samples = ppgn.sample(bundle, kind([1, 2]), seed=kind([5, 7]), steps=2, step_size=kind([0.5, 0.25]))
+    assert samples.seeds == (5, 7) and samples.names == ("English springer", "golf ball")
+    assert json.loads(samples.save(tmp_path).read_text())["recipe"]["sampler"]["step_size"]["end"] == 0.25
+    assert len(list(sampling.examples.example_2(bundle, kind([1, 2]), seeds=kind([5, 7]), steps=1).run())) == 3
+    assert len(ppgn.requests.parse(bundle, class_=kind([1, 2]), weight=kind([1.0, 0.5]))) == 1
+
+
+def test_scales_of_numpy_and_torch_are_stored_as_numbers(tmp_path: Path) -> None:
+    rule = Langevin(np.float32(0.5), torch.tensor(2.0))  # type: ignore[arg-type]
+    samples = ppgn.sample(tiny_bundle(), 1, count=1, steps=1, sampler=rule, noise_scale=np.float64(0.25))
+    sampler = json.loads(samples.save(tmp_path).read_text())["recipe"]["sampler"]
+    assert (sampler["prior_scale"], sampler["condition_scale"], sampler["noise_scale"]) == (0.5, 2.0, 0.25)
+
+
+@pytest.mark.parametrize("wrong", [1.5, None, "1", True, np.bool_(True), torch.tensor(1.5), torch.tensor([[1]]), -1, 2**64])
+def test_anything_else_as_a_seed_is_refused_in_a_sentence(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="seed.*expected a (list of )?whole number"):
+        ppgn.sample(tiny_bundle(), 1, count=1, steps=1, seed=wrong)
+
+
+@pytest.mark.parametrize("wrong", [1.5, 2.0, "2", True, torch.tensor(2.0), 0, -1])
+def test_anything_else_as_a_count_or_batch_is_refused_in_a_sentence(wrong: Any) -> None:
+    bundle = tiny_bundle()
+    for call in (
+        lambda: ppgn.sample(bundle, 1, count=wrong, steps=1),
+        lambda: ppgn.sample(bundle, 1, count=1, batch=wrong, steps=1),
+        lambda: ppgn.walk(bundle, [1], wrong),
+        lambda: ppgn.walk(bundle, [1], 1, count=wrong),
+        lambda: ppgn.in_paint(bundle, PICTURE, KNOWN, count=wrong, steps=1),
+    ):
+        with pytest.raises(ValueError, match="expected (a whole number of )?at least 1"):
+            call()
+
+
+def test_seeds_are_one_for_each_chain() -> None:
+    assert seeds.check_seeds(np.array([1, 2])) == seeds.check_seeds(torch.tensor([1, 2])) == (1, 2)
+    with pytest.raises(ValueError, match="got seeds 3, expected a list of whole numbers"):
+        sampling.examples.example_1(tiny_bundle(), 1, seeds=3, steps=1)  # type: ignore[arg-type]
+
+
+def test_the_name_of_a_bundle_stands_for_it_everywhere(folder: Path) -> None:
+    expected = ppgn.sample(ppgn.load("tiny"), 1, count=1, steps=1).images
+    for name in ("tiny", folder / "bundles" / "tiny"):
+        assert torch.equal(ppgn.sample(name, 1, count=1, steps=1).images, expected)
+    assert len(list(ppgn.walk("tiny", [1], 1))) == 2
+    assert len(ppgn.from_picture("tiny", PICTURE, 1, steps=1)) == 1
+    assert len(ppgn.in_paint("tiny", PICTURE, KNOWN, 1, steps=1).images) == 1
+    assert sampling.examples.example_6("tiny", 1, PICTURE, steps=1).steps_each == 1
+    assert ppgn.recipes.recipe_for("tiny").steps == 5
+    assert ppgn.requests.parse("tiny", class_="tench").names == ("tench",)
+    assert ppgn.tuning.Tuning("tiny", 1, count=2).bundle.name == "tiny"
+    with pytest.raises(ValueError, match="there is no folder"):
+        ppgn.evaluation.evaluate("tiny", folder / "nowhere")
+    with pytest.raises(ppgn.BundleError, match="no bundle 'tyni'"):
+        ppgn.sample("tyni", 1)
+    wrong: Any = None
+    with pytest.raises(ValueError, match="got NoneType as a bundle, expected a ppgn.Bundle or the name of one"):
+        ppgn.sample(wrong, 1)
+
+
+def stripes() -> ppgn.Bundle:
+    """A generator with weights and buffers, made where it is called."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(4, 64), nn.BatchNorm1d(64), nn.Unflatten(1, (1, 8, 8)), nn.Sigmoid())
+    return ppgn.Bundle.of(layers, (4,))
+
+
+def bright(image: torch.Tensor) -> torch.Tensor:
+    return image.mean((1, 2, 3)) - 1
+
+
+def test_calls_under_inference_mode_give_the_same_pictures_and_spoil_nothing(folder: Path) -> None:
+    options: dict[str, Any] = {"count": 1, "steps": 2}
+    for load, wanted, more in ((lambda: ppgn.load("tiny"), 1, {}), (stripes, bright, {"prior": "none"})):
+        expected = ppgn.sample(load(), wanted, **options, **more).images
+        with torch.inference_mode():
+            bundle = load()
+            inside = ppgn.sample(bundle, wanted, **options, **more).images
+        assert torch.equal(inside, expected)
+        assert torch.equal(ppgn.sample(bundle, wanted, **options, **more).images, expected)
