@@ -59,9 +59,9 @@ def judge_indices(labels: Path, classes: Sequence[str]) -> list[int]:
     return [by_name[name] for name in plain]
 
 
-def score(judge: Judge, encoder: Any, pictures: Tensor, classes: Tensor) -> dict[str, Any]:
+def score(judge: Any, encoder: Any, pictures: Tensor, classes: Tensor) -> dict[str, Any]:
     """Accuracy of pictures `[picture, 3, height, width]` of these classes `[picture]`, their diversity within a class, and the
-    share of their values that are black or white."""
+    share of their values that are black or white. judge: pictures -> (logits `[picture, class]`, features)."""
     batches = tqdm(pictures.split(50), "judging", leave=False)
     outputs = [(*judge(batch), encoder.maps(batch)[-1].mean((2, 3))) for batch in batches]
     logits, features, encoder_features = (torch.cat(part) for part in zip(*outputs, strict=True))

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from heldout import Judge, diversity, judge_indices
-from natural_judges import BATCH, Lite, SceneJudge, batches, scene_judge
+from natural_judges import BATCH, LinearJudge, Lite, batches, linear_judge
 from runs import add_settings, exit_on_mistake, recipe_of
 from torch import Tensor
 from torchvision.datasets import ImageFolder
@@ -60,9 +60,9 @@ class Yard:
         """Lite2's pooled features `[picture, feature]`."""
         return self.lite2(pictures)[1]
 
-    def scenes(self) -> tuple[SceneJudge, list[str]]:
+    def scenes(self) -> tuple[LinearJudge, list[str]]:
         """The judge of scenes, trained once, and their names in its order."""
-        return scene_judge(self.given.squeezenet, self.given.scenes / "train", self.given.out / "scene_judge.pt")
+        return linear_judge(self.given.squeezenet, self.given.scenes / "train", self.given.out / "scene_judge.pt")
 
     def right(self, pictures: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """By judge, whether it names the class `[picture]`, a number among the TEN."""

@@ -41,12 +41,12 @@ class Lite(nn.Module):
         return self.network.classifier(features), features
 
 
-class SceneJudge(nn.Module):
-    """A linear classifier over SqueezeNet 1.0's maps, pooled to 2x2: pictures -> logits of the scenes `[picture, scene]`."""
+class LinearJudge(nn.Module):
+    """A linear classifier over SqueezeNet 1.0's maps, pooled to 2x2: pictures -> logits of the classes `[picture, class]`."""
 
-    def __init__(self, squeezenet: Judge, scenes: int) -> None:
+    def __init__(self, squeezenet: Judge, classes: int) -> None:
         super().__init__()
-        self.squeezenet, self.linear = squeezenet, nn.Linear(2048, scenes)
+        self.squeezenet, self.linear = squeezenet, nn.Linear(2048, classes)
         self.mean, self.std = torch.zeros(2048), torch.ones(2048)
 
     def features(self, pictures: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class SceneJudge(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         return self.linear((self.features(pictures) - self.mean) / self.std)
 
-    def fit(self, features: Tensor, classes: Tensor, decay: float = 1e-3) -> SceneJudge:
+    def fit(self, features: Tensor, classes: Tensor, decay: float = 1e-3) -> LinearJudge:
         """Multinomial logistic regression by L-BFGS on standardised features, with weight decay."""
         self.mean, self.std = features.mean(0), features.std(0).clamp_min(1e-6)
         standard = (features - self.mean) / self.std
@@ -75,14 +75,14 @@ class SceneJudge(nn.Module):
         return self.requires_grad_(False)
 
 
-def scene_judge(squeezenet: Path, train: Path, kept: Path) -> tuple[SceneJudge, list[str]]:
-    """(the judge, its scenes), trained on `train/<scene>/*`; its weights are kept in a file."""
+def linear_judge(squeezenet: Path, train: Path, kept: Path, size: images.Size = 128) -> tuple[LinearJudge, list[str]]:
+    """(the judge, its classes), trained on `train/<class>/*` at that size; its weights are kept in a file."""
     folder = ImageFolder(str(train))
-    judge = SceneJudge(Judge(squeezenet, [0]), len(folder.classes))
+    judge = LinearJudge(Judge(squeezenet, [0]), len(folder.classes))
     if not kept.is_file():
         paths = [path for path, _ in folder.samples]
         with torch.no_grad():
-            features = torch.cat([judge.features(batch) for batch in batches(paths, 128)])
+            features = torch.cat([judge.features(batch) for batch in batches(paths, size)])
         judge.fit(features, torch.tensor(folder.targets))
         torch.save({"linear": judge.linear.state_dict(), "mean": judge.mean, "std": judge.std}, kept)
     state = torch.load(kept, weights_only=True)

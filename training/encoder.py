@@ -10,13 +10,12 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from ppgn.images import Size, height_and_width
+from ppgn.images import Size, height_and_width, spread
 from ppgn.networks import Fc6Encoder, Fc6EncoderConfig
 from training.checkpoints import describe, read_network
 from training.feature_cache import Storage, check_cacheable, training_features
 from training.head import Pool5Keeper, head_losses
 from training.labels import accuracies, cross_entropy
-from training.pictures import spread
 from training.schedules import one_cycle, unfrozen
 from training.trunks import load_trunk
 

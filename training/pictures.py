@@ -113,11 +113,6 @@ def source_numbers(pairs: Any) -> Tensor:
     return torch.arange(len(sizes)).repeat_interleave(sizes)
 
 
-def spread(count: int, most: int) -> list[int]:
-    """At most `most` evenly spread indices of `count` things."""
-    return torch.linspace(0, count - 1, min(most, count)).long().tolist()
-
-
 def augment(pictures: Tensor, flip: bool, shift: int) -> Tensor:
     """Each picture mirrored with probability one half, and moved by up to `shift` pixels with its border reflected."""
     if flip:

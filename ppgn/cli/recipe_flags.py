@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from ppgn import recipes
 from ppgn.cli.values import literal, scale
 
@@ -119,6 +121,16 @@ def changes(given: argparse.Namespace) -> dict[str, Any]:
         raise ValueError("got --settings and --recipe, expected one of them: the file holds all that a recipe changes")
     recipe = given.recipe if given.settings is None else recipes.read_recipe(given.settings)
     return found if recipe is None else {"recipe": recipe, **found}
+
+
+def batch(given: argparse.Namespace) -> int | None:
+    """The chains at once that were typed, or with which the samples of --settings ran; then as many threads as these had."""
+    if given.settings is None:
+        return given.batch
+    stored, threads = recipes.stored_run(given.settings)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return stored if given.batch is None else given.batch
 
 
 def _names(given: argparse.Namespace) -> Iterable[str]:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ppgn import images, recipes, sampling
+from ppgn.bundle import Bundle
 from ppgn.cli import outputs, recipe_flags, request_flags, terminal
 from ppgn.cli.values import BUNDLE
+from ppgn.requests import Request
 from ppgn.seeds import check_seeds
 
 EXAMPLES = """examples:
   ppgn sample imagenette64 --class church --out church.png
   ppgn sample imagenette64 --class "golf ball" parachute --count 8 --steps 200 --seed 0 --out two.png
   ppgn sample imagenette64 --class all --count 4 --save-images samples/ --device cuda
+  ppgn sample imagenette64 --class church --count 10000 --save-images many/ --resume
   ppgn sample imagenette64 --unit trunk.12:7 --sampler released --step-size 0.3:0.02 --prior-scale 0.001
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --class "tabby"
@@ -26,6 +34,8 @@ EXAMPLES = """examples:
 """
 COLUMNS = 16
 """Most pictures of a target that fill a row of the grid alone."""
+MOST_SHOWN = 400
+"""Pictures in the grid, evenly spread where there are more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,39 +47,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=16, help="pictures of each class or unit (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first chain of each class; the next ones follow")
     parser.add_argument("--out", default="samples.png", help="grid to write (default: samples.png)")
-    parser.add_argument("--save-images", metavar="DIR", help="also write each picture, and samples.json, into DIR")
+    parser.add_argument(
+        "--save-images", metavar="DIR", help="also write each picture into DIR, batch by batch, with samples.json"
+    )
+    parser.add_argument("--resume", action="store_true", help="keep what the same command has written into DIR, and go on")
     parser.add_argument("--batch", type=int, help="chains that run at once (default: 16, or 64 on an accelerator, or what fits)")
     outputs.add_overwrite(parser)
     request_flags.add_arguments(parser)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Checks everything that can fail, runs the chains, writes the grid and, with --save-images, each picture."""
+    """Checks everything that can fail, runs the chains, writes each picture with --save-images, and the grid."""
     images.check_writable(given.out)
-    outputs.check_inputs_kept(given, given.save_images, ("samples.json",))
+    outputs.check_inputs_kept(given, given.save_images, () if given.resume else (sampling.FILE,))
     terminal.check_counts(given, "count", "batch")
     check_seeds([given.seed])
+    if given.resume and not given.save_images:
+        raise ValueError("got --resume without --save-images, expected both: name the folder that the pictures are in")
     changes = recipe_flags.changes(given)
     bundle = terminal.load(given)
     asked = request_flags.request(given, bundle)
     wanted = asked.each(given.count)
     recipe = recipes.recipe_for(bundle, wanted.kind, changes.pop("recipe", None), **changes)
-    columns = given.count if len(asked) > 1 and 1 < given.count <= COLUMNS else None
+    shown = images.spread(len(wanted), MOST_SHOWN)
+    columns = given.count if len(asked) > 1 and 1 < given.count <= COLUMNS and len(shown) == len(wanted) else None
     widest = [asked.label(target, terminal.WIDE, recipe.measure) for target in range(len(asked))]
-    images.check_writable(given.out, size=images.grid_size(len(wanted), bundle.image.size, widest, columns))
+    images.check_writable(given.out, size=images.grid_size(len(shown), bundle.image.size, widest, columns))
     seeds = [given.seed + chain for _ in range(len(asked)) for chain in range(given.count)]
-    folder = images.make_folder(given.save_images) if given.save_images else None
+    options: dict[str, Any] = {"count": len(wanted), "seed": seeds, "batch": recipe_flags.batch(given), "recipe": recipe}
     with (
         terminal.stops_without_warning(),
         terminal.progress(recipe.steps * len(wanted), wanted.quantity(recipe.measure)) as watch,
     ):
-        options: dict[str, Any] = {"count": len(wanted), "seed": seeds, "batch": given.batch, "recipe": recipe}
-        samples = sampling.sample(bundle, wanted, watch=watch, **options)
-    terminal.report_stops(samples.stopped)
-    labels = [wanted.label(chain, value, recipe.measure) for chain, value in enumerate(samples.log_prob.tolist())]
-    images.save_image(samples.grid(labels, columns), given.out)
-    print(f"wrote {given.out}: {len(samples)} pictures, mean {samples.quantity} {float(samples.log_prob.mean()):.3f}")
-    if folder is not None:
-        samples.save(folder)
-        print(f"wrote {len(samples)} pictures and samples.json into {folder}")
+        if given.save_images:
+            pictures, values = _into_folder(given, bundle, wanted, shown, watch=watch, **options)
+        else:
+            samples = sampling.sample(bundle, wanted, watch=watch, **options)
+            terminal.report_stops(samples.stopped)
+            pictures, values = samples.images[shown], samples.log_prob.tolist()
+    labels = [wanted.label(chain, values[chain], recipe.measure) for chain in shown]
+    images.save_image(images.grid(pictures, labels, columns), given.out)
+    of = f"{len(shown)} of {len(wanted)}" if len(shown) < len(wanted) else f"{len(wanted)}"
+    quantity = wanted.quantity(recipe.measure)
+    print(f"wrote {given.out}: {of} pictures, mean {quantity} {sum(values) / len(values):.3f}")
     return 0
+
+
+def _into_folder(
+    given: argparse.Namespace, bundle: Bundle, wanted: Request, shown: Sequence[int], **options: Any
+) -> tuple[Tensor, list[float]]:
+    """Writes each picture into --save-images; returns the `shown` ones as they stand there, and the values of all."""
+    for part in sampling.sample_into(given.save_images, bundle, wanted, resume=given.resume, **options):
+        terminal.report_stops(part.stopped)
+    rows = sampling.read_rows(given.save_images)
+    print(f"wrote {len(wanted)} pictures and {sampling.FILE} into {given.save_images}")
+    channels = bundle.image.channels
+    pictures = [images.load_image(Path(given.save_images) / rows[chain]["file"], channels=channels) for chain in shown]
+    value = wanted.quantity(options["recipe"].measure).replace("-", "_")
+    return torch.stack(pictures), [row[value] for row in rows]

@@ -16,6 +16,7 @@ from ppgn.images.files import write_atomically as write_atomically
 from ppgn.images.folders import class_folders as class_folders
 from ppgn.images.folders import is_picture_file as is_picture_file
 from ppgn.images.folders import picture_files as picture_files
+from ppgn.images.folders import spread as spread
 from ppgn.images.labelled_pictures import Labelled as Labelled
 from ppgn.images.labelled_pictures import Merges as Merges
 from ppgn.images.labelled_pictures import Table as Table

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import torch
+
 CLUTTER = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 """Folders that a system makes by itself, beside hidden ones such as `.ipynb_checkpoints`."""
 
@@ -23,6 +25,11 @@ def is_picture_file(path: Path, root: Path, extensions: Collection[str]) -> bool
     """Whether a path under `root` is a file of these extensions that no system left there, such as `._photo.jpg`."""
     inside = path.relative_to(root).parts
     return path.suffix.lower() in extensions and not any(_clutter(name) for name in inside) and path.is_file()
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` evenly spread indices of `count` things."""
+    return torch.linspace(0, count - 1, min(most, count)).long().tolist()
 
 
 def _clutter(name: str) -> bool:

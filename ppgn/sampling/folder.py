@@ -91,6 +91,14 @@ class SampleFolder:
         return self.folder / FILE
 
 
+def read_rows(folder: str | Path) -> list[dict[str, Any]]:
+    """The rows of "samples" in the samples.json of a folder. Raises ValueError where it cannot be read."""
+    found, broken = _read(Path(folder) / FILE)
+    if found is None:
+        raise ValueError(f"cannot read {Path(folder) / FILE} ({broken or 'it is not there'}): sample into the folder first")
+    return found["samples"]
+
+
 def described(samples: Samples) -> dict[str, Any]:
     """What is said of samples beside the pictures: version, bundle, request, recipe, and how they ran."""
     condition, recipe, run = dict(samples.about) or None, samples.recipe.to_json(), dict(samples.run)
