@@ -91,7 +91,9 @@ def test_caffe_rounds_the_number_of_windows_up_and_divides_the_last_by_what_is_l
     row = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64).expand(1, 1, 4, 4)
     assert run("Pooling", row, "pooling_param", kernel_size=3, stride=2)[0, 0, 0].tolist() == [3, 4]
     assert run("Pooling", row, "pooling_param", kernel_size=3, stride=2, pool="AVE")[0, 0, 0].tolist() == [2, 3.5]
-    assert run("Pooling", row, "pooling_param", kernel_size=3, stride=2, round_mode="FLOOR")[0, 0, 0].tolist() == [3]
+    for floor in ({"round_mode": "FLOOR"}, {"ceil_mode": False}):
+        assert run("Pooling", row, "pooling_param", kernel_size=3, stride=2, **floor)[0, 0, 0].tolist() == [3]
+    assert run("Pooling", row, "pooling_param", kernel_size=3, stride=2, ceil_mode=True)[0, 0, 0].tolist() == [3, 4]
     assert run("Pooling", row, "pooling_param", global_pooling=True, pool="AVE").tolist() == [[[[2.5]]]]
     assert run("Pooling", row, "pooling_param", global_pooling=True).tolist() == [[[[4.0]]]]
 

@@ -147,6 +147,7 @@ LAYERS = {
     "deconvolution": [convolution("top", "data", 3, 4, 2, 1, kind="Deconvolution")],
     "deconvolution with groups": [convolution("top", "data", 6, 3, 2, 1, kind="Deconvolution", group=2, bias_term=False)],
     "maximum, last window cut": [pooling(pool=MAX, kernel_size=3, stride=2)],
+    "maximum, rounded down as in forks": [pooling(pool=MAX, kernel_size=3, stride=2, ceil_mode=False)],
     "maximum, padded": [pooling(pool=MAX, kernel_size=3, stride=2, pad=1)],
     "maximum of everything": [pooling(pool=MAX, global_pooling=True)],
     "maximum of unequal sides": [pooling(pool=MAX, kernel_h=3, kernel_w=2, stride_h=1, stride_w=2)],

@@ -159,7 +159,8 @@ MESSAGES = {
     "PoolingParameter": (
         "1 pool PoolingParameter.PoolMethod, 2 kernel_size uint32, 3 stride uint32, 4 pad uint32, 5 kernel_h uint32, "
         "6 kernel_w uint32, 7 stride_h uint32, 8 stride_w uint32, 9 pad_h uint32, 10 pad_w uint32, "
-        "11 engine ConvolutionParameter.Engine, 12 global_pooling bool, 13 round_mode PoolingParameter.RoundMode"
+        "11 engine ConvolutionParameter.Engine, 12 global_pooling bool, 13 round_mode PoolingParameter.RoundMode, "
+        "1000 ceil_mode bool"  # 13 in forks, which text files name and weight files do not hold
     ),
     "PowerParameter": "1 power float, 2 scale float, 3 shift float",
     "PReLUParameter": "1 filler FillerParameter, 2 channel_shared bool",

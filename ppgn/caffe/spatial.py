@@ -91,7 +91,8 @@ class Deconvolution(nn.Module):
 
 
 class Pooling(nn.Module):
-    """Maxima or means of windows. The number of windows is rounded up, as in Caffe, unless `round_mode` is FLOOR.
+    """Maxima or means of windows. The number of windows is rounded up, as in Caffe, unless `round_mode` is FLOOR, or
+    `ceil_mode` false, as forks of Caffe call it.
 
     A last window that would begin in the padding is left out. A mean is divided by the part of its window that lies on the
     padded map. So the zeros of the padding count, and what lies beyond does not.
@@ -103,7 +104,7 @@ class Pooling(nn.Module):
         self.method = settings.get("pool", "MAX")
         if self.method not in ("MAX", "AVE"):
             raise ValueError(f"pool is {self.method}, expected MAX or AVE: use one of these, as others are not supported")
-        self.ceil = settings.get("round_mode", "CEIL") == "CEIL"
+        self.ceil = settings.get("ceil_mode", settings.get("round_mode", "CEIL") == "CEIL")
         self.everywhere = settings.get("global_pooling", False)
         kernel = tuple(shapes[0][2:]) if self.everywhere else pair(settings, "kernel_size", None, 1, "kernel")
         self.window = Window((kernel[0], kernel[1]), pair(settings, "stride", 1, 1), pair(settings, "pad", 0, 0))
