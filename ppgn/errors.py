@@ -56,3 +56,9 @@ def check_amount(what: str, count: int, values_each: int = 1) -> None:
             f"{what}, expected at most {most // values_each}: correct it, or set the environment variable "
             f"{LARGER}={count * values_each} where memory suffices"
         )
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether memory did not suffice: Python's, a processor's as torch reports it, or an accelerator's."""
+    name = type(fault).__name__  # torch's OutOfMemoryError, without importing torch here
+    return isinstance(fault, MemoryError) or name == "OutOfMemoryError" or "can't allocate memory" in str(fault)

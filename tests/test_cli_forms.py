@@ -120,49 +120,6 @@ def test_an_extension_that_cannot_hold_any_picture_is_refused_before_the_run(
     assert f"unknown extension '{extension}'" in capsys.readouterr().err
 
 
-def test_a_grid_of_many_pictures_shows_some_of_them_evenly_spread(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*SAMPLE, "--count", "500", "--steps", "1", "--out", "grid.webp", "--save-images", "each"]) == 0
-    assert "grid.webp: 400 of 500 pictures, mean log-probability" in capsys.readouterr().out
-    assert len(list((folder / "each").glob("*.png"))) == 500
-
-
-def test_a_run_goes_on_in_its_folder_and_ends_with_the_same_grid(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = [*SAMPLE, "--count", "6", "--steps", "2", "--batch", "2", "--save-images"]
-    assert cli.main([*whole, "each", "--out", "grid.png"]) == 0
-    for path in sorted((folder / "each").glob("*.png"))[3:]:
-        path.unlink()  # as a kill would have left it
-    assert cli.main([*whole, "each", "--out", "again.png", "--resume"]) == 0
-    assert (folder / "grid.png").read_bytes() == (folder / "again.png").read_bytes()
-    capsys.readouterr()
-    assert cli.main([*SAMPLE, "--resume"]) == 2
-    assert "got --resume without --save-images, expected both" in capsys.readouterr().err
-
-
-def test_settings_of_saved_samples_bring_back_batch_and_threads(folder: Path) -> None:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        assert cli.main([*SAMPLE, "--count", "5", "--steps", "3", "--batch", "3", "--save-images", "each"]) == 0
-        torch.set_num_threads(1)
-        again = [
-            "sample",
-            "tiny",
-            "--class",
-            "tench",
-            "--count",
-            "5",
-            "--settings",
-            "each/samples.json",
-            "--save-images",
-            "again",
-        ]
-        assert cli.main(again) == 0
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-    assert (folder / "each" / "samples.json").read_text() == (folder / "again" / "samples.json").read_text()
-
-
 def test_a_grid_larger_than_its_format_is_refused_before_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="expected at most 16383 a side in .webp: choose .png"):
         images.check_writable("grid.webp", size=(16384, 8))

@@ -15,7 +15,7 @@ from ppgn.cli.outputs import written_since
 from ppgn.cli.parser import COMMANDS as COMMANDS
 from ppgn.cli.parser import module_of
 from ppgn.cli.parser import parse as parse
-from ppgn.errors import one_line
+from ppgn.errors import is_out_of_memory, one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,11 +34,15 @@ def _run(arguments: Sequence[str]) -> int:
         given = parse(arguments)
         logging.basicConfig(format="%(name)s: %(message)s")
         logging.getLogger("ppgn").setLevel(logging.INFO if getattr(given, "verbose", False) else logging.WARNING)
-        return module_of(given.command).run(given)
+        return _command(given)
     except ValueError as fault:
         print(f"ppgn: error: {in_flags(str(fault), vars(given))}", file=sys.stderr)
         return 2
     except Exception as fault:
+        if is_out_of_memory(fault):
+            remedy = "lower --batch" if hasattr(given, "batch") else "ask for less at once"
+            print(f"ppgn: error: memory does not suffice ({one_line(fault)}): {remedy}", file=sys.stderr)
+            return 2
         if not (plugged := named_modules(vars(given))):
             raise  # a fault of ppgn
         logging.getLogger("ppgn").info("the traceback", exc_info=True)
@@ -49,3 +53,10 @@ def _run(arguments: Sequence[str]) -> int:
         found = written_since(given, begun)
         print(f"\nppgn: interrupted, {f'after writing {found}' if found else 'nothing was written'}", file=sys.stderr)
         return 130
+
+
+def _command(given: argparse.Namespace) -> int:
+    try:
+        return module_of(given.command).run(given)
+    except SystemExit as end:
+        raise RuntimeError(f"it called exit({'' if end.code is None else end.code!r})") from end
