@@ -144,7 +144,7 @@ def test_a_network_runs_in_the_precision_asked_for_and_in_float32_for_a_method_o
     assert told(folder, "--network", "mine:seen", "--class", "6")["condition"]["network_precision"] == "bfloat16"
     named = told(folder, "--network", "mine:seen", "--class", "6", "--recipe", "dgn_am")
     assert named["condition"]["network_precision"] == "float32"
-    again = told(folder, "--network", "mine:seen", "--class", "6", "--settings", "each/samples.json")
+    again = told(folder, "--network", "mine:seen", "--class", "6", "--settings", "each/samples.json", "--overwrite")
     assert again["condition"]["network_precision"] == "float32"
     assert again["samples"] == named["samples"]
     with pytest.raises(SystemExit, match="2"):
