@@ -1,12 +1,9 @@
 """Write data packs: `python scripts/pack_pictures.py --sources '[{root: A, group: object}, ...]' --out FOLDER`."""
 
-import sys
 from pathlib import Path
 
-from jsonargparse import auto_cli
-
 from ppgn.images import Size
-from training import ImageData, SourceOptions, pack
+from training import ImageData, SourceOptions, pack, run_script
 
 
 def write(sources: list[SourceOptions], out: Path, image_size: Size = 128, part_mib: float = 60, quality: int = 70) -> None:
@@ -26,8 +23,4 @@ def write(sources: list[SourceOptions], out: Path, image_size: Size = 128, part_
 
 
 if __name__ == "__main__":
-    try:
-        auto_cli(write, as_positional=False)
-    except ValueError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        raise SystemExit(2) from fault
+    run_script(write)

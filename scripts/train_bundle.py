@@ -4,9 +4,9 @@ import argparse
 import re
 import sys
 
-from jsonargparse import DefaultHelpFormatter, auto_cli
+from jsonargparse import DefaultHelpFormatter
 
-from training import train_bundle
+from training import run_script, train_bundle
 
 HELP = """Trains a bundle on a folder of pictures. Put them into pictures/<class>/*.jpg, two classes or more. Then:
 
@@ -25,9 +25,4 @@ class Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
 
 if __name__ == "__main__":
     given = [re.sub(r"^--from(?==|$)", "--start_from", word) for word in sys.argv[1:]]  # Python has no argument called from
-    try:
-        made = auto_cli(train_bundle, args=given, as_positional=False, description=HELP, formatter_class=Formatter)
-        print(f"wrote {made}")
-    except ValueError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        raise SystemExit(2) from fault
+    print(f"wrote {run_script(train_bundle, given, description=HELP, formatter_class=Formatter)}")

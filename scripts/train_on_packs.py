@@ -3,15 +3,7 @@
 `--help` lists every setting; scripts/pack_pictures.py makes the packs.
 """
 
-import sys
-
-from jsonargparse import auto_cli
-
-from training import train_on_packs
+from training import run_script, train_on_packs
 
 if __name__ == "__main__":
-    try:
-        print(f"wrote {auto_cli(train_on_packs, as_positional=False)}")
-    except ValueError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        raise SystemExit(2) from fault
+    print(f"wrote {run_script(train_on_packs)}")

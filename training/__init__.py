@@ -103,6 +103,8 @@ from training.resumable import UndisturbedTraining as UndisturbedTraining
 from training.resumable import plain_loader as plain_loader
 from training.resumable import shuffled_loader as shuffled_loader
 from training.run_state import RunState as RunState
+from training.scripts import check_configs as check_configs
+from training.scripts import run_script as run_script
 from training.settings_search import choose as choose
 from training.side_by_side import SourceOptions as SourceOptions
 from training.side_by_side import draw_weights as draw_weights

@@ -20,6 +20,7 @@ from training.checkpoints import read_checkpoint
 from training.data import ImageData
 from training.progress import LinesOfProgress, silence_what_is_in_order
 from training.resumable import UndisturbedTraining
+from training.scripts import check_configs, one_sentence
 
 CHECKPOINT_MINUTES = 3.0
 """Default minutes between two checkpoints."""
@@ -110,8 +111,6 @@ class TrainingCLI(LightningCLI):
 def train(system: type[LightningModule], data: type[LightningDataModule] = ImageData) -> None:
     """Run `fit`, `validate` or `test` from the command line; a user's mistake ends in one sentence and exit status 2."""
     silence_what_is_in_order()
-    try:
+    with one_sentence():
+        check_configs(sys.argv[1:])
         TrainingCLI(system, data, save_config_kwargs={"overwrite": True})
-    except ValueError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        raise SystemExit(2) from fault
