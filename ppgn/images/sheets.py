@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
+from ppgn.images.fonts import Font, label_font
 from ppgn.images.pixels import to_pil
 
 COMFORTABLE_TILE = 160
@@ -56,7 +57,7 @@ def grid_size(
     """The (height, width) of the `grid` of that many images of a size (height, width)."""
     scale = max(1, math.ceil(COMFORTABLE_TILE / max(size)))
     height, width = size[0] * scale, size[1] * scale
-    font = _font(width)
+    font = _font(width, labels or ())
     columns = min(math.ceil(math.sqrt(count)) if columns is None else columns, count)
     margin = _margin([_wrap(label, font, width) for label in set(labels)], font) if labels else 0
     canvas = _canvas_size((width, height), margin, columns, count)
@@ -77,7 +78,7 @@ def _assemble(
     tiles: list[Pillow.Image], labels: Sequence[str] | None, columns: int, room_for: Sequence[str] = ()
 ) -> Pillow.Image:
     width, height = tiles[0].size
-    font = _font(width)
+    font = _font(width, [*(labels or ()), *room_for])
     texts = [_wrap(label, font, width) for label in labels or [""] * len(tiles)]
     margin = _margin([*texts, *(_wrap(label, font, width) for label in room_for)], font) if labels else 0
     mode = "RGB" if any(tile.mode == "RGB" for tile in tiles) else "L"
@@ -91,11 +92,11 @@ def _assemble(
     return canvas
 
 
-def _font(width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=min(20, max(11, width // 11)))
+def _font(width: int, texts: Sequence[str]) -> Font:
+    return label_font(min(20, max(11, width // 11)), texts)
 
 
-def _margin(texts: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+def _margin(texts: Sequence[str], font: Font) -> int:
     """Pixels below a tile, enough for the longest of these texts."""
     line_height = sum(font.getmetrics()) if isinstance(font, ImageFont.FreeTypeFont) else 12
     return (max(text.count("\n") for text in texts) + 1) * (line_height + 4) + GAP
@@ -106,7 +107,7 @@ def _canvas_size(tile: tuple[int, int], margin: int, columns: int, count: int) -
     return columns * (tile[0] + GAP) + GAP, math.ceil(count / columns) * (tile[1] + margin + GAP) + GAP
 
 
-def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def _wrap(text: str, font: Font, width: int) -> str:
     """The text broken at spaces so that each line fits the width in pixels; a word that is too long ends in three dots."""
     lines: list[str] = []
     for paragraph in text.split("\n"):
