@@ -25,7 +25,7 @@ def script(name: str, *arguments: str) -> None:
 
 def train(part: str, run: Path, *arguments: str) -> None:
     config = ROOT / "training" / "configs" / f"digits_{part}.yaml"
-    where = ["--trainer.default_root_dir", str(run / part), "--trainer.enable_progress_bar", "false"]
+    where = ["--trainer.default_root_dir", str(run / part), "--trainer.enable_progress_bar", "false", "--seed_everything", "1"]
     script(f"train_{part}.py", "fit", "--config", str(config), *where, *arguments)
 
 
