@@ -147,13 +147,13 @@ def test_an_interrupted_command_says_what_it_has_written(
         for file in (folder / name).glob("*") if (folder / name).is_dir() else [folder / name]:
             os.utime(file, (1, 1))
     with monkeypatch.context() as patched:
-        patched.setattr(sampling, "sample", interrupt)
+        patched.setattr(sampling, "sample_into", interrupt)
         assert cli.main([*SAMPLE, "--save-images", "each"]) == 130
     assert "interrupted, nothing was written" in capsys.readouterr().err
     with monkeypatch.context() as patched:
-        patched.setattr(sampling.Samples, "save", interrupt)
+        patched.setattr(sampling, "read_rows", interrupt)
         assert cli.main([*SAMPLE, "--save-images", "each"]) == 130
-    assert "interrupted, after writing samples.png" in capsys.readouterr().err
+    assert "interrupted, after writing each" in capsys.readouterr().err
 
 
 def test_a_bar_and_a_file_call_the_activation_of_a_unit_by_its_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,12 +142,13 @@ def test_every_chain_that_is_asked_for_a_text_gets_it_whatever_the_count_and_the
     texts = ("--text", *asked, "--against", "women", "--similarity", name)
     found = told(folder, *texts, "--count", count, "--batch", "3")["samples"]
     assert [row["text"] for row in found] == [text for text in asked for _ in range(int(count))]
+    shown = {row["file"]: images.load_image(folder / "each" / row["file"], channels=1) for row in found}
     alone = told(folder, *texts, "--count", "1")["samples"]
     for number, text in enumerate(asked):
         chains = [row for row in found if row["text"] == text]
         assert [row["seed"] for row in chains] == list(range(int(count)))
         assert chains[0]["log_probability"] == pytest.approx(alone[number]["log_probability"], rel=1e-3)
-        pictures = torch.stack([images.load_image(folder / "each" / row["file"], channels=1) for row in chains])
+        pictures = torch.stack([shown[row["file"]] for row in chains])
         said = torch.tensor([row["log_probability"] for row in chains])
         for other in asked:
             against = [one for one in (*asked, "women") if one != other]

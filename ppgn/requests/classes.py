@@ -127,9 +127,9 @@ def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundl
     few = len(names) <= LISTED and not all(name.isdecimal() for name in names)
     listed = ", ".join(f"{index} {name}" for index, name in enumerate(names)) if few else f"{len(names)} classes"
     found = same_name(names, wanted) if text else []
-    if not found and text.isdecimal():
-        if int(text) < len(names):
-            return int(text)
+    if not found and wanted.isdecimal():
+        if int(wanted) < len(names):
+            return int(wanted)
         raise ValueError(f"class {wanted} is out of range: {whose} has {listed}, numbered from 0")
     if not found and text:
         found = same_name([name.partition(":")[2] for name in names], wanted)
