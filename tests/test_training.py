@@ -264,40 +264,34 @@ def test_a_missing_or_broken_checkpoint_is_a_sentence(spoil: Any, said: str, tmp
         read_network(tmp_path / "x.ckpt", "encoder")
 
 
-def refused(*arguments: str, script: str = "encoder") -> str:
-    """The last line of a training that a mistake ends, with status 2."""
-    config = str(ROOT / f"training/configs/digits_{script}.yaml")
-    done = subprocess.run(call(script, "fit", "--config", config, *arguments), env=environment(), capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr[-2000:]
-    assert "Traceback" not in done.stderr
-    return done.stderr.strip().splitlines()[-1]
-
-
 def test_a_mistake_on_the_command_line_ends_in_one_sentence_and_status_two(tmp_path: Path) -> None:
-    root = ("--trainer.default_root_dir", str(tmp_path / "run"))
-    assert refused("--model.encoder", "nowhere.ckpt", *root, script="generator").startswith(
-        "error: no checkpoint at nowhere.ckpt"
-    )
-    assert (
-        refused("--data.channels", "2", *root)
-        == "error: data.channels is 2, expected 3 for RGB or 1 for grey: choose one of them"
-    )
+    arguments = ["fit", "--config", str(ROOT / "training/configs/digits_generator.yaml"), "--model.encoder", "nowhere.ckpt"]
+    arguments += ["--trainer.default_root_dir", str(tmp_path)]
+    done = subprocess.run(call("generator", *arguments), env=environment(), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("error: no checkpoint at nowhere.ckpt")
+    assert "Traceback" not in done.stderr
+
+
+def test_what_cannot_be_trained_or_resumed_is_refused_with_the_reason(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
-    assert refused("--trainer.default_root_dir", str(tmp_path / "file")).startswith(
-        f"error: cannot make the folder {tmp_path / 'file'}"
-    )
-
-
-def test_a_checkpoint_that_cannot_be_resumed_from_is_refused_with_the_reason(encoder: Path, tmp_path: Path) -> None:
-    root = ("--trainer.default_root_dir", str(tmp_path / "run"))
     (tmp_path / "cut.ckpt").write_bytes(encoder.read_bytes()[:3000])
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
-    for path, sentence in {
-        tmp_path: f"no checkpoint at {tmp_path}",
-        tmp_path / "cut.ckpt": f"{tmp_path / 'cut.ckpt'} is not a readable checkpoint",
-        tmp_path / "foreign.ckpt": f"{tmp_path / 'foreign.ckpt'} has no 'ppgn' entry",
-    }.items():
-        assert refused("--ckpt_path", str(path), *root).startswith(f"error: {sentence}")
+    for option, value, sentence in (
+        ("--data.channels", "2", "data.channels is 2, expected 3 for RGB or 1 for grey: choose one of them"),
+        ("--trainer.default_root_dir", tmp_path / "file", f"cannot make the folder {tmp_path / 'file'}"),
+        ("--ckpt_path", tmp_path, f"no checkpoint at {tmp_path}"),
+        ("--ckpt_path", tmp_path / "cut.ckpt", f"{tmp_path / 'cut.ckpt'} is not a readable checkpoint"),
+        ("--ckpt_path", tmp_path / "foreign.ckpt", f"{tmp_path / 'foreign.ckpt'} has no 'ppgn' entry"),
+    ):
+        config = ["fit", "--config", str(ROOT / "training/configs/digits_encoder.yaml")]
+        root = ["--trainer.default_root_dir", str(tmp_path / "run")]
+        monkeypatch.setattr(sys, "argv", ["train_encoder.py", *config, *root, option, str(value)])
+        with pytest.raises(SystemExit, match="2"):
+            training.train(training.EncoderSystem)
+        assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"error: {sentence}")
 
 
 @pytest.mark.parametrize("script", ["encoder", "generator", "denoiser"])
