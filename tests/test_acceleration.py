@@ -26,7 +26,7 @@ def starts() -> Tensor:
 
 
 def precision_of(generator: Any, encoder: Any, **options: Any) -> tuple[str, str]:
-    return acceleration.network_precision(generator, encoder, starts, **options)
+    return acceleration.network_precision(generator, encoder, starts, device=torch.device("cpu"), **options)
 
 
 def test_bfloat16_is_near_and_its_results_are_float32_and_the_network_keeps_its_type() -> None:

@@ -44,12 +44,13 @@ def choose_precision(
     function: InPrecision | Sequence[InPrecision],
     starts: Callable[[], Tensor],
     *,
+    device: torch.device,
     trusted: bool = False,
     who: str = "the network",
 ) -> tuple[str, str]:
     """("float32" or "bfloat16", the reason), which is logged.
 
-    bfloat16 is chosen where the device of starts() has units for it, and where it is `trusted` or the cosine between the
+    bfloat16 is chosen where the device has units for it, and where it is `trusted` or the cosine between the
     gradients in both precisions at starts() is at least AGREEMENT, for each function. A function that fails in bfloat16, for
     whatever reason, runs in float32.
 
@@ -57,12 +58,12 @@ def choose_precision(
     """
     functions = [function] if callable(function) else function
     try:
-        at = starts()
-        if not has_bfloat16_units(at.device):
+        if not has_bfloat16_units(device):
             name, why = "float32", "this device has no units for bfloat16"
         elif trusted:
             name, why = "bfloat16", "this device has units for it"
         else:
+            at = starts()
             cosine = min(agreement(*(gradient(one(precision), at) for precision in DTYPES)) for one in functions)
             name, why = "bfloat16" if cosine >= AGREEMENT else "float32", f"gradients agree to {cosine:.3f}"
     except Exception as fault:  # whatever somebody's network raises when its weights have another type, or too little memory
@@ -76,6 +77,7 @@ def network_precision(
     encoder: Any | None,
     starts: Callable[[], Code],
     *,
+    device: torch.device,
     has_classes: bool = False,
     trusted: bool = False,
     who: str = "the network",
@@ -88,12 +90,14 @@ def network_precision(
 
     def decide(generator: Any) -> tuple[str, str]:
         values = [_half_mean_square, *([_first_class] if has_classes and encoder is not None else [])]
-        return choose_precision([_passing(generator, encoder, value) for value in values], starts, trusted=trusted, who=who)
+        functions = [_passing(generator, encoder, value) for value in values]
+        return choose_precision(functions, starts, device=device, trusted=trusted, who=who)
 
     if not isinstance(generator, nn.Module):
         return decide(generator)
-    other = _weights_digest(encoder) if isinstance(encoder, nn.Module) and not trusted else ""
-    return cached_copy(generator, ("auto", other, trusted), decide)
+    compared = has_bfloat16_units(device) and not trusted
+    other = _weights_digest(encoder) if compared and isinstance(encoder, nn.Module) else ""
+    return cached_copy(generator, ("auto", device, other, trusted), decide)
 
 
 def gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def _chosen(network: Preprocessed, images: Image, name: str, layers: Sequence[st
             networks[precision] = _copy(network, precision)
         return lambda image: _half_mean_square(networks[precision], image, layers)
 
-    chosen, _ = acceleration.choose_precision(function, lambda: images, who=name or "the network")
+    chosen, _ = acceleration.choose_precision(function, lambda: images, device=images.device, who=name or "the network")
     return networks[chosen]
 
 

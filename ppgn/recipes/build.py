@@ -116,6 +116,7 @@ def _precision(bundle: Bundle) -> str:
         bundle.generator,
         bundle.encoder,
         lambda: loaders.two_codes(bundle),
+        device=bundle.device,
         has_classes=bool(bundle.classes),
         trusted="bfloat16" in bundle.precisions,
         who=bundle.name,
