@@ -62,10 +62,11 @@ def gathered(plan: Plan, generator: Any = None) -> Bundle:
     """The bundle of a run in memory. generator: one that trains, of which a copy is taken; by default that of the checkpoint."""
     codes = plan.all_codes()["train"]
     made = read_network(plan.run / "generator" / CHECKPOINT, "generator") if generator is None else copy.deepcopy(generator).cpu()
+    level = plan.run / "noise_level" / CHECKPOINT
     parts = {
         "encoder": read_network(plan.encoder, "encoder"),
         "generator": freeze(made.float()),
-        "noise_level": trained_noise_level(plan.run / "noise_level" / CHECKPOINT),
+        "noise_level": trained_noise_level(level, 1000) if generator is None else read_network(level, "noise_level"),
         "denoiser": read_network(plan.run / "denoiser" / CHECKPOINT, "denoiser"),
         "start": freeze(RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes)),
     }

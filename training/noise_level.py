@@ -16,11 +16,14 @@ from training.checkpoints import describe, freeze, read_checkpoint, read_network
 from training.schedules import one_cycle
 
 
-def trained_noise_level(file: Path) -> Any:
-    """The denoiser of a checkpoint, ready to draw codes from: the draws of a WienerDenoiser get the variance of the codes."""
+def trained_noise_level(file: Path, draws: int = 4000) -> Any:
+    """The denoiser of a checkpoint, ready to draw codes from: the draws of a WienerDenoiser get the variance of the codes.
+
+    draws: by which that is measured; it takes a while.
+    """
     network = read_network(file, "noise_level")
     if isinstance(network, WienerDenoiser):
-        network.calibrate()
+        network.calibrate(draws)
     return network
 
 
