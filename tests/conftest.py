@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from ppgn import acceleration
 from ppgn.bundle import Bundle, load_bundle, save_bundle
 from ppgn.networks import CodeDenoiser, CodeDenoiserConfig, Fc6Encoder, Fc6EncoderConfig, ImageGenerator, ImageGeneratorConfig
 from ppgn.toy import LinearWorld
@@ -16,10 +17,8 @@ from ppgn.types import CodeSpace, ImageSpec
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Networks this small gain nothing from threads, and on a busy machine threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with acceleration.one_thread():
+        yield
 
 
 def make_world() -> LinearWorld:

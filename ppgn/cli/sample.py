@@ -103,5 +103,5 @@ def _into_folder(
     print(f"wrote {len(wanted)} pictures and {sampling.FILE} into {given.save_images}")
     channels = bundle.image.channels
     pictures = [images.load_image(Path(given.save_images) / rows[chain]["file"], channels=channels) for chain in shown]
-    value = wanted.quantity(options["recipe"].measure).replace("-", "_")
+    value = sampling.quantity_key(wanted.quantity(options["recipe"].measure))
     return torch.stack(pictures), [row[value] for row in rows]

@@ -5,6 +5,7 @@ from ppgn.sampling.batches import evaluations as evaluations
 from ppgn.sampling.files import write_fillings as write_fillings
 from ppgn.sampling.folder import FILE as FILE
 from ppgn.sampling.folder import SampleFolder as SampleFolder
+from ppgn.sampling.folder import quantity_key as quantity_key
 from ppgn.sampling.folder import read_rows as read_rows
 from ppgn.sampling.inpainting import INPAINTING as INPAINTING
 from ppgn.sampling.inpainting import INPAINTING_START_NOISE as INPAINTING_START_NOISE

@@ -38,7 +38,7 @@ def write_fillings(
     samples = inpainted.samples
     rows: list[dict[str, Any]] = [{"file": f"filled_{seed}.png", "seed": seed} for seed in samples.seeds]
     for chain, name in enumerate(samples.names):
-        rows[chain] |= {str(samples.about["kind"]): name, quantity_key(samples): float(samples.log_prob[chain])}
+        rows[chain] |= {str(samples.about["kind"]): name, quantity_key(samples.quantity): float(samples.log_prob[chain])}
     folder = images.make_folder(folder)
     images.save_image(inpainted.picture, folder / "picture.png")
     images.save_image(1 - inpainted.known, folder / "mask.png")

@@ -76,7 +76,7 @@ class SampleFolder:
         for place, (name, seed) in enumerate(zip(names, samples.seeds, strict=True)):
             file = f"{first + place:04d}_{_in_file_name(name)}_{seed}.png"
             images.save_image(samples.images[place], self.folder / file)
-            row = {"file": file, "seed": seed, kind: name, quantity_key(samples): float(samples.log_prob[place])}
+            row = {"file": file, "seed": seed, kind: name, quantity_key(samples.quantity): float(samples.log_prob[place])}
             self.rows.append(row)
         text = json.dumps({**about, "samples": self.rows}, indent=2) + "\n"
         images.write_atomically(self.folder / FILE, lambda path: path.write_text(text, encoding="utf-8"))
@@ -105,9 +105,9 @@ def described(samples: Samples) -> dict[str, Any]:
     return {"ppgn": __version__, "bundle": samples.bundle, "condition": condition, "recipe": recipe, "run": run}
 
 
-def quantity_key(samples: Samples) -> str:
+def quantity_key(quantity: str) -> str:
     """The key of a picture's value in JSON: "log_probability", "activation", ..."""
-    return samples.quantity.replace("-", "_")
+    return quantity.replace("-", "_")
 
 
 def _kind(about: Mapping[str, Any]) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.sampling.folder import SampleFolder
-from ppgn.sampling.sample import sample
-from ppgn.sampling.samples import OnStep, Samples, seeds_of
+from ppgn.sampling.sample import prepared, run
+from ppgn.sampling.samples import OnStep, Samples
 
 
 def sample_into(
@@ -32,20 +31,14 @@ def sample_into(
     resume: pictures that an earlier run with the same arguments left there are kept, and the chains behind them run; yields what
     is new. Other arguments as `sample`. Raises ValueError as `sample` and `SampleFolder` do.
     """
-    bundle = loaders.bundle(bundle)
-    request = requests.of(bundle, wanted, count)
-    chosen = recipes.recipe_for(bundle, request.kind, recipe, **changes)
-    seeds = seeds_of(seed, len(request))
-    setup = recipes.prepare(bundle, chosen, request)
-    size = recipes.batch_size(setup, request, len(request)) if batch is None else batch
-    about = {"bundle": bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json()}
+    setup, request, seeds, size = prepared(bundle, wanted, count, seed, batch, recipe, changes)
+    about = {"bundle": setup.bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json()}
     with SampleFolder.opened(folder) as place:
         first = place.resume(about, request.names, seeds) if resume else 0
         together = len(request) if request.couples else max(1, size)
         for begin in range(first, len(request), together):
             chains = range(begin, min(begin + together, len(request)))
-            options = {"seed": seeds[chains.start : chains.stop], "batch": size, "watch": watch, "recipe": setup.recipe}
-            part = sample(bundle, request.select(chains), count=len(chains), **options)
+            part = run(setup, request.select(chains), seeds[chains.start : chains.stop], size, watch)
             place.add(part)
             yield part
         place.finish()

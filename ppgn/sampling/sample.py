@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
-from ppgn.recipes import Recipe
+from ppgn.recipes import Recipe, Setup
+from ppgn.requests import Request
 from ppgn.sampling.batches import run_batches
 from ppgn.sampling.retries import retry
 from ppgn.sampling.samples import OnStep, Samples, seeds_of
@@ -36,12 +37,27 @@ def sample(
     changes: settings by name, e.g. steps=100, sampler=ppgn.samplers.Langevin(0.15, 50), prior_scale=0.1. Raises ValueError for
     what does not fit, naming what there is.
     """
+    return run(*prepared(bundle, wanted, count, seed, batch, recipe, changes), watch)
+
+
+def prepared(
+    bundle: Bundle | str | Path,
+    wanted: Any,
+    count: int | None,
+    seed: int | Sequence[int],
+    batch: int | None,
+    recipe: str | Recipe | None,
+    changes: Mapping[str, Any],
+) -> tuple[Setup, Request, list[int], int]:
+    """(setup, request, a seed per chain, chains at once) of the arguments of `sample`."""
     bundle = loaders.bundle(bundle)
     request = requests.of(bundle, wanted, count)
-    chosen = recipes.recipe_for(bundle, request.kind, recipe, **changes)
+    setup = recipes.prepare(bundle, recipes.recipe_for(bundle, request.kind, recipe, **changes), request)
     seeds = seeds_of(seed, len(request))
-    setup = recipes.prepare(bundle, chosen, request)
-    batch = recipes.batch_size(setup, request, len(request)) if batch is None else batch
-    again = chosen.retries.tries > 1
-    found, scores = run_batches(setup, request, seeds, batch, watch, scored=again)
+    return setup, request, seeds, recipes.batch_size(setup, request, len(request)) if batch is None else batch
+
+
+def run(setup: Setup, request: Request, seeds: Sequence[int], batch: int, watch: OnStep | None) -> Samples:
+    """The samples of a prepared request, with the further runs that its recipe allows."""
+    found, scores = run_batches(setup, request, seeds, batch, watch, scored=setup.recipe.retries.tries > 1)
     return found if scores is None else retry(setup, request, found, scores, batch, watch)
