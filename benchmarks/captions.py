@@ -114,7 +114,7 @@ def measure(given: argparse.Namespace, bundle: ppgn.Bundle, recipe: ppgn.Recipe)
     rows["real held-out pictures"] = {**scores, "ranked first": float((real_rank == 0).float().mean())}
     if given.grid:
         show(given.grid, pictures, captions, given.samples)
-    return {"rows": rows, "mistakes": mistakes(wanted, found, names), "seconds": seconds, "captions": captions}
+    return {"rows": rows, "mistakes": mistakes(wanted, found, names, groups), "seconds": seconds, "captions": captions}
 
 
 def show(path: Path, pictures: Tensor, captions: Sequence[str], samples: int) -> None:

@@ -31,7 +31,6 @@ from tqdm import tqdm
 
 import ppgn
 from ppgn import images
-from ppgn.conditions import class_groups
 from ppgn.types import Evaluation
 from training import read_checkpoint, read_network
 
@@ -108,10 +107,10 @@ def score(wanted: Tensor, found: Tensor, groups: Groups) -> dict[str, Any]:
     return {"pictures": len(wanted), **shares, "both": float(right.all(1).float().mean())}
 
 
-def mistakes(wanted: Tensor, found: Tensor, names: tuple[str, ...]) -> dict[str, list[tuple[str, str, int]]]:
+def mistakes(wanted: Tensor, found: Tensor, names: tuple[str, ...], groups: Groups) -> dict[str, list[tuple[str, str, int]]]:
     """Group -> (wanted class, judged class, how often) of its most frequent mistakes; both `[picture, group]`."""
     by_group = {}
-    for group, right, seen in zip(class_groups(names), wanted.unbind(1), found.unbind(1), strict=True):
+    for group, right, seen in zip(groups, wanted.unbind(1), found.unbind(1), strict=True):
         wrong = right != seen
         counted = Counter(zip(right[wrong].tolist(), seen[wrong].tolist(), strict=True)).most_common(MISTAKES)
         by_group[group] = [(short(names[a]), short(names[b]), times) for (a, b), times in counted]
@@ -184,8 +183,8 @@ def measure(given: argparse.Namespace, bundle: ppgn.Bundle, recipe: ppgn.Recipe)
         "rows": rows_of(wanted, found, unseen, groups) | real_rows(real_pairs, real_found, groups),
         "encoder": score(wanted, by_encoder, groups),
         "mistakes": {
-            "samples": mistakes(wanted, found, bundle.classes),
-            "real pictures": mistakes(real_pairs, real_found, bundle.classes),
+            "samples": mistakes(wanted, found, bundle.classes, groups),
+            "real pictures": mistakes(real_pairs, real_found, bundle.classes, groups),
         },
         "samples": [{"seed": seed, "wanted": pair, "judged": seen} for seed, (pair, seen) in rows],
         "seconds": seconds,

@@ -14,6 +14,7 @@ import ppgn
 from ppgn import cli, sampling
 from ppgn.bundle import Bundle, load_bundle
 from ppgn.conditions import ClassesOfGroups, LogSoftmax, Measure, Released, class_groups
+from ppgn.errors import BundleError
 from training import ImageData, accuracies, cross_entropy, open_source
 
 NAMES = ("type:Bag", "type:Shoe", "colour:Red", "colour:Blue")
@@ -21,18 +22,36 @@ GROUPS = {"type": (0, 2), "colour": (2, 4)}
 
 
 def grouped_bundle() -> Bundle:
-    return replace(tiny_bundle(), classes=NAMES)
+    return replace(tiny_bundle(), classes=NAMES, groups=tuple(GROUPS))
 
 
 def network(image: torch.Tensor) -> torch.Tensor:
     return image.flatten(1)[:, :4]
 
 
-def test_names_with_a_colon_stand_in_groups_and_names_without_are_one() -> None:
-    assert class_groups(NAMES) == GROUPS
-    assert class_groups(("tench", "church")) == {"": (0, 2)}
-    with pytest.raises(ValueError, match="'type' do not stand together"):
-        class_groups(("type:Bag", "colour:Red", "type:Shoe"))
+def test_classes_stand_in_the_groups_that_are_declared_and_else_in_one() -> None:
+    assert class_groups(NAMES, ("type", "colour")) == GROUPS
+    assert class_groups(NAMES) == class_groups(("tench", "a:b", "", "c:d")) == {"": (0, 4)}
+    assert class_groups(("a:b:c", "a:b:d"), ("a:b",)) == {"a:b": (0, 2)}
+    for names, fault in (
+        (("type:Bag", "colour:Red", "type:Shoe"), "'type' do not stand together"),
+        (("type:Bag", "Red"), "'Red' is of none of the groups type, colour"),
+        (("type:Bag", "type:Shoe"), "'colour' has no classes"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            class_groups(names, ("type", "colour"))
+
+
+def test_a_bundle_of_before_has_the_groups_that_all_its_names_spell(tmp_path: Path) -> None:
+    folder = save_tiny_bundle(tmp_path / "old")
+    info = json.loads((folder / "bundle.json").read_text())
+    del info["groups"]
+    for names, groups in ((NAMES, GROUPS), (("type:Bag", "Shoe", "colour:Red", "x"), {"": (0, 4)})):
+        (folder / "bundle.json").write_text(json.dumps({**info, "classes": names}))
+        assert load_bundle(folder).class_groups == groups
+    (folder / "bundle.json").write_text(json.dumps({**info, "classes": NAMES, "groups": ["type"]}))
+    with pytest.raises(BundleError, match="'colour:Red' is of none of the groups type"):
+        load_bundle(folder)
 
 
 @pytest.mark.parametrize("measure", [None, LogSoftmax(), Released()])
@@ -85,7 +104,7 @@ def test_the_command_line_asks_for_every_class_of_one_group_with_every_one_of_th
 ) -> None:
     folder = save_tiny_bundle(tmp_path / "tiny")
     info = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps({**info, "classes": NAMES}))
+    (folder / "bundle.json").write_text(json.dumps({**info, "classes": NAMES, "groups": list(GROUPS)}))
     monkeypatch.chdir(tmp_path)
     options = ["--class", "type:Bag", "Shoe", "--class", "colour:Red", "--count", "1", "--steps", "2", "--save-images", "each"]
     assert cli.main(["sample", str(folder), *options]) == 0
@@ -135,9 +154,9 @@ def test_the_loss_of_groups_is_the_sum_of_their_cross_entropies() -> None:
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([[0, 2], [1, 3], [1, 2], [0, 3], [0, 2]])
     wanted = -(logits[:, :2].log_softmax(1).gather(1, labels[:, :1]) + logits[:, 2:].log_softmax(1).gather(1, labels[:, 1:] - 2))
-    torch.testing.assert_close(cross_entropy(logits, labels, NAMES), wanted.mean())
+    torch.testing.assert_close(cross_entropy(logits, labels, GROUPS), wanted.mean())
     torch.testing.assert_close(
-        cross_entropy(logits, labels[:, 0], ("a", "b", "c", "d")), torch.nn.functional.cross_entropy(logits, labels[:, 0])
+        cross_entropy(logits, labels[:, 0], {"": (0, 4)}), torch.nn.functional.cross_entropy(logits, labels[:, 0])
     )
-    right = accuracies(10 * torch.eye(4)[labels].sum(1), labels, NAMES)
+    right = accuracies(10 * torch.eye(4)[labels].sum(1), labels, GROUPS)
     assert {group: float(share) for group, share in right.items()} == {"type": 1.0, "colour": 1.0}

@@ -70,7 +70,7 @@ def test_a_new_head_keeps_the_code_to_the_bit_and_learns(run: Path) -> None:
 
 
 def test_the_bundle_gets_the_new_head_where_its_codes_are_those_of_the_generator(run: Path, tmp_path: Path) -> None:
-    encoder, _ = encoder_of(run)
+    encoder, *_ = encoder_of(run)
     assert encoder.config.hidden == 6
     for name in ("generator", "encoder"):
         (tmp_path / name).symlink_to(run / name)

@@ -55,7 +55,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def bundle(root: Path) -> Bundle:
     tiny = tiny_bundle()
-    return replace(tiny, classes=NAMES, info={**tiny.info, "training": TRAINING})
+    return replace(tiny, classes=NAMES, groups=tuple(GROUPS), info={**tiny.info, "training": TRAINING})
 
 
 def save_judge(path: Path, names: tuple[str, ...] = NAMES, seed: int | None = 1) -> Path:
@@ -91,11 +91,11 @@ def test_a_judge_that_sees_what_is_shown_finds_every_class_and_a_share_of_the_ot
     assert found.tolist() == pairs.tolist()
     wanted = torch.tensor([[0, 2], [1, 3], [1, 3], [0, 3]])  # type right in 2, colour in 3, both in 1
     assert composition.score(wanted, found, GROUPS) == {"pictures": 4, "type": 0.5, "colour": 0.75, "both": 0.25}
-    assert composition.mistakes(wanted, found, NAMES) == {
+    assert composition.mistakes(wanted, found, NAMES, GROUPS) == {
         "type": [("Shoe", "Bag", 1), ("Bag", "Shoe", 1)],
         "colour": [("Red", "Blue", 1)],
     }
-    assert composition.mistakes(wanted, wanted, NAMES) == {"type": [], "colour": []}
+    assert composition.mistakes(wanted, wanted, NAMES, GROUPS) == {"type": [], "colour": []}
 
 
 def test_present_and_absent_pairs_are_scored_apart_and_real_pairs_once_each() -> None:
@@ -146,7 +146,7 @@ def test_the_command_samples_absent_pairs_by_their_share_of_all_and_says_how_man
 ) -> None:
     folder = save_tiny_bundle(tmp_path / "tiny")
     info = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps({**info, "classes": list(NAMES), "training": TRAINING}))
+    (folder / "bundle.json").write_text(json.dumps({**info, "classes": list(NAMES), "groups": list(GROUPS), "training": TRAINING}))
     judge, figures, picture = save_judge(tmp_path / "judge.ckpt"), tmp_path / "figures.json", tmp_path / "grid.png"
     options = ["--bundle", str(folder), "--judge", str(judge), "--root", str(root), "--pairs", "8", "--json", str(figures)]
     monkeypatch.setattr(sys, "argv", ["composition.py", *options, "--grid", str(picture), "--set", "steps=2"])

@@ -175,7 +175,7 @@ def test_a_bundle_without_encoder_needs_another_judge(folders: dict[str, Path]) 
 
 
 def test_classes_are_chosen_within_one_group() -> None:
-    bundle = Bundle.of(Shades(), (1,), classes=("type:Bag", "type:Shoe", "colour:Red", "colour:Blue"))
+    bundle = Bundle.of(Shades(), (1,), classes=("type:Bag", "type:Shoe", "colour:Red", "colour:Blue"), groups=("type", "colour"))
     assert evaluation.choose_classes(bundle, ["all"]) == (range(0, 2), (0, 1))
     assert evaluation.choose_classes(bundle, "colour:all") == (range(2, 4), (0, 1))
     assert evaluation.choose_classes(bundle, ["blue", 2, "blue"]) == (range(2, 4), (1, 0))

@@ -46,7 +46,7 @@ TINY = Sizes(
 HOURS = 0.002
 
 
-def pictures(folder: Path, count: int = 24, classes: tuple[str, ...] = ("dark_ones", "light")) -> Path:
+def pictures(folder: Path, count: int = 24, classes: tuple[str, ...] = ("dark_ones", "light: b")) -> Path:
     """A folder of small pictures, one brightness a class."""
     random = np.random.default_rng(0)
     for brightness, name in zip((60, 190, 120), classes, strict=False):
@@ -102,7 +102,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was_and_ends_in_a_bundle(tmp_pat
     page = (tmp_path / "runs/mine/report.html").read_text()
     assert page.count("data:image/png") == 2 and "<polyline" in page and "finished" in page and "http" not in page
     bundle = ppgn.load(tmp_path / "checkpoints" / "mine")
-    assert bundle.classes == ("dark ones", "light") and bundle.image.shape == (3, 16, 16)
+    assert bundle.classes == ("dark ones", "light: b") and bundle.image.shape == (3, 16, 16)
     assert set(bundle.parts) == {"encoder", "generator", "noise_level", "denoiser", "start"}
     made = ppgn.sample(bundle, "light", count=2)
     assert made.recipe.start.guidance == after["stages"]["settings"]["trials"]["chosen"]["guidance"]
@@ -168,7 +168,7 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_pictures_that_changed_since_the_run_began_are_refused(finished: Path) -> None:
-    extra = finished / "pictures" / "light" / "another.png"
+    extra = finished / "pictures" / "light: b" / "another.png"
     Image.new("RGB", (20, 20)).save(extra)
     with pytest.raises(ValueError, match="have changed since this run began, expected the same files"):
         train_bundle(**options(finished))
@@ -240,7 +240,6 @@ def test_an_option_that_cannot_be_is_a_sentence_and_leaves_nothing(changes: dict
         (20, (), "has no class folders, expected at least two"),
         (0, ("a", "b"), "no pictures in class folder"),
         (8, ("a", "b"), r"class '.' of .* has \d pictures to train on, expected at least 10"),
-        (20, ("a", "b:c"), "the class folder b:c has a colon"),
     ],
 )
 def test_a_folder_that_cannot_be_trained_on_is_a_sentence(
@@ -278,14 +277,14 @@ def test_released_weights_of_efficientnet_lite0_fill_a_trunk(tmp_path: Path) -> 
 
 def test_files_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path) -> None:
     pictures(tmp_path / "pictures")
-    (tmp_path / "pictures" / "light" / "3.png").write_bytes(b"no picture")
+    (tmp_path / "pictures" / "light: b" / "3.png").write_bytes(b"no picture")
     said: list[str] = []
     facts = pack_pictures(PictureFolder(tmp_path / "pictures"), 16, tmp_path / "pack.safetensors", said.append)
     assert sum(facts.counts) == 47 and len(facts.broken) == 1
     assert "left out 1 files" in said[-1] and "3.png" in said[-1]
     data = PackedData(tmp_path / "pack.safetensors", 8)
     data.setup()
-    assert data.class_names == ("dark ones", "light") and data.picture_size == (16, 16)
+    assert data.class_names == ("dark ones", "light: b") and data.picture_size == (16, 16)
     assert data.train_pictures is not None and len(data.train_pictures) == facts.counts[0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +32,7 @@ from training.denoiser import CodeData, DenoiserSystem
 from training.export import CHECKPOINT, code_statistics, whole_recipes
 from training.noise_level import NoiseLevelSystem, trained_noise_level
 from training.pack_run import SEEN
+from training.packs import read_classes
 from training.trunks import LITE0, trunk_settings
 from training.weight_files import load_weights
 
@@ -78,24 +78,24 @@ def adopt(
     out = out or Path("checkpoints") / name
     check_place(out)
     stored = {"recipes": whole_recipes(recipes), "papers": whole_recipes(papers)}  # first, as what follows takes minutes
-    encoder, classes = handed_encoder(handed, trunk)
+    encoder, classes, groups = handed_encoder(handed, trunk)
     generator = handed_generator(handed)
-    write_network(run / "encoder" / CHECKPOINT, "encoder", encoder, classes)
+    write_network(run / "encoder" / CHECKPOINT, "encoder", encoder, classes, groups)
     codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
     level = NoiseLevelSystem(noise_level, learning_rate=learning_rate)
     parts = {"encoder": encoder, "generator": generator, **models_of_codes(run, codes, level, updates, batch)}
     made_from = {"name": ", ".join(folder.name for folder in pictures), "train": len(codes) // 2, "split": "train, with mirrors"}
     return save_bundle(
-        out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes, alternatives=alternatives,
-        image=ImageSpec(*generator.config.image_size, generator.config.channels), recipes=stored["recipes"],
-        papers=stored["papers"], data=made_from, licence=licence, source=source,
+        out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes, groups=groups,
+        image=ImageSpec(*generator.config.image_size, generator.config.channels), alternatives=alternatives,
+        recipes=stored["recipes"], papers=stored["papers"], data=made_from, licence=licence, source=source,
     )  # fmt: skip
 
 
-def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, list[str]]:
-    """The encoder, frozen, and its classes, "group:name". Raises ValueError for a file that is missing or of another network."""
-    groups = json.loads(_there(handed / "classes.json").read_text())
-    classes = [f"{group}:{name}" for group, names in groups.items() for name in names]
+def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, tuple[str, ...], tuple[str, ...]]:
+    """The encoder, frozen, its classes, "group:name", and their groups. Raises ValueError for a file that is missing or
+    of another network."""
+    classes, groups = read_classes(_there(handed / "classes.json"))
     head = _weights(handed, "head")
     released = networks.from_released(torch.load(_there(trunk), map_location="cpu", weights_only=True))
     config = Fc6EncoderConfig(
@@ -104,7 +104,7 @@ def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, list[str]]:
     )  # fmt: skip
     encoder = Fc6Encoder(config)
     encoder.load_state_dict({**head, **{f"trunk.{key}": value for key, value in released.items()}})
-    return freeze(encoder), classes  # type: ignore[return-value]
+    return freeze(encoder), classes, groups  # type: ignore[return-value]
 
 
 def handed_generator(handed: Path) -> ModulatedGenerator:

@@ -14,6 +14,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ppgn.conditions import class_groups
 from ppgn.images import make_folder, save_image
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
 from training.checkpoints import freeze
@@ -80,6 +81,7 @@ class AdversarialSystem(LightningModule, ABC):
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.encoder: Any = None  # an Fc6Encoder once `configure_model` has run
         self.class_names: tuple[str, ...] = ()
+        self.groups: tuple[str, ...] = ()
         self.last_ratio = 1.0
 
     @abstractmethod
@@ -185,10 +187,16 @@ class AdversarialSystem(LightningModule, ABC):
         theirs = adam(self.discriminator.parameters(), weight_decay=settings.discriminator_weight_decay)
         return adam(self.generator.parameters()), theirs
 
+    @property
+    def class_groups(self) -> dict[str, tuple[int, int]]:
+        """Group -> (first, last + 1) of its classes."""
+        return class_groups(self.class_names, self.groups)
+
     def checkpoint_entry(self, parts: dict[str, Any]) -> dict[str, Any]:
         """The entry of a checkpoint that other trainings and the export read: networks, classes, scores, number of updates."""
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
-        return {"parts": parts, "class_names": list(self.class_names), "scores": scores, "updates": int(self.updates)}
+        classes = {"class_names": list(self.class_names), "groups": list(self.groups)}
+        return {"parts": parts, **classes, "scores": scores, "updates": int(self.updates)}
 
 
 def check_size(made: tuple[int, int], wanted: tuple[int, int], change: str) -> None:

@@ -128,7 +128,7 @@ class CaptionData(ImageData):
         self.captions = {part: [captions[place] for place in chosen_places] for part, chosen_places in places.items()}
         self.vocabulary = self._vocabulary([samples[place][0] for place in places["train"]])
         whole = ConcatDataset([source.train, source.validation])
-        return Source(Subset(whole, places["train"]), Subset(whole, places["validation"]), source.class_names)
+        return Source(Subset(whole, places["train"]), Subset(whole, places["validation"]), source.class_names, source.groups)
 
     def _captions_of(self, row: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
         """The captions made of a picture's class values (group -> value), then those that its row lists."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ppgn import networks
+from ppgn.bundle import groups_of
 from ppgn.errors import one_line
 from ppgn.images import write_atomically
 
@@ -44,11 +45,19 @@ def read_network(path: Path, part: str) -> Any:
     return freeze(network)
 
 
-def write_network(path: Path, part: str, network: Any, class_names: Sequence[str]) -> None:
+def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The class names that a checkpoint's encoder knows, and their groups. Raises ValueError as `read_checkpoint`."""
+    content = read_checkpoint(path)
+    names = content["class_names"]
+    return tuple(names), tuple(content.get("groups", groups_of(names)))
+
+
+def write_network(path: Path, part: str, network: Any, class_names: Sequence[str], groups: Sequence[str] = ()) -> None:
     """Writes a checkpoint of one part that no training of this run made, for the stages that read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"ppgn": {"parts": {part: describe(network)}, "class_names": list(class_names), "scores": {}}}
-    write_atomically(path, lambda place: torch.save(content, place))
+    classes = {"class_names": list(class_names), "groups": list(groups)}
+    content = {"parts": {part: describe(network)}, **classes, "scores": {}}
+    write_atomically(path, lambda place: torch.save({"ppgn": content}, place))
 
 
 def freeze(network: nn.Module) -> nn.Module:

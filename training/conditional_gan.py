@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppgn.conditions import class_groups
 from ppgn.networks import ImageGeneratorConfig
 from training.adversarial import AdversarialSystem, Optimisation, Step
-from training.checkpoints import describe, read_checkpoint, read_network
+from training.checkpoints import describe, read_classes, read_network
 from training.class_generator import ClassGenerator, one_hot
 from training.discriminator import DiscriminatorConfig
 from training.labels import accuracies
@@ -58,22 +57,23 @@ class ConditionalGanSystem(AdversarialSystem):
         if self.encoder is not None:
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.class_names, classes = tuple(data.class_names), len(data.class_names)
+        self.class_names, self.groups, classes = tuple(data.class_names), data.groups, len(data.class_names)
         self._check_classes()
         self.encoder = read_network(self.encoder_path, "encoder")
         network = self.image_generator(data, self.noise_size + classes)
         self.oppose(ClassGenerator(network, self.noise_size), data, classes)
 
     def _check_classes(self) -> None:
-        known = tuple(read_checkpoint(self.encoder_path)["class_names"])
+        known, _ = read_classes(self.encoder_path)
         if known != self.class_names:
             raise ValueError(
                 f"the encoder knows the classes {', '.join(known)}, expected those of the data, {', '.join(self.class_names)}: "
                 f"train the encoder on the same data"
             )
-        groups = len(class_groups(known))
-        if groups > 1:
-            raise ValueError(f"the data have {groups} labels per picture, expected one: name a single column of the table")
+        if len(self.groups) > 1:
+            raise ValueError(
+                f"the data have {len(self.groups)} labels per picture, expected one: name a single column of the table"
+            )
 
     @torch.no_grad()
     def encode(self, pictures: Tensor, labels: Tensor, features: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
@@ -92,7 +92,7 @@ class ConditionalGanSystem(AdversarialSystem):
         labels, classes = batch[1], len(self.class_names)
         made = self.average(one_hot(labels, classes)).clamp(0, 1)
         logits = self.encoder.logits_from_code(self.encoder(made))
-        scores = {"val/own_accuracy": torch.stack(list(accuracies(logits, labels, self.class_names).values())).mean()}
+        scores = {"val/own_accuracy": torch.stack(list(accuracies(logits, labels, self.class_groups).values())).mean()}
         if batch_idx == 0:
             rows = torch.stack([self.average.module.sample(target, range(COLUMNS), classes) for target in range(classes)])
             scores["val/spread"] = rows.float().std(1).mean()

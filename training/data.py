@@ -11,6 +11,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ppgn.conditions import class_groups
 from ppgn.images import Size, height_and_width
 from training.pictures import Pictures, augment, source_numbers
 from training.resumable import plain_loader, shuffled_loader
@@ -86,9 +87,15 @@ class ImageData(LightningDataModule):
             }
         )  # fmt: skip
         self.class_names: tuple[str, ...] = ()
+        self.groups: tuple[str, ...] = ()
         self.train_pictures: Pictures | None = None
         self.validation_pictures: Pictures | None = None
         self.with_features: Dataset | None = None  # PicturesWithFeatures where a system keeps features
+
+    @property
+    def class_groups(self) -> dict[str, tuple[int, int]]:
+        """Group -> (first, last + 1) of its classes."""
+        return class_groups(self.class_names, self.groups)
 
     @property
     def picture_size(self) -> tuple[int, int]:
@@ -100,7 +107,7 @@ class ImageData(LightningDataModule):
             return
         settings: Any = self.hparams
         source = self._open(settings.download)
-        self.class_names = source.class_names
+        self.class_names, self.groups = source.class_names, source.groups
         shape = (self.picture_size, settings.channels, settings.cache_gib)
         mixed = torch.randperm(len(source.validation), generator=torch.Generator().manual_seed(0)).tolist()
         self.validation_pictures = Pictures(Subset(source.validation, mixed), *shape, "validation")

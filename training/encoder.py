@@ -15,7 +15,7 @@ from ppgn.networks import Fc6Encoder, Fc6EncoderConfig
 from training.checkpoints import describe, read_network
 from training.feature_cache import Storage, check_cacheable, training_features
 from training.head import Pool5Keeper, head_losses
-from training.labels import accuracies, cross_entropy
+from training.labels import Groups, accuracies, cross_entropy
 from training.schedules import one_cycle, unfrozen
 from training.trunks import load_trunk
 
@@ -116,8 +116,8 @@ class EncoderSystem(LightningModule):
         return self
 
     @property
-    def _class_names(self) -> tuple[str, ...]:
-        return self.trainer.datamodule.class_names  # type: ignore[attr-defined]
+    def _groups(self) -> Groups:
+        return self.trainer.datamodule.class_groups  # type: ignore[attr-defined]
 
     def on_fit_start(self) -> None:
         data, storage = self.trainer.datamodule, self.settings["cache_features"]  # type: ignore[attr-defined]
@@ -144,7 +144,7 @@ class EncoderSystem(LightningModule):
 
     def training_step(self, batch: tuple[Any, ...], batch_idx: int) -> Tensor:
         pool5, smoothing = self.pool5(batch[0], *batch[2:]), self.settings["label_smoothing"]
-        losses = head_losses(self.network, pool5, batch[1], self._class_names, self.keeper, smoothing)
+        losses = head_losses(self.network, pool5, batch[1], self._groups, self.keeper, smoothing)
         loss = losses["classes"]
         if self.keeper is not None:
             self.log("train/pool5_lost", losses["pool5_lost"], prog_bar=True)
@@ -157,11 +157,11 @@ class EncoderSystem(LightningModule):
         pool5 = self.pool5(batch[0])
         code = self.network.code_from_pool5(pool5)
         logits = self.network.logits_from_code(code)
-        right = accuracies(logits, batch[1], self._class_names)
+        right = accuracies(logits, batch[1], self._groups)
         scores = {
             "val/accuracy": torch.stack(list(right.values())).mean(),
             **({f"val/accuracy_{group}": share for group, share in right.items()} if len(right) > 1 else {}),
-            "val/loss": cross_entropy(logits, batch[1], self._class_names),
+            "val/loss": cross_entropy(logits, batch[1], self._groups),
             "code/mean": code.mean(),
             "code/square": code.square().mean(),
             "code/active": (code > 0).float().mean(),
@@ -180,9 +180,10 @@ class EncoderSystem(LightningModule):
         return one_cycle(self, torch.optim.AdamW(unfrozen(self), rate, weight_decay=decay), rate)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        names = list(self._class_names)
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        classes = {"class_names": list(data.class_names), "groups": list(data.groups)}
         scores = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
-        checkpoint["ppgn"] = {"parts": {"encoder": describe(self.network)}, "class_names": names, "scores": scores}
+        checkpoint["ppgn"] = {"parts": {"encoder": describe(self.network)}, **classes, "scores": scores}
 
 
 def build_encoder(config: Fc6EncoderConfig, trunk_weights: Path | None) -> Fc6Encoder:

@@ -15,7 +15,7 @@ from ppgn.bundle import check_place, save_bundle
 from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.recipes import Recipe
 from ppgn.types import ImageSpec
-from training.checkpoints import read_checkpoint, read_network
+from training.checkpoints import read_checkpoint, read_classes, read_network
 from training.data import ImageData
 from training.denoiser import over_pictures
 from training.encoder import CODE_LAYERS
@@ -66,7 +66,7 @@ def export(
     out = out or Path("checkpoints") / name
     check_place(out)
     stored = {"recipes": whole_recipes(recipes), "papers": whole_recipes(papers)}  # first, as what follows takes minutes
-    parts, classes = networks_of(run)
+    parts, classes, groups = networks_of(run)
     configs = {stage: run_config(run / stage) for stage in STAGES if (run / stage / "config.yaml").is_file()}
     data_set = ImageData(**configs["generator"]["data"])
     data_set.setup()
@@ -76,29 +76,29 @@ def export(
     channels, height, width = pictures[0][0].shape
     return save_bundle(
         out, name=name, parts=parts, code=code_statistics(before_relu.relu()), image=ImageSpec(height, width, channels),
-        classes=classes, recipes=stored["recipes"], papers=stored["papers"], precisions=precisions,
+        classes=classes, groups=groups, recipes=stored["recipes"], papers=stored["papers"], precisions=precisions,
         training={stage: without_paths(config) for stage, config in configs.items()},
         data={"name": data or data_set.hparams["name"], "train": len(pictures), "split": "train"},
         licence=licence, source=source, scores={stage: stage_scores(run / stage) for stage in configs} | (scores or {}),
     )  # fmt: skip
 
 
-def networks_of(run: Path) -> tuple[dict[str, Any], list[str]]:
-    """The networks trained under `run` by their names in a bundle, and the encoder's classes."""
-    encoder, classes = encoder_of(run)
+def networks_of(run: Path) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
+    """The networks trained under `run` by their names in a bundle, the encoder's classes and their groups."""
+    encoder, classes, groups = encoder_of(run)
     parts = {"encoder": encoder, "generator": read_network(run / "generator" / CHECKPOINT, "generator")}
     for stage, kind in KINDS.items():
         if (run / stage / CHECKPOINT).is_file():
             read = trained_noise_level if kind == "noise_level" else partial(read_network, part=kind)
             parts[stage] = read(run / stage / CHECKPOINT)
-    return parts, classes
+    return parts, classes, groups
 
 
-def encoder_of(run: Path) -> tuple[Any, list[str]]:
-    """The encoder and its classes: that under `run`/encoder where it makes the codes that the generator was trained on (its
-    head may know other classes by now), else the generator's own copy. ValueError where a classifier knows other classes."""
+def encoder_of(run: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    """The encoder, its classes and their groups: that under `run`/encoder where it makes the codes that the generator was trained
+    on (its head may know other classes by now), else the generator's copy. ValueError where a classifier knows other classes."""
     trained, path = run / "generator" / CHECKPOINT, run / "encoder" / CHECKPOINT
-    encoder, class_names = read_network(trained, "encoder"), read_checkpoint(trained)["class_names"]
+    encoder, classes = read_network(trained, "encoder"), read_classes(trained)
     if path.is_file():
         found, known = (
             {key: value for key, value in network.state_dict().items() if key.split(".")[0] in CODE_LAYERS}
@@ -108,11 +108,11 @@ def encoder_of(run: Path) -> tuple[Any, list[str]]:
             raise ValueError(
                 f"{path} makes other codes than the generator was trained on: train the generator with it, or move it"
             )
-        encoder, class_names = read_network(path, "encoder"), read_checkpoint(path)["class_names"]
+        encoder, classes = read_network(path, "encoder"), read_classes(path)
     classifier = run / "classifier" / CHECKPOINT
-    if classifier.is_file() and read_checkpoint(classifier)["class_names"] != class_names:
+    if classifier.is_file() and read_classes(classifier) != classes:
         raise ValueError(f"{classifier} knows other classes than the encoder: train one of them again on the same data")
-    return encoder, list(class_names)
+    return encoder, *classes
 
 
 def whole_recipes(recipes: Mapping[str, Mapping[str, Any]] | None) -> dict[str, dict[str, Any]]:

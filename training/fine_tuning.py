@@ -72,5 +72,5 @@ def keep_source(bundle: Bundle, folder: Path) -> Path:
     for part in KEPT & set(bundle.parts):
         file = folder / f"{part}.ckpt"
         if not file.is_file():
-            write_network(file, part, bundle.parts[part], bundle.classes)
+            write_network(file, part, bundle.parts[part], bundle.classes, bundle.groups)
     return folder

@@ -15,7 +15,7 @@ from ppgn.networks import ImageGeneratorConfig, ModulatedGenerator, ModulatedGen
 from training.adversarial import AdversarialSystem, Optimisation, Step, check_size
 from training.balanced import SHOWN, Balanced
 from training.balanced_training import BalancedTraining, RulerNetwork, build_adversary
-from training.checkpoints import describe, read_checkpoint, read_network
+from training.checkpoints import describe, read_classes, read_network
 from training.convolutions import with_quick_gradients
 from training.discriminator import DiscriminatorConfig, check_depth
 from training.feature_cache import Storage, check_cacheable, training_features
@@ -87,7 +87,7 @@ class GeneratorSystem(AdversarialSystem):
         if self.cache_features:
             check_cacheable(data.hparams, {f"model.noise.{name}": getattr(self.noise, name) for name in ("image", "pool5")})
         self.encoder = read_network(self.encoder_path, "encoder")
-        self.class_names = tuple(read_checkpoint(self.encoder_path)["class_names"])
+        self.class_names, self.groups = read_classes(self.encoder_path)
         code_size, scale = self.encoder.config.code_size, self._code_scale(data)
         generator = self._modulated_generator(data, code_size, scale) if self.modulated else None
         generator = generator or self.image_generator(data, code_size, scale)
@@ -186,7 +186,7 @@ class GeneratorSystem(AdversarialSystem):
         scores = {
             "val/image": distance("l1_mean", made, pictures),
             "val/feature": sum(distance("unit_channel_square", a, b) for a, b in zip(made_maps, maps, strict=True)),
-            "val/own_accuracy": torch.stack(list(accuracies(logits, labels, self.class_names).values())).mean(),
+            "val/own_accuracy": torch.stack(list(accuracies(logits, labels, self.class_groups).values())).mean(),
         }
         self.log_dict(scores, batch_size=len(pictures), prog_bar=True)
         if batch_idx == 0:

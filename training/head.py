@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.labels import cross_entropy
+from training.labels import Groups, cross_entropy
 
 LEAST_DEVIATION = 0.05
 """Least standard deviation by which a unit of pool5 is divided."""
@@ -46,11 +46,11 @@ class Pool5Keeper(nn.Module):
 
 
 def head_losses(
-    encoder: Any, pool5: Tensor, labels: Tensor, class_names: Sequence[str], keeper: Pool5Keeper | None, smoothing: float = 0.0
+    encoder: Any, pool5: Tensor, labels: Tensor, groups: Groups, keeper: Pool5Keeper | None, smoothing: float = 0.0
 ) -> dict[str, Tensor]:
     """The losses of a head: "classes" (softmax within a group) and, with a keeper, "pool5_lost". encoder: an Fc6Encoder."""
     code = encoder.code_from_pool5(pool5)
-    losses = {"classes": cross_entropy(encoder.logits_from_code(code).float(), labels, class_names, smoothing)}
+    losses = {"classes": cross_entropy(encoder.logits_from_code(code).float(), labels, groups, smoothing)}
     return losses if keeper is None else losses | {"pool5_lost": keeper(code, pool5)}
 
 
@@ -59,7 +59,7 @@ def train_head(
     keeper: Pool5Keeper,
     variants: Sequence[Tensor],
     labels: Tensor,
-    class_names: Sequence[str],
+    groups: Groups,
     precision: Callable[[], AbstractContextManager[Any]],
     epochs: float = 12,
     batch: int = 256,
@@ -86,7 +86,7 @@ def train_head(
         for number, variant in enumerate(variants[1:], 1):
             pool5 = torch.where(drawn == number, variant[chosen], pool5)
         with precision():
-            losses = head_losses(encoder, pool5.float(), labels[chosen], class_names, keeper)
+            losses = head_losses(encoder, pool5.float(), labels[chosen], groups, keeper)
         optimizer.zero_grad()
         (losses["classes"] + keep_pool5 * losses["pool5_lost"]).backward()
         optimizer.step()

@@ -19,7 +19,7 @@ from ppgn import images
 from ppgn.networks import Fc6EncoderConfig, ModulatedGeneratorConfig
 from training.encoder import build_encoder
 from training.head import Pool5Keeper, train_head
-from training.labels import accuracies
+from training.labels import Groups, accuracies
 from training.packs import decode, open_packs
 from training.side_by_side import Draws, draw_weights
 from training.trunks import LITE0, trunk_settings
@@ -106,7 +106,7 @@ class PackedPictures:
     validation: Tensor
     validation_labels: Tensor
     validation_pool5: Tensor
-    class_names: tuple[str, ...]
+    groups: Groups
     codes: Tensor
 
 
@@ -148,9 +148,9 @@ def prepare(
     processes = settings.processes or os.cpu_count() or 1
     decoded = {split: decode(packed, network.image_size, processes).to(run.device) for split, packed in content.items()}
     labels = {split: packed.group_labels().to(run.device) for split, packed in content.items()}
-    names = content["train"].class_names
+    groups = content["train"].class_groups
     run.report(event="pictures", **{split: len(pictures) for split, pictures in decoded.items()})
-    encoder = encoder_for(len(names), code_size, trunk, run)
+    encoder = encoder_for(len(content["train"].class_names), code_size, trunk, run)
     variants = [pool5_of(encoder, decoded["train"], run, mirrored) for mirrored in (False, True)]
     held_out = pool5_of(encoder, decoded["val"], run)
     run.report(event="features")
@@ -159,10 +159,10 @@ def prepare(
         encoder.load_state_dict({**encoder.state_dict(), **handed})
     else:
         keeper = Pool5Keeper(code_size, variants[0][0].numel()).to(run.device)
-        losses = train_head(encoder, keeper, variants, labels["train"], names, run.precision, settings.head_epochs)
+        losses = train_head(encoder, keeper, variants, labels["train"], groups, run.precision, settings.head_epochs)
         with torch.no_grad():
             losses["validation_pool5_lost"] = float(keeper(codes_of(encoder, held_out), held_out))
-        run.report(event="head", **losses, **own_accuracies(encoder, held_out, labels["val"], names))
+        run.report(event="head", **losses, **own_accuracies(encoder, held_out, labels["val"], groups))
     encoder.requires_grad_(False)
     save_weights({key: value for key, value in encoder.state_dict().items() if key.split(".")[0] in HEAD}, run.out, "head")
     (run.out / "classes.json").write_text((packs / "classes.json").read_text())
@@ -170,15 +170,15 @@ def prepare(
     codes = torch.stack([codes_of(encoder, variant) for variant in variants])
     return encoder, PackedPictures(
         decoded["train"], labels["train"], likely.double().cumsum(0).to(run.device), decoded["val"], labels["val"],
-        held_out, names, codes,
+        held_out, groups, codes,
     )  # fmt: skip
 
 
 @torch.no_grad()
-def own_accuracies(encoder: Any, pool5: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict[str, float]:
+def own_accuracies(encoder: Any, pool5: Tensor, labels: Tensor, groups: Groups) -> dict[str, float]:
     """How often the head sees the right class of a group."""
     logits = encoder.logits_from_code(codes_of(encoder, pool5))
-    return {f"right_{group}": float(share) for group, share in accuracies(logits, labels, names).items()}
+    return {f"right_{group}": float(share) for group, share in accuracies(logits, labels, groups).items()}
 
 
 def draw(data: PackedPictures, count: int) -> tuple[Tensor, Tensor]:
@@ -209,5 +209,5 @@ def judge(encoder: Any, generator: Any, data: PackedPictures, run: Run, most: in
         if run.elapsed + each > run.settings.seconds:
             break
     judged = torch.cat(pool5)
-    right = own_accuracies(encoder, judged, data.validation_labels[: len(judged)], data.class_names)
+    right = own_accuracies(encoder, judged, data.validation_labels[: len(judged)], data.groups)
     return {"judged": len(judged), **right}

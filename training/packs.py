@@ -40,14 +40,20 @@ class Packs:
     blobs: list[bytes]
     labels: Tensor
     class_names: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
     def first(self, count: int) -> Packs:
         """The first `count` pictures; 0: all."""
-        return Packs(self.blobs[:count], self.labels[:count], self.class_names) if count else self
+        return Packs(self.blobs[:count], self.labels[:count], self.class_names, self.groups) if count else self
+
+    @property
+    def class_groups(self) -> dict[str, tuple[int, int]]:
+        """Group -> (first, last + 1) of its classes."""
+        return class_groups(self.class_names, self.groups)
 
     def group_labels(self) -> Tensor:
         """`[picture, group]` of class indices, UNLABELLED but in the picture's own group."""
-        groups = class_groups(self.class_names)
+        groups = self.class_groups
         firsts = torch.tensor([first for first, _ in groups.values()])
         own = torch.arange(len(groups)) == self.labels[:, :1]
         return torch.where(own, firsts[self.labels[:, 0]][:, None] + self.labels[:, 1:2], UNLABELLED)
@@ -65,9 +71,15 @@ def open_packs(folder: Path, split: str) -> Packs:
             data, sizes = part["data"].tobytes(), part["sizes"].astype(np.int64)
             blobs += [data[end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
             labels.append(torch.from_numpy(part["labels"].astype(np.int64)))
-    groups = json.loads(classes.read_text())
-    names = tuple(f"{group}:{name}" for group, members in groups.items() for name in members)
-    return Packs(blobs, torch.cat(labels), names)
+    return Packs(blobs, torch.cat(labels), *read_classes(classes))
+
+
+def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The class names and their groups in a classes.json, {group: names}; the group "" is that of classes without groups."""
+    grouped = json.loads(file.read_text())
+    if list(grouped) == [""]:
+        return tuple(grouped[""]), ()
+    return tuple(f"{group}:{name}" for group, members in grouped.items() for name in members), tuple(grouped)
 
 
 def decode(packs: Packs, size: Size, processes: int = 1) -> Tensor:
@@ -94,8 +106,11 @@ def pack(data: Any, out: Path, part_mib: float = PART_MIB, quality: int = QUALIT
     pictures are mixed, so that each part is a sample of all.
     """
     out.mkdir(parents=True, exist_ok=True)
-    groups = class_groups(data.class_names)
-    members = {group: [name.partition(":")[2] or name for name in data.class_names[a:b]] for group, (a, b) in groups.items()}
+    groups = data.class_groups
+    members = {
+        group: [name.removeprefix(f"{group}:") if group else name for name in data.class_names[first:last]]
+        for group, (first, last) in groups.items()
+    }
     write_atomically(out / "classes.json", lambda path: path.write_text(json.dumps(members)))
     paths = []
     for split, pictures in (("train", data.train_pictures), ("val", data.validation_pictures)):

@@ -87,9 +87,6 @@ def check_folder(folder: PictureFolder) -> None:
     if len(classes) < 2:
         got = f"the class folder {classes[0]} alone" if classes else "no class folders"
         raise ValueError(f"{inside} has {got}, expected at least two: sort the pictures into {inside}/<class>/")
-    for name in classes:
-        if ":" in name:
-            raise ValueError(f"the class folder {name} has a colon in its name, expected none: rename it")
 
 
 def pack_pictures(folder: PictureFolder, size: Size, place: Path, tell: Callable[[str], None]) -> PackFacts:

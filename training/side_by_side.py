@@ -51,7 +51,7 @@ def side_by_side(sources: Sequence[SourceOptions], open_one: Callable[[SourceOpt
     opened = [open_one(options) for options in sources]
     grouped: dict[str, set[str]] = {}
     for options, source in zip(sources, opened, strict=True):
-        if any(":" in name for name in source.class_names):
+        if source.groups:
             raise ValueError(f"the classes of {options.root} have groups already, expected plain names: open it alone")
         grouped.setdefault(options.group, set()).update(map(str.lower, source.class_names))
     names = tuple(f"{group}:{name}" for group, members in grouped.items() for name in sorted(members))
@@ -64,7 +64,7 @@ def side_by_side(sources: Sequence[SourceOptions], open_one: Callable[[SourceOpt
         ]
         halves[0].append(Relabelled(source.train, rows))
         halves[1].append(Relabelled(source.validation, rows))
-    return Source(ConcatDataset(halves[0]), ConcatDataset(halves[1]), names)
+    return Source(ConcatDataset(halves[0]), ConcatDataset(halves[1]), names, tuple(groups))
 
 
 def draw_weights(draws: Draws, labels: Tensor, sources: Tensor) -> Tensor:

@@ -25,11 +25,12 @@ from training.packs import Packs, open_packs
 
 @dataclass(frozen=True)
 class Source:
-    """Two map-style data sets of (PIL picture, class index or a tuple of them) and the class names."""
+    """Two map-style data sets of (PIL picture, class index or a tuple of them), the class names and the groups they stand in."""
 
     train: Any
     validation: Any
     class_names: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
 
 def read_picture(path: str) -> Image.Image:
@@ -79,7 +80,7 @@ def folder(root: Path, split_seed: int, validation_share: float) -> Source:
 def packs(root: Path) -> Source:
     """The parts that scripts/pack_pictures.py wrote to `root`. Raises ValueError where they or their classes are missing."""
     read = [open_packs(root, split) for split in ("train", "val")]
-    return Source(Packed(read[0]), Packed(read[1]), read[0].class_names)
+    return Source(Packed(read[0]), Packed(read[1]), read[0].class_names, read[0].groups)
 
 
 class Packed(Dataset):
@@ -174,7 +175,7 @@ def open_source(
     """
     if name == "table":
         read = read_table(root, file, columns or {}, least, split_seed, validation_share, merge)
-        return Source(_Listed(read.training), _Listed(read.held_out), read.class_names)
+        return Source(_Listed(read.training), _Listed(read.held_out), read.class_names, read.groups)
     if name == "packs":
         return packs(root)
     if name == "folder":

@@ -6,6 +6,7 @@ from ppgn.bundle.find import list_bundles as list_bundles
 from ppgn.bundle.find import search_paths as search_paths
 from ppgn.bundle.load import load_bundle as load_bundle
 from ppgn.bundle.load import sha256 as sha256
+from ppgn.bundle.migrate import groups_of as groups_of
 from ppgn.bundle.migrate import migrate_bundle as migrate_bundle
 from ppgn.bundle.migrate import read_info as read_info
 from ppgn.bundle.migrate import to_version_2 as to_version_2

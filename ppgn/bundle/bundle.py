@@ -25,12 +25,13 @@ class Bundle:
     """The networks that chains run through, and what is known of them.
 
     parts: networks by name; "generator" is always there. code, image: the spaces that the generator maps from and to. classes:
-    names of the encoder's scores. alternatives: of classes in groups, whether a picture shows a class of one group or another,
+    names of the encoder's scores. groups: those that classes such as "type:Handbags" stand in (`conditions.class_groups`); none:
+    all classes are alternatives. alternatives: of classes in groups, whether a picture shows a class of one group or another,
     not one of each. recipes: kind of request ("class", "plugged", "caption") -> the recipe found best for it, as
     JSON. papers: the same for the named methods of the papers, which start from them. precisions: those below float32 in which
     samples were measured to be as good. info: licence, source, training, data and scores, "facts" measured beside the code
     space, and "parts", the description of each part with its SHA-256. folder: None where the bundle was not loaded.
-    Raises BundleError without a generator.
+    Raises BundleError without a generator, and ValueError for classes and groups that do not go together.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Bundle:
     papers: dict[str, dict[str, Any]] = field(default_factory=dict)
     precisions: tuple[str, ...] = ()
     alternatives: bool = False
+    groups: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     _home: torch.device = field(default=torch.device("cpu"), repr=False)
@@ -49,6 +51,7 @@ class Bundle:
     def __post_init__(self) -> None:
         if "generator" not in self.parts:
             raise BundleError(f"bundle {self.name} has the parts {list(self.parts)}, expected a generator: add one")
+        class_groups(self.classes, self.groups)
 
     def __repr__(self) -> str:
         """At most 20 lines that say what the bundle is and has; its fields hold the rest."""
@@ -78,8 +81,8 @@ class Bundle:
 
     @property
     def class_groups(self) -> dict[str, tuple[int, int]]:
-        """Group -> (first, last + 1) of its classes; a single group, "", where names have none (`conditions.class_groups`)."""
-        return class_groups(self.classes)
+        """Group -> (first, last + 1) of its classes; a single group, "", of a bundle without `groups`."""
+        return class_groups(self.classes, self.groups)
 
     @property
     def device(self) -> torch.device:
@@ -106,6 +109,7 @@ class Bundle:
         name: str = "generator",
         encoder: Callable[[Tensor], Tensor] | None = None,
         classes: Sequence[str] = (),
+        groups: Sequence[str] = (),
         low: float | Tensor | None = None,
         high: float | Tensor | None = None,
         mean: float | Tensor = 0.0,
@@ -118,8 +122,9 @@ class Bundle:
 
         The size of the images is that of one pass of zeros. Networks are frozen and put into evaluation mode, in place.
         low, high, mean, std, relu: see CodeSpace; a bound alone leaves the other side open. classes: names of the scores
-        `encoder.logits_from_code(code)`. parts: more networks by name, such as a "denoiser" or a "classifier". Raises ValueError
-        where the generator takes no such code, or makes no such image, and for numbers that are not one per unit.
+        `encoder.logits_from_code(code)`; groups: those of classes such as "type:Bag", in their order. parts: more networks by
+        name, such as a "denoiser" or a "classifier". Raises ValueError where the generator takes no such code, or makes no such
+        image, and for numbers that are not one per unit.
         """
         given = {"generator": generator, **({} if encoder is None else {"encoder": encoder}), **(parts or {})}
         for part in given.values():
@@ -131,7 +136,7 @@ class Bundle:
         numbers = {"low": low, "high": high, "mean": mean, "std": std}
         units: dict[str, Any] = {number: _per_unit(number, value, shape) for number, value in numbers.items()}
         space = CodeSpace(shape, **units, relu=relu)
-        made = cls(name, given, space, ImageSpec(1, 1), tuple(classes), dict(recipes or {}))
+        made = cls(name, given, space, ImageSpec(1, 1), tuple(classes), dict(recipes or {}), groups=tuple(groups))
         made.image = _image_of(generator, made.code.shape, made.device)
         return made.to(made.device)
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ppgn.conditions import class_groups
 from ppgn.errors import BundleError, check_amount, one_line, printable
 from ppgn.images import write_atomically
 from ppgn.types import CodeSpace, ImageSpec
@@ -22,7 +23,7 @@ KINDS = ("class", "plugged", "caption")
 """Kinds of request for which a bundle may hold a recipe."""
 NEEDED = {"name": str, "parts": dict, "code": dict, "image": dict}
 OPTIONAL: dict[str, Any] = {
-    "classes": [], "recipes": {}, "papers": {}, "precisions": [], "alternatives": False, "training": {}, "data": {},
+    "classes": [], "recipes": {}, "papers": {}, "precisions": [], "alternatives": False, "groups": [], "training": {}, "data": {},
     "licence": "unstated",
     "source": "unstated", "scores": {},
 }  # fmt: skip
@@ -61,12 +62,16 @@ def checked(info: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "generator" not in filled["parts"]:
         raise BundleError(f"the bundle has the parts {list(filled['parts'])}, expected a generator: export the bundle again")
-    for name in ("classes", "precisions"):
+    for name in ("classes", "precisions", "groups"):
         for value in filled[name]:
             if not isinstance(value, str):
                 raise BundleError(f"its field {name} holds {reprlib.repr(value)}, expected a list of texts: correct it")
-    for name in ("name", "licence", "source", "classes", "parts"):
+    for name in ("name", "licence", "source", "classes", "groups", "parts"):
         _check_text(name, [filled[name]] if isinstance(filled[name], str) else list(filled[name]))
+    try:
+        class_groups(filled["classes"], filled["groups"])
+    except ValueError as fault:
+        raise BundleError(str(fault)) from fault
     for name in ("recipes", "papers"):
         check_fields(f"its field {name}", filled[name], dict.fromkeys(KINDS, dict))
         for recipe in filled[name].values():

@@ -46,6 +46,7 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
         papers=info["papers"],
         precisions=tuple(info["precisions"]),
         alternatives=info["alternatives"],
+        groups=tuple(info["groups"]),
         info={**kept, "facts": facts},
         folder=folder,
     ).to(device)

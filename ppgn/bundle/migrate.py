@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def read_info(folder: Path) -> dict[str, Any]:
     """
     info = read_json(folder)
     try:
-        return checked(to_version_2(info) if info.get("version") == 1 else _of_this_version(info))
+        described = to_version_2(info) if info.get("version") == 1 else _of_this_version(info)
+        return checked({"groups": groups_of(described.get("classes")), **described})
     except BundleError as fault:
         raise BundleError(f"{folder / FILE}: {fault}") from fault
 
@@ -51,6 +53,15 @@ def _of_this_version(info: dict[str, Any]) -> dict[str, Any]:
     if info.get("version") != VERSION:
         raise BundleError(f"got version {info.get('version')!r}, expected 1 or {VERSION}: update ppgn or export the bundle again")
     return info
+
+
+def groups_of(names: Any) -> list[str]:
+    """The groups of class names in a file that was written before groups were declared: all that stand before a colon, where
+    every name has one and those of a group stand together; else none."""
+    if not isinstance(names, list) or not all(isinstance(name, str) and ":" in name for name in names):
+        return []
+    found = [group for group, _ in itertools.groupby(name.partition(":")[0] for name in names)]
+    return found if len(set(found)) == len(found) < len(names) else []
 
 
 def migrate_bundle(folder: str | Path) -> bool:

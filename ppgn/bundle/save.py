@@ -33,6 +33,7 @@ def save_bundle(
     papers: Mapping[str, Mapping[str, Any]] | None = None,
     precisions: Sequence[str] = (),
     alternatives: bool = False,
+    groups: Sequence[str] = (),
     training: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     licence: str = "unstated",
@@ -53,23 +54,26 @@ def save_bundle(
     room = temporary_beside(folder)
     room.mkdir()
     try:
-        space = code_json(code) if isinstance(code, CodeSpace) else dict(code)
         info = checked(
             {
                 "format": FORMAT, "version": VERSION, "name": name,
                 "parts": {part: _save_part(room, part, network, dtype) for part, network in parts.items()},
-                "code": {**space, **(facts or {})}, "image": dataclasses.asdict(image), "classes": list(classes),
+                "code": {**_space(code), **(facts or {})}, "image": dataclasses.asdict(image),
+                "classes": list(classes), "groups": list(groups),
                 "recipes": {kind: dict(recipe) for kind, recipe in (recipes or {}).items()},
                 "papers": {kind: dict(recipe) for kind, recipe in (papers or {}).items()},
-                "precisions": list(precisions), "alternatives": alternatives,
-                "training": dict(training or {}), "data": dict(data or {}),
-                "licence": licence, "source": source, "scores": dict(scores or {}),
+                "precisions": list(precisions), "alternatives": alternatives, "training": dict(training or {}),
+                "data": dict(data or {}), "licence": licence, "source": source, "scores": dict(scores or {}),
             }
         )  # fmt: skip
         _move_into_place(room, folder, info)
     finally:
         shutil.rmtree(room, ignore_errors=True)
     return folder
+
+
+def _space(code: CodeSpace | Mapping[str, Any]) -> Mapping[str, Any]:
+    return code_json(code) if isinstance(code, CodeSpace) else code
 
 
 def check_place(folder: str | Path) -> None:

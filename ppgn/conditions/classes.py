@@ -14,19 +14,28 @@ from ppgn.images import constant
 from ppgn.types import Image, LogProb
 
 
-def class_groups(names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Group -> (first, last + 1) of its classes: names such as "type:Handbags" and "colour:Red" stand in groups, with a softmax
-    each; names without a colon are one group, "". Raises ValueError where a group's names do not stand together."""
-    groups: dict[str, tuple[int, int]] = {}
+def class_groups(names: Sequence[str], groups: Sequence[str] = ()) -> dict[str, tuple[int, int]]:
+    """Group -> (first, last + 1) of its classes: of the groups "type" and "colour" are "type:Handbags" and "colour:Red", with a
+    softmax for each group. Without groups all classes are one, "", whatever their names.
+
+    Raises ValueError for a name of no group, a group without names, and where a group's names do not stand together.
+    """
+    if not groups:
+        return {"": (0, len(names))} if names else {}
+    spans: dict[str, tuple[int, int]] = {}
     for index, name in enumerate(names):
-        group = name.partition(":")[0] if ":" in name else ""
-        first, last = groups.get(group, (index, index))
+        group = next((one for one in groups if name.startswith(f"{one}:")), None)
+        if group is None:
+            raise ValueError(f"the class {name!r} is of none of the groups {', '.join(groups)}, expected GROUP:NAME: rename it")
+        first, last = spans.get(group, (index, index))
         if last != index:
             raise ValueError(
                 f"the classes of the group {group!r} do not stand together ({name!r} comes apart): sort them by group"
             )
-        groups[group] = (first, index + 1)
-    return groups
+        spans[group] = (first, index + 1)
+    if empty := [group for group in groups if group not in spans]:
+        raise ValueError(f"the group {empty[0]!r} has no classes, expected names such as '{empty[0]}:NAME': leave it out")
+    return spans
 
 
 class ClassMeasure:

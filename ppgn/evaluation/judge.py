@@ -99,13 +99,14 @@ def feature_layer(network: Preprocessed, size: int | tuple[int, int], channels: 
 def class_columns(listed: Sequence[str], wanted: Sequence[str], judge: str) -> list[int]:
     """The index of each wanted class in the list of a judge's classes.
 
-    Names are compared as `requests.same_name`, without their group; a listed name may hold synonyms, separated by commas. judge:
-    its name, for messages. Raises ValueError for the first wanted class that is not listed, with the nearest names, and for one
-    that is listed more than once, unless both lists are the same.
+    Names are compared as `requests.same_name`, whole and then without their group; a listed name may hold synonyms, separated by
+    commas. judge: its name, for messages. Raises ValueError for the first wanted class that is not listed, with the nearest
+    names, and for one that is listed more than once, unless both lists are the same.
     """
     if list(listed) == list(wanted):
         return list(range(len(wanted)))
-    return [_column(listed, bare_name(name), judge) for name in wanted]
+    whole = zip(wanted, [same_name(listed, name) for name in wanted], strict=True)
+    return [found[0] if len(found) == 1 else _column(listed, bare_name(name), judge) for name, found in whole]
 
 
 def _column(listed: Sequence[str], wanted: str, judge: str) -> int:

@@ -19,11 +19,12 @@ Labelled: TypeAlias = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Training pictures, held-out pictures, and the names of all classes, "group:value"."""
+    """Training pictures, held-out pictures, the names of all classes, "group:value", and the groups."""
 
     training: tuple[Labelled, ...]
     held_out: tuple[Labelled, ...]
     class_names: tuple[str, ...]
+    groups: tuple[str, ...]
 
 
 def read_table(
@@ -63,7 +64,7 @@ def read_table(
         raise ValueError(
             f"{path} has {len(samples)} pictures whose labels occur {least} times, too few to split: lower `least` or add some"
         )
-    return Table(tuple(training), tuple(compared), tuple(names))
+    return Table(tuple(training), tuple(compared), tuple(names), tuple(columns))
 
 
 def table_of(training: Mapping[str, Any], classes: Sequence[str], root: Path) -> Table | None:
