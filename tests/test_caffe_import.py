@@ -381,6 +381,38 @@ def test_its_layers_are_listed_without_weights(shelf: Path, capsys: pytest.Captu
     assert lines[-1].split()[0] == "fc8"
 
 
+GREY = """
+input: "data" input_shape { dim: 1 dim: 1 dim: 28 dim: 28 }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "ip" type: "InnerProduct" bottom: "conv1" top: "ip" inner_product_param { num_output: COUNT } }
+layer { name: "best" type: "ArgMax" bottom: "ip" top: "best" }
+"""
+
+
+@pytest.mark.parametrize("count", [10, 2**32 - 1])
+def test_layers_of_a_grey_network_are_listed_and_take_no_memory_however_many_outputs_it_claims(
+    count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "lenet.prototxt"
+    file.write_text(GREY.replace("COUNT", str(count)))
+    assert cli.main(["layers", f"caffe:{file}"]) == 0
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()] == [
+        ["conv1", "Convolution", "4"],
+        ["ip", "InnerProduct", str(count)],
+    ]
+
+
+def test_a_grey_network_says_what_it_needs_beside_a_bundle_of_colour_pictures(
+    shelf: Path, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    definition, weights = write_network(tmp_path, "grey", GREY.replace("COUNT", "10"))
+    plugged = ["sample", "original", "--network", f"caffe:{definition},{weights}", "--class", "3", "--count", "1", "--steps", "2"]
+    assert cli.main(plugged) == 2
+    assert "mean and std of its input, expected those that it was trained on" in capsys.readouterr().err
+    assert cli.main([*plugged, "--mean", "0", "--std", "1"]) == 2
+    assert "the network takes 1 channels, original makes images of 3" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("asked", [["--class", "3"], ["--unit", "conv5:3@centre"]])
 def test_a_named_network_steers_a_bundle(asked: list[str], shelf: Path, here: Path) -> None:
     network = f"caffe:{shelf}/caffenet.prototxt,{shelf}/caffenet.caffemodel"
@@ -393,7 +425,7 @@ def test_a_named_network_steers_a_bundle(asked: list[str], shelf: Path, here: Pa
         ("caffe:{0}/caffenet.prototxt", None, "needs its weights behind a comma"),
         ("caffe:{0}/caffenet.prototxt,{0}/caffenet.caffemodel", "x.pth", "got weights=x.pth"),
         ("caffe:{0}/caffenet.prototxt,{0}/generator.caffemodel", None, "generator.caffemodel: layer 'conv1' got no blobs"),
-        ("caffe:{0}/generator.prototxt,{0}/generator.caffemodel", None, "expected one picture of three channels"),
+        ("caffe:{0}/generator.prototxt,{0}/generator.caffemodel", None, "expected one picture of three channels or one"),
         ("caffe:{0}/none.prototxt,{0}/none.caffemodel", None, "none.prototxt: cannot be read"),
     ],
 )

@@ -335,6 +335,8 @@ def test_an_lstm_that_exposes_its_state_continues_where_it_stopped() -> None:
 
 
 GRADIENTS = {
+    "BNLL": {}, "ELU": {}, "Exp": {}, "MVN": {}, "Reduction": {"message": "reduction_param", "axis": 1, "operation": "SUMSQ"},
+    "DepthwiseConvolution": {"message": "convolution_param", "num_output": 4, "kernel_size": [3]},
     "AbsVal": {}, "BatchNorm": {}, "Bias": {}, "Dropout": {}, "Flatten": {}, "PReLU": {}, "Sigmoid": {}, "Softmax": {},
     "TanH": {},
     "Concat": {"bottoms": "data data"}, "Eltwise": {"bottoms": "data data", "message": "eltwise_param", "operation": "PROD"},
@@ -483,7 +485,10 @@ def faulty(kind: str, message: str = "", bottoms: str = "data", tops: str = "top
 
 
 FAULTS = [
-    (faulty("Crop"), "layer 'Crop_of_top' (Crop, number 2 of 2): this type is not supported, expected one of AbsVal, BatchNorm"),
+    (
+        faulty("Permute"),
+        "layer 'Permute_of_top' (Permute, number 2 of 2): this type is not supported, expected one of AbsVal, BNLL, BatchNorm",
+    ),
     (faulty("TanH", bottoms="dada"), "(TanH, number 2 of 2): it reads 'dada', which nothing before it makes"),
     (faulty("TanH", bottoms="data data"), "it has 2 bottom blobs, expected 1"),
     (faulty("Eltwise"), "it has 1 bottom blobs, expected 2 or more"),
@@ -592,5 +597,31 @@ def test_a_logarithm_is_that_of_shift_plus_scale_times_x_to_its_base() -> None:
     data = picture(1, 2, 3, 3).abs() + 0.5
     assert torch.equal(run("Log", data), data.log())
     torch.testing.assert_close(run("Log", data, "log_param", base=2.0, scale=3.0, shift=1.0), (1 + 3 * data).log2())
-    with pytest.raises(ValueError, match="base 1"):
-        run("Log", data, "log_param", base=1.0)
+    for base, said in ((1.0, "base 1"), (-2.0, r"base -2.0, expected -1 for e, or a positive base: correct log_param")):
+        with pytest.raises(ValueError, match=said):
+            run("Log", data, "log_param", base=base)
+
+
+def test_a_reduction_is_the_sum_over_all_axes_from_one_on_and_never_over_the_batch() -> None:
+    data = picture(2, 3, 4, 5)
+    rows = data.flatten(1)
+    sums = {"SUM": rows.sum(1), "ASUM": rows.abs().sum(1), "SUMSQ": (rows**2).sum(1), "MEAN": rows.mean(1)}
+    for operation, wanted in sums.items():
+        torch.testing.assert_close(
+            run("Reduction", data, "reduction_param", operation=operation, axis=1, coeff=-2.0), -2 * wanted
+        )
+    assert run("Reduction", data, "reduction_param", axis=-1).shape == (2, 3, 4)
+    with pytest.raises(ValueError, match="axis is 0, expected at least 1, as the output would mix the pictures"):
+        run("Reduction", data)
+
+
+def test_a_crop_beyond_its_bottom_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match=r"holds no part of \[2, 4, 6, 7\] from \[1, 1\] on, expected a larger one"):
+        network(layer("Crop", "data data", message="crop_param", offset=[1]))
+    with pytest.raises(ValueError, match=r"offset is \[1, 2, 3\], expected one number, or 2, one per axis"):
+        network(layer("Crop", "data data", message="crop_param", offset=[1, 2, 3]))
+
+
+def test_a_network_that_ends_in_the_number_of_its_largest_score_ends_in_the_scores() -> None:
+    net = network(layer("TanH", tops="scores"), layer("ArgMax", "scores", "best", "argmax_param", top_k=1))
+    assert net.output == "scores" and torch.equal(net(picture()), picture().tanh())

@@ -165,6 +165,18 @@ LAYERS = {
     "tanh": one("TanH"),
     "absolute": one("AbsVal"),
     "power": one("Power", "power_param", power=2.0, scale=0.5, shift=1.5),
+    "elu": one("ELU", "elu_param", alpha=1.0),
+    "exponential": one("Exp", "exp_param", base=2.0, scale=0.5, shift=0.3),
+    "exponential, base e": one("Exp"),
+    "log of one plus exp": one("BNLL"),
+    "mean and variance": one("MVN", "mvn_param", eps=1e-5),
+    "mean alone": one("MVN", "mvn_param", normalize_variance=False),
+    "mean and variance across channels": one("MVN", "mvn_param", across_channels=True),
+    "crop": [
+        entry("small", "Pooling", "data", "small", "pooling_param", pool=AVE, kernel_size=4, stride=1),
+        entry("top", "Crop", "data small", "top", "crop_param", axis=2, offset=[1, 2]),
+    ],
+    "depthwise convolution": one("ConvolutionDepthwise", "convolution_param", num_output=4, kernel_size=3, pad=1),
     "softmax": one("Softmax"),
     "softmax, last axis": one("Softmax", "softmax_param", axis=-1),
     "batch norm and scale": [

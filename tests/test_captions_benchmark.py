@@ -56,7 +56,9 @@ def test_the_command_samples_each_caption_and_says_how_many_are_right(
     folder = tmp_path / "tiny"
     with_captioner(folder, vocabulary=VOCABULARY)
     info = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps({**info, "classes": list(NAMES), "groups": ["type", "colour"], "training": TRAINING}))
+    (folder / "bundle.json").write_text(
+        json.dumps({**info, "classes": list(NAMES), "groups": ["type", "colour"], "training": TRAINING})
+    )
     judge, second = save_judge(tmp_path / "judge.ckpt"), tmp_path / "second.ckpt"
     torch.save({"ppgn": {"parts": {"captioner": describe(tiny_captioner(vocabulary=VOCABULARY))}, "class_names": []}}, second)
     options: list[Any] = ["--bundle", folder, "--judge", judge, "--root", root, "--captioner", second, "--captions", 4]

@@ -146,7 +146,9 @@ def test_the_command_samples_absent_pairs_by_their_share_of_all_and_says_how_man
 ) -> None:
     folder = save_tiny_bundle(tmp_path / "tiny")
     info = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps({**info, "classes": list(NAMES), "groups": list(GROUPS), "training": TRAINING}))
+    (folder / "bundle.json").write_text(
+        json.dumps({**info, "classes": list(NAMES), "groups": list(GROUPS), "training": TRAINING})
+    )
     judge, figures, picture = save_judge(tmp_path / "judge.ckpt"), tmp_path / "figures.json", tmp_path / "grid.png"
     options = ["--bundle", str(folder), "--judge", str(judge), "--root", str(root), "--pairs", "8", "--json", str(figures)]
     monkeypatch.setattr(sys, "argv", ["composition.py", *options, "--grid", str(picture), "--set", "steps=2"])

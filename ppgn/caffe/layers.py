@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
 
+from ppgn.caffe.elementwise import Elu, Exp, Log, Pointwise, Power
 from ppgn.caffe.recurrent import Embed, Lstm
+from ppgn.caffe.reductions import Mvn, Reduction
 from ppgn.caffe.settings import Shape
-from ppgn.caffe.shapes import Concat, Flatten, Reshape, Slice, Split
-from ppgn.caffe.spatial import Convolution, Deconvolution, Lrn, Pooling
-from ppgn.caffe.units import BatchNorm, Bias, Dropout, Eltwise, InnerProduct, Log, Pointwise, Power, Prelu, Relu, Scale, Softmax
+from ppgn.caffe.shapes import Concat, Crop, Flatten, Reshape, Slice, Split
+from ppgn.caffe.spatial import Convolution, Deconvolution, DepthwiseConvolution, Lrn, Pooling
+from ppgn.caffe.units import BatchNorm, Bias, Dropout, Eltwise, InnerProduct, Prelu, Relu, Scale, Softmax
 
 ANY = 1_000_000
 """Stands for any number of bottoms or tops."""
@@ -33,23 +36,31 @@ class Kind(NamedTuple):
 
 KINDS = {
     "AbsVal": Kind(partial(Pointwise, torch.abs), ""),
+    "BNLL": Kind(partial(Pointwise, functional.softplus), ""),
     "BatchNorm": Kind(BatchNorm, "batch_norm_param"),
     "Bias": Kind(Bias, "bias_param", bottoms=(1, 2)),
     "Concat": Kind(Concat, "concat_param", bottoms=(1, ANY)),
     "Convolution": Kind(Convolution, "convolution_param"),
+    "ConvolutionDepthwise": Kind(DepthwiseConvolution, "convolution_param"),
+    "Crop": Kind(Crop, "crop_param", bottoms=(2, 2)),
     "Deconvolution": Kind(Deconvolution, "convolution_param"),
+    "DepthwiseConvolution": Kind(DepthwiseConvolution, "convolution_param"),
     "Dropout": Kind(Dropout, "dropout_param"),
+    "ELU": Kind(Elu, "elu_param"),
     "Eltwise": Kind(Eltwise, "eltwise_param", bottoms=(2, ANY)),
     "Embed": Kind(Embed, "embed_param"),
+    "Exp": Kind(Exp, "exp_param"),
     "Flatten": Kind(Flatten, "flatten_param"),
     "InnerProduct": Kind(InnerProduct, "inner_product_param"),
     "LRN": Kind(Lrn, "lrn_param"),
     "LSTM": Kind(Lstm, "recurrent_param", bottoms=(2, 5), tops=(1, 3)),
+    "Log": Kind(Log, "log_param"),
+    "MVN": Kind(Mvn, "mvn_param"),
     "PReLU": Kind(Prelu, "prelu_param"),
     "Pooling": Kind(Pooling, "pooling_param"),
-    "Log": Kind(Log, "log_param"),
     "Power": Kind(Power, "power_param"),
     "ReLU": Kind(Relu, "relu_param"),
+    "Reduction": Kind(Reduction, "reduction_param"),
     "Reshape": Kind(Reshape, "reshape_param"),
     "Scale": Kind(Scale, "scale_param", bottoms=(1, 2)),
     "Sigmoid": Kind(partial(Pointwise, torch.sigmoid), "sigmoid_param"),
@@ -61,11 +72,12 @@ KINDS = {
 
 MEASURES = frozenset(
     {
-        "Accuracy", "ContrastiveLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss", "MultinomialLogisticLoss",
+        "Accuracy", "ArgMax", "ContrastiveLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss", "MultinomialLogisticLoss",
         "SigmoidCrossEntropyLoss", "Silence", "SoftmaxWithLoss",
     }
 )  # fmt: skip
-"""Types of layers in training files that compare a blob with labels, or discard it; a network leaves them out."""
+"""Types of layers that compare a blob with labels, keep the number of its largest value, or discard it. No gradient runs through
+them; a network leaves them out."""
 
 
 def kind_of(layer: Mapping[str, Any]) -> Kind:

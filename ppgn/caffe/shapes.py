@@ -1,4 +1,4 @@
-"""Layers that only move values: Reshape, Flatten, Concat, Slice, Split."""
+"""Layers that only move values: Reshape, Flatten, Concat, Crop, Slice, Split."""
 
 from __future__ import annotations
 
@@ -94,6 +94,31 @@ class Concat(nn.Module):
     def forward(self, *bottoms: Tensor) -> Tensor:
         same_shape(bottoms, self.axis)
         return torch.cat(bottoms, self.axis)
+
+
+class Crop(nn.Module):
+    """The first bottom, cut along the axes from `axis` on to the size of the second, `offset` (one, or one per axis) left out."""
+
+    def __init__(self, settings: Settings, shapes: Sequence[Shape]) -> None:
+        super().__init__()
+        self.axis, offsets = axis_of(settings.get("axis", 2), len(shapes[0])), [int(one) for one in settings.get("offset", [])]
+        cut = len(shapes[0]) - self.axis
+        if len(offsets) not in (0, 1, cut):
+            raise ValueError(f"offset is {offsets}, expected one number, or {cut}, one per axis: correct the prototxt")
+        self.offsets = offsets if len(offsets) == cut else (offsets or [0]) * cut
+
+    def forward(self, bottom: Tensor, like: Tensor) -> Tensor:
+        if bottom.ndim != like.ndim or any(
+            offset + size > whole
+            for offset, size, whole in zip(self.offsets, like.shape[self.axis :], bottom.shape[self.axis :], strict=False)
+        ):
+            raise ValueError(
+                f"its bottom {list(bottom.shape)} holds no part of {list(like.shape)} from {self.offsets} on, expected a larger "
+                f"one: correct the sizes or the offset"
+            )
+        for place, offset in enumerate(self.offsets, self.axis):
+            bottom = bottom.narrow(place, offset, like.shape[place])
+        return bottom
 
 
 class Slice(nn.Module):

@@ -74,6 +74,14 @@ class Convolution(nn.Module):
         return functional.conv2d(bottom, self.weight, self.bias, **self.window.moves)
 
 
+class DepthwiseConvolution(Convolution):
+    """A convolution of each channel by itself, as MobileNet's forks of Caffe call it. Blobs as those of Convolution."""
+
+    def __init__(self, settings: Settings, shapes: Sequence[Shape]) -> None:
+        picture(shapes[0])
+        super().__init__({**settings, "group": shapes[0][1]}, shapes)
+
+
 class Deconvolution(nn.Module):
     """The transpose of Convolution. Blobs: weight `[in, out / group, kernel height, kernel width]`, bias `[out]`."""
 

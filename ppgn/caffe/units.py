@@ -1,10 +1,10 @@
-"""Layers on any shape: fully connected, element by element, and scaled or shifted by channel."""
+"""Layers on any shape with weights, a softmax, or several bottoms: fully connected, and scaled or shifted by channel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
-from math import log, prod
+from math import prod
 from typing import cast
 
 import torch
@@ -57,17 +57,6 @@ class Prelu(nn.Module):
         return torch.relu(bottom) - spread(self.weight, bottom, 1) * torch.relu(-bottom)
 
 
-class Pointwise(nn.Module):
-    """A function without settings, applied element by element."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor], settings: Settings, shapes: Sequence[Shape]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, bottom: Tensor) -> Tensor:
-        return self.function(bottom)
-
-
 class Dropout(nn.Module):
     """The bottom, as in Caffe's test phase; times 1 - dropout_ratio where `scale_train` is off."""
 
@@ -77,33 +66,6 @@ class Dropout(nn.Module):
 
     def forward(self, bottom: Tensor) -> Tensor:
         return bottom if self.share == 1 else bottom * self.share
-
-
-class Power(nn.Module):
-    """(shift + scale * x) ** power."""
-
-    def __init__(self, settings: Settings, shapes: Sequence[Shape]) -> None:
-        super().__init__()
-        self.power, self.scale, self.shift = (
-            settings.get(key, value) for key, value in (("power", 1), ("scale", 1), ("shift", 0))
-        )
-
-    def forward(self, bottom: Tensor) -> Tensor:
-        return (bottom * self.scale + self.shift) ** self.power
-
-
-class Log(nn.Module):
-    """log(shift + scale * x) to the base `base`, or to e where it is -1 (the default)."""
-
-    def __init__(self, settings: Settings, shapes: Sequence[Shape]) -> None:
-        super().__init__()
-        base, self.scale, self.shift = (settings.get(key, value) for key, value in (("base", -1), ("scale", 1), ("shift", 0)))
-        if base != -1 and (base <= 0 or base == 1):
-            raise ValueError(f"it has the base {base}, expected -1 for e, or a positive base other than 1: correct log_param")
-        self.unit = 1.0 if base == -1 else 1 / log(base)
-
-    def forward(self, bottom: Tensor) -> Tensor:
-        return (self.shift + self.scale * bottom).log() * self.unit
 
 
 class Softmax(nn.Module):

@@ -20,7 +20,8 @@ AFTER_SCORES = ("Softmax", "Log")
 
 
 class Scores(nn.Module):
-    """A network of Caffe, BGR minus its mean -> scores `[picture, score]`, before its softmax where it ends in one.
+    """A network of Caffe, its input (BGR minus the mean where it has three channels) -> scores `[picture, score]`, before its
+    softmax where it ends in one.
 
     It sees the centre of pictures that are larger than its input. Layers have their names in the prototxt.
     """
@@ -38,6 +39,12 @@ class Scores(nn.Module):
         shape = network.inputs[network.wanted[0]]
         return shape[2], shape[3]
 
+    @property
+    def input_channels(self) -> int:
+        """Channels of the input."""
+        network = self._network[0]
+        return network.inputs[network.wanted[0]][1]
+
     def forward(self, pixels: Tensor) -> Tensor:
         top, left = (max(0, (whole - part) // 2) for whole, part in zip(pixels.shape[2:], self.input_size, strict=True))
         centre = pixels[:, :, top : top + self.input_size[0], left : left + self.input_size[1]]
@@ -47,19 +54,19 @@ class Scores(nn.Module):
 def caffe_network(files: str) -> tuple[Scores, tuple[int, int]]:
     """The network of "NET.prototxt,NET.caffemodel", and the (height, width) of its pictures.
 
-    Without a caffemodel its weights are 0. Raises ValueError for a definition whose input is not a single picture of three
-    channels, and for files that do not belong together.
+    Without a caffemodel its weights are on the meta device, which is enough to list layers. Raises ValueError for a definition
+    whose input is not a single picture of three channels or one, and for files that do not belong together.
     """
     definition, _, weights = files.partition(",")
     described = read_definition(definition)
     with of_file(definition):
-        with torch.device("meta" if weights else "cpu"):
+        with torch.device("meta"):
             network = CaffeNetwork(CaffeNetworkConfig(described, _scores(described["layers"])))
         shape = network.inputs[network.wanted[0]] if len(network.wanted) == 1 else ()
-        if len(shape) != 4 or shape[1] != len(MEAN):
+        if len(shape) != 4 or shape[1] not in (1, len(MEAN)):
             inputs = ", ".join(f"{name} {list(network.inputs[name])}" for name in network.wanted)
             raise ValueError(
-                f"its inputs are {inputs}, expected one picture of three channels: give the definition of a classifier"
+                f"its inputs are {inputs}, expected one picture of three channels or one: give the definition of a classifier"
             )
     if weights:
         with of_file(weights):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ppgn.bundle import load_bundle
+from ppgn.errors import ProbeError, one_line
 from ppgn.images import Size, height_and_width
 from ppgn.loaders.bundles import is_stored
 from ppgn.loaders.networks import network
@@ -14,8 +17,8 @@ def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
     """The layers that a pass over an image uses, in the order in which they first finish; weights need not be there.
 
     name: of a network as `network` reads it, or the name or folder of a bundle. size: of the input, (height, width) or the side
-    of a square, by default the library's. Raises ValueError for an unknown name, for a network whose size nobody states, and
-    where no layer has a name.
+    of a square, by default the library's. Raises ValueError for an unknown name, for a network whose size nobody states or that
+    fails on an image of that size, and where no layer has a name.
     """
     if name == BUNDLE_CLASSIFIER:
         raise ValueError(f"got {name} without a bundle, expected the bundle's own name: give that name instead")
@@ -30,10 +33,25 @@ def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
                 f"{name} does not say the size of its input, expected what it was trained on: give size=(HEIGHT, WIDTH)"
             )
         seen = Preprocessed(built.module, height_and_width(shown), 0.0, 1.0)
-        try:
-            found = list_layers(seen, shown, input_channels(built.module))
-        except Exception:  # a network that makes grey itself has a convolution of one channel and may need three
-            found = list_layers(seen, shown)
+        found = _listed(name, seen, shown, [*dict.fromkeys((input_channels(built.module), 3))])
     if not found:
         raise ValueError(f"{name} has no layers that a name reaches, expected some: return a network made of modules")
     return found
+
+
+def _listed(name: str, seen: Preprocessed, size: Size, channels: Sequence[int]) -> list[LayerInfo]:
+    """The layers of a pass over an image with the first of these numbers of channels that the network takes: one that makes grey
+    itself begins with a convolution of one channel and takes three."""
+    faults: list[Exception] = []
+    for count in channels:
+        try:
+            return list_layers(seen, size, count)
+        except ProbeError:
+            raise
+        except Exception as fault:  # a user's network can raise anything
+            faults.append(fault)
+    height, width = height_and_width(size)
+    raise ValueError(
+        f"{name} fails on an image of {height}x{width} pixels ({one_line(faults[0])}), expected layers: correct the size, or the "
+        f"network"
+    ) from faults[0]

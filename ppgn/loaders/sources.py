@@ -75,7 +75,9 @@ def class_names(name: str, bundle: Bundle | None = None) -> tuple[str, ...]:
 
 
 def input_channels(module: nn.Module, default: int = 3) -> int:
-    """The number of input channels of a network's first convolution; `default` where it has none."""
+    """The number of channels that a network says it takes, or its first convolution; `default` where there is none."""
+    if isinstance(said := getattr(module, "input_channels", None), int):
+        return said
     return next((layer.in_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)), default)
 
 
@@ -110,6 +112,8 @@ def _caffe(files: str) -> NetworkSource:
     from ppgn.loaders.caffe_networks import caffe_network
 
     module, size = caffe_network(files)
+    if module.input_channels != len(MEAN):
+        return NetworkSource(module, size)  # what was subtracted from grey pictures, no file says
     return NetworkSource(module, size, tuple(value / 255 for value in MEAN), 1 / 255, bgr=True)
 
 
