@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
-from tqdm import tqdm
 
 from ppgn import images, networks
 from ppgn.bundle import check_place, save_bundle
@@ -26,6 +25,7 @@ from ppgn.networks import (
     RectifiedGaussianConfig,
     WienerDenoiserConfig,
 )
+from ppgn.progress import bar
 from ppgn.types import ImageSpec
 from training.checkpoints import freeze, read_network, write_network
 from training.denoiser import CodeData, DenoiserSystem
@@ -124,7 +124,7 @@ def kept_codes(file: Path, encoder: Fc6Encoder, size: tuple[int, int], folders: 
     if not paths:
         raise ValueError(f"no pictures in {', '.join(map(str, folders))}, expected folders of training pictures: correct them")
     plain, mirrored = [], []
-    for first in tqdm(range(0, len(paths), BATCH), "encoding pictures"):
+    for first in bar("encoding pictures", range(0, len(paths), BATCH), unit="batch"):
         batch = torch.stack([images.load_image(path, size) for path in paths[first : first + BATCH]])
         plain.append(encoder.fc6_before_relu(encoder.maps(batch)[-1]))
         mirrored.append(encoder.fc6_before_relu(encoder.maps(batch.flip(-1))[-1]))

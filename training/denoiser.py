@@ -12,12 +12,13 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
-from tqdm import tqdm
 
 from ppgn.images import Size
 from ppgn.networks import CodeDenoiser, CodeDenoiserConfig
+from ppgn.progress import bar
 from training.checkpoints import describe, read_checkpoint, read_network
 from training.data import ImageData, SourceName
+from training.pictures import FEW
 from training.resumable import plain_loader, shuffled_loader
 
 
@@ -89,7 +90,7 @@ class CodeData(ImageData):
 @torch.no_grad()
 def over_pictures(function: Callable[[Tensor], Tensor], pictures: Any, batch: int = 128) -> Tensor:
     """function(images in [0, 1]) of all pictures in their order, `[picture, ...]`."""
-    starts = tqdm(range(0, len(pictures), batch), "encoding pictures", leave=False, disable=len(pictures) < 2000 or None)
+    starts = bar("encoding pictures", range(0, len(pictures), batch), unit="batch", leave=False, disable=len(pictures) < FEW)
     fetched = (pictures.__getitems__(list(range(start, min(start + batch, len(pictures)))))[0] for start in starts)
     return torch.cat([function(images.float() / 255) for images in fetched])
 

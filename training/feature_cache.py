@@ -18,11 +18,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from ppgn.images import write_atomically
 from ppgn.networks import TrunkConfig
-from training.pictures import Pictures
+from ppgn.progress import bar
+from training.pictures import FEW, Pictures
 
 Storage = Literal["bfloat16", "float16", "float32"]
 Kept = Literal["maps and code", "code", "pool5"]
@@ -167,7 +167,7 @@ def _write(path: Path, digest: str, key: CacheKey, precision: Callable[[], Abstr
     count, start = len(key.pictures), 0
     with torch.inference_mode(), precision(), path.open("wb") as file:
         indices = range(0, count, BATCH)
-        for begin in tqdm(indices, "features of the training pictures", leave=False, disable=count < 2000 or None):
+        for begin in bar("features of the training pictures", indices, unit="batch", leave=False, disable=count < FEW):
             pictures = key.pictures.__getitems__(list(range(begin, min(begin + BATCH, count))))[0]
             for variant, seen in enumerate((pictures, pictures.flip(-1))[: 1 + key.flip]):
                 features = _features(key, seen)

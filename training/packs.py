@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from ppgn.conditions import class_groups
 from ppgn.images import Size, height_and_width, write_atomically
+from ppgn.progress import bar
 from training.labels import UNLABELLED
 from training.pictures import centre_crop, source_numbers
 
@@ -117,7 +117,7 @@ def pack(data: Any, out: Path, part_mib: float = PART_MIB, quality: int = QUALIT
         order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0)).tolist()
         with ThreadPoolExecutor(workers) as pool:
             jobs = pool.map(lambda index, pictures=pictures: _encode(pictures, index, quality), order)
-            blobs, rows = zip(*tqdm(jobs, f"packing {split} pictures", total=len(order), leave=False), strict=True)
+            blobs, rows = zip(*bar(f"packing {split} pictures", jobs, unit="picture", total=len(order), leave=False), strict=True)
         labels = _columns(torch.stack(rows), source_numbers(pictures.pairs)[order], [first for first, _ in groups.values()])
         parts = -(-sum(map(len, blobs)) // int(part_mib * 2**20 * FULL))
         for number in range(parts):

@@ -12,9 +12,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset, Subset
-from tqdm import tqdm
 
 from ppgn.images import Size, covering_size, height_and_width
+from ppgn.progress import bar
+
+FEW = 2000
+"""Pictures that are read too quickly for a bar."""
 
 
 def centre_crop(picture: Image.Image, size: Size, channels: int) -> Tensor:
@@ -44,7 +47,7 @@ class Pictures(Dataset):
         self.kept_size = (round(margin * self.size[0]), round(margin * self.size[1]))
         self.cached: tuple[Tensor, Tensor] | None = None
         if len(pairs) * channels * math.prod(self.kept_size) <= cache_gib * 2**30:
-            indices = tqdm(range(len(pairs)), f"decoding {title} pictures", leave=False, disable=len(pairs) < 2000 or None)
+            indices = bar(f"decoding {title} pictures", range(len(pairs)), unit="picture", leave=False, disable=len(pairs) < FEW)
             self.cached = self._decode(indices)
 
     def __len__(self) -> int:

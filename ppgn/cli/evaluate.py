@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ppgn.cli.outputs import add_overwrite, check_inputs_kept
 from ppgn.cli.values import BUNDLE, NETWORKS, numbers, size
+from ppgn.progress import bar
 
 if TYPE_CHECKING:
     from ppgn.evaluation import EvaluationOptions, OnProgress
@@ -109,14 +110,12 @@ def options_of(given: argparse.Namespace) -> EvaluationOptions:
 @contextmanager
 def _bars() -> Iterator[OnProgress]:
     """A progress bar for the current stage, which disappears at its end."""
-    from tqdm import tqdm
-
     bars: dict[str, Any] = {}
 
     def show(stage: str, done: int, total: int) -> None:
         if stage not in bars:
             close()
-            bars[stage] = tqdm(desc=stage, total=total, leave=False, mininterval=0.5)
+            bars[stage] = bar(stage, total=total, unit="part", leave=False)
         bars[stage].total = total
         bars[stage].update(done - bars[stage].n)
 

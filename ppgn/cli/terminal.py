@@ -14,6 +14,7 @@ import torch
 from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.errors import ChainStopped
+from ppgn.progress import bar
 from ppgn.sampling import OnStep
 from ppgn.types import Evaluation
 
@@ -81,22 +82,20 @@ def progress(total: int, quantity: str = "log-probability") -> Iterator[OnStep]:
 
     total: steps times chains. Chains that begin anew were not counted and add to it. quantity: what the value is.
     """
-    from tqdm import tqdm
-
     bars: list[Any] = []
 
     def watch(step: int, evaluation: Evaluation) -> None:
         if not bars:
-            bars.append(tqdm(total=total, unit="step", desc="sampling", mininterval=0.5))
-        bar, chains = bars[0], len(evaluation.image)
+            bars.append(bar("sampling", total=total))
+        shown, chains = bars[0], len(evaluation.image)
         if step % 5 == 0:
             value = evaluation.log_probs.get("condition", evaluation.log_prob)
-            bar.set_postfix_str(f"{SHORT.get(quantity, quantity)} {float(value.mean()):.3f}", refresh=False)
-        bar.total = max(bar.total, bar.n + chains)
-        bar.update(chains)
+            shown.set_postfix_str(f"{SHORT.get(quantity, quantity)} {float(value.mean()):.3f}", refresh=False)
+        shown.total = max(shown.total, shown.n + chains)
+        shown.update(chains)
 
     try:
         yield watch
     finally:
-        for bar in bars:
-            bar.close()
+        for shown in bars:
+            shown.close()

@@ -12,6 +12,7 @@ from ppgn.bundle import Bundle
 from ppgn.cli import outputs, recipe_flags, request_flags, terminal
 from ppgn.cli.messages import in_flags
 from ppgn.cli.values import BUNDLE
+from ppgn.progress import bar
 
 EXAMPLES = """examples:
   ppgn tune imagenette64 --unit trunk.12:7 --out tuned
@@ -93,14 +94,12 @@ def _search(given: argparse.Namespace, bundle: Bundle) -> tuning.Tuning:
 @contextmanager
 def _progress(study: tuning.Study, trials: int) -> Iterator[tuning.OnTrial]:
     """A bar over the trials that shows the best one so far."""
-    from tqdm import tqdm
-
     done = len(study.trials)
-    with tqdm(total=max(trials, done), initial=done, unit="trial", desc="tuning") as bar:
+    with bar("tuning", total=max(trials, done), initial=done, unit="trial") as shown:
 
         def watch(trial: tuning.Trial) -> None:
             best = tuning.best_of(study.trials)
-            bar.set_postfix_str(f"best: {best.title}, {tuning.number(best.log_prob)}", refresh=False)
-            bar.update()
+            shown.set_postfix_str(f"best: {best.title}, {tuning.number(best.log_prob)}", refresh=False)
+            shown.update()
 
         yield watch
