@@ -181,7 +181,9 @@ def test_a_bundle_of_a_table_is_judged_by_pictures_that_its_training_held_out(fo
     data = {"name": "table", "table": "rows.jsonl", "labels": {"type": "kind", "colour": "hue"}, "least": 5, "split_seed": 0}
     description = folder / "bundles" / "tiny" / "bundle.json"
     training = {"encoder": {"data": {**data, "validation_share": 0.3}}}
-    description.write_text(json.dumps({**json.loads(description.read_text()), "classes": names, "training": training}))
+    description.write_text(
+        json.dumps({**json.loads(description.read_text()), "classes": names, "groups": ["type", "colour"], "training": training})
+    )
     (folder / "table").mkdir()
     rows = []
     for index in range(60):
