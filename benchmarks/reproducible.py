@@ -2,8 +2,9 @@
 
     python benchmarks/reproducible.py --runs 100
 
-Four processes run at once, with one, two, three and four threads in turn. Printed are the number of different pictures and the
-largest difference between any two of them, in levels of 255; with `--precision float32`, say, that of another precision.
+Four processes run at once, with one, two, three and four threads in turn; `--precision default` runs the command as it is, with
+the number of threads that torch chooses. Printed are the number of different pictures and the largest difference between any two
+of them, in levels of 255.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from tqdm import tqdm
 from ppgn import images
 
 AT_ONCE = 4
+DEFAULT = "default"
+"""The command without a precision, and without a number of threads."""
 
 
 def main() -> None:
@@ -36,22 +39,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number}.png" for number in range(given.runs)]
         for first in tqdm(range(0, given.runs, AT_ONCE)):
-            started = [
-                subprocess.Popen(
-                    [sys.executable, "-m", "ppgn.cli", "sample", given.bundle, "--class", given.wanted, "--count", "2", "--steps",
-                     str(given.steps), "--precision", given.precision, "--out", str(file)],
-                    env={**os.environ, "OMP_NUM_THREADS": str(1 + number)}, stdout=subprocess.DEVNULL,
-                )
-                for number, file in enumerate(files[first : first + AT_ONCE])
-            ]  # fmt: skip
-            if any(one.wait() for one in started):
-                raise SystemExit("a run failed, expected a picture of each: see above")
+            started = [run(given, file, 1 + number) for number, file in enumerate(files[first : first + AT_ONCE])]
+            said = [one.communicate()[1].decode() for one in started]
+            if failed := [text for one, text in zip(started, said, strict=True) if one.returncode]:
+                raise SystemExit(f"a run failed, expected a picture of each: {failed[0]}")
         pictures = {file.read_bytes(): images.load_image(file) for file in files}
     levels = 255 * torch.stack(list(pictures.values()))
     spread = float((levels.amax(0) - levels.amin(0)).max())
     print(
         f"{given.runs} runs in {time.perf_counter() - begun:.0f} s: {len(pictures)} different pictures, up to {spread:.0f} levels"
     )
+
+
+def run(given: argparse.Namespace, file: Path, threads: int) -> subprocess.Popen[bytes]:
+    """A process that samples into a file."""
+    command = [sys.executable, "-m", "ppgn", "sample", given.bundle, "--class", given.wanted, "--count", "2"]
+    command += ["--steps", str(given.steps), "--out", str(file)]
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    if given.precision != DEFAULT:
+        command += ["--precision", given.precision]
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ from training.phrasings import singular as singular
 from training.picture_pack import PackedData as PackedData
 from training.picture_pack import PictureFolder as PictureFolder
 from training.picture_pack import pack_pictures as pack_pictures
+from training.picture_pack import read_facts as read_facts
 from training.pictures import Pictures as Pictures
 from training.pictures import augment as augment
 from training.pictures import centre_crop as centre_crop
