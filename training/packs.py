@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import reprlib
+import zipfile
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from ppgn.conditions import class_groups
+from ppgn.errors import one_line
 from ppgn.images import Size, height_and_width, write_atomically
 from ppgn.progress import bar
 from training.labels import UNLABELLED
@@ -67,19 +71,52 @@ def open_packs(folder: Path, split: str) -> Packs:
         raise ValueError(f"no data packs in {folder}, expected classes.json and {split}0.npz: make them with pack_pictures.py")
     blobs, labels = [], []
     for path in paths:
-        with np.load(path) as part:
-            data, sizes = part["data"].tobytes(), part["sizes"].astype(np.int64)
-            blobs += [data[end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
-            labels.append(torch.from_numpy(part["labels"].astype(np.int64)))
-    return Packs(blobs, torch.cat(labels), *read_classes(classes))
+        try:
+            some, rows = _read_part(path)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as fault:
+            raise ValueError(f"{path} is no whole part of a pack ({one_line(fault)}): copy or make it again") from fault
+        blobs += some
+        labels.append(rows)
+    found = Packs(blobs, torch.cat(labels), *read_classes(classes))
+    _check_labels(found, folder)
+    return found
+
+
+def _read_part(path: Path) -> tuple[list[bytes], Tensor]:
+    """The encoded pictures of a part and their labels `[picture, 3]`."""
+    with np.load(path) as part:
+        data, sizes = part["data"].tobytes(), part["sizes"].astype(np.int64)
+        rows = torch.from_numpy(part["labels"].astype(np.int64))
+    if sizes.ndim != 1 or (sizes < 0).any() or sizes.sum() != len(data) or rows.shape != (len(sizes), 3):
+        raise ValueError("its pictures, their sizes and labels do not fit each other")
+    return [data[end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True)], rows
+
+
+def _check_labels(packs: Packs, folder: Path) -> None:
+    """Raises ValueError where a picture has a class that classes.json does not name."""
+    sizes = torch.tensor([last - first for first, last in packs.class_groups.values()])
+    group, within = packs.labels[:, 0], packs.labels[:, 1]
+    known = (group >= 0) & (group < len(sizes)) & (within >= 0)
+    known &= within < sizes[group.clamp(0, max(0, len(sizes) - 1))] if len(sizes) else False
+    if not bool(known.all()):
+        raise ValueError(f"pictures in {folder} have classes that its classes.json does not name: copy both again")
 
 
 def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The class names and their groups in a classes.json, {group: names}; the group "" is that of classes without groups."""
-    grouped = json.loads(file.read_text())
+    """The class names and their groups in a classes.json, {group: names}; the group "" is that of classes without groups.
+
+    Raises ValueError for a file that cannot be read or holds something else.
+    """
+    try:
+        grouped = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as fault:
+        raise ValueError(f"cannot read {file} ({one_line(fault)}), expected {{group: class names}}: correct it") from fault
+    members = list(grouped.values()) if isinstance(grouped, dict) else [None]
+    if not all(isinstance(names, list) and names and all(isinstance(name, str) for name in names) for names in members):
+        raise ValueError(f"{file} holds {reprlib.repr(grouped)}, expected {{group: class names}}: correct it")
     if list(grouped) == [""]:
         return tuple(grouped[""]), ()
-    return tuple(f"{group}:{name}" for group, members in grouped.items() for name in members), tuple(grouped)
+    return tuple(f"{group}:{name}" for group, names in grouped.items() for name in names), tuple(grouped)
 
 
 def decode(packs: Packs, size: Size, processes: int = 1) -> Tensor:

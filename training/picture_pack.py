@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ppgn.errors import one_line
 from ppgn.images import Size, class_folders, height_and_width, write_atomically
 from training.data import ImageData
 from training.pictures import Pictures, centre_crop
@@ -120,11 +121,14 @@ def pack_pictures(folder: PictureFolder, size: Size, place: Path, tell: Callable
 
 
 def read_facts(place: Path) -> PackFacts:
-    """The facts of a pack."""
-    with safe_open(place, framework="pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-        counts = tuple(file.get_slice(f"{split}_labels").get_shape()[0] for split in ("train", "validation"))
-    return PackFacts(tuple(facts["classes"]), facts["digest"], tuple(facts["broken"]), (counts[0], counts[1]))
+    """The facts of a pack. Raises ValueError for a file that is none, or not whole."""
+    try:
+        with safe_open(place, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+            counts = tuple(file.get_slice(f"{split}_labels").get_shape()[0] for split in ("train", "validation"))
+        return PackFacts(tuple(facts["classes"]), facts["digest"], tuple(facts["broken"]), (counts[0], counts[1]))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, IndexError) as fault:
+        raise ValueError(f"{place} is no whole pack of pictures ({one_line(fault)}): delete it, and run again") from fault
 
 
 def folder_digest(root: Path) -> str:

@@ -128,6 +128,6 @@ def _read(file: Path) -> tuple[dict[str, Any] | None, str]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
         return None, one_line(fault)
-    if not isinstance(found, dict) or not isinstance(found.get("samples", []), list):
+    if not isinstance(found, dict) or not isinstance(found.get("samples"), list):
         return None, "it describes no samples"
     return found, ""
