@@ -4,13 +4,14 @@
 
 Four processes run at once, with one, two, three and four threads in turn; `--precision default` runs the command as it is, with
 the number of threads that torch chooses. Printed are the number of different pictures and the largest difference between any two
-of them, in levels of 255.
+of them, in levels of 255. `--cost 5` times the precision against the default.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+import ppgn
 from ppgn import images
 
 AT_ONCE = 4
@@ -34,7 +36,11 @@ def main() -> None:
     options.add_argument("--class", dest="wanted", default="church")
     options.add_argument("--steps", type=int, default=5)
     options.add_argument("--precision", default="reproducible")
+    options.add_argument("--cost", type=int, default=0, metavar="PAIRS", help="time the precision in pairs with the default")
     given = options.parse_args()
+    if given.cost:
+        print(cost(given))
+        return
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number}.png" for number in range(given.runs)]
@@ -49,6 +55,20 @@ def main() -> None:
     print(
         f"{given.runs} runs in {time.perf_counter() - begun:.0f} s: {len(pictures)} different pictures, up to {spread:.0f} levels"
     )
+
+
+def cost(given: argparse.Namespace) -> str:
+    """How much longer sixteen samples take than with default settings: the median of pairs that take turns."""
+    bundle, ratios = ppgn.load(given.bundle), []
+    for _ in range(1 + given.cost):  # the first pair warms up
+        seconds = []
+        for changes in ({}, {"precision": given.precision}):
+            begun = time.perf_counter()
+            ppgn.sample(bundle, given.wanted, count=16, steps=given.steps, **changes)
+            seconds.append(time.perf_counter() - begun)
+        ratios.append(seconds[1] / seconds[0])
+    listed = ", ".join(f"{ratio:.2f}" for ratio in ratios[1:])
+    return f"{given.bundle}, precision {given.precision}: {statistics.median(ratios[1:]):.2f} of the default's time ({listed})"
 
 
 def run(given: argparse.Namespace, file: Path, threads: int) -> subprocess.Popen[bytes]:
