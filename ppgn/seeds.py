@@ -28,6 +28,7 @@ class Stream(IntEnum):
     FIRST_LEVEL = 6  # noise that brings codes to the first level of annealing
     RETRY = 7  # seeds of chains that begin anew
     FLOW = 8  # noise that a stochastic flow of codes adds at each level
+    EVOLUTION = 9  # whom a search without gradients breeds, and where it looks
 
 
 def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:

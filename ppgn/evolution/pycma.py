@@ -1,0 +1,36 @@
+"""pycma's search with a covariance of some form, whose random numbers are a function of a seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ppgn.seeds import Stream
+
+COVARIANCES = ("auto", "full", "separable", "vd", "vkd")
+LARGEST_FULL = 1024
+"""The most units of which `auto` adapts a full matrix; its decomposition costs the cube."""
+QUIET = {"verbose": -9, "seed": float("nan"), "verb_log": 0, "verb_disp": 0}
+"""Options of pycma: no output, and no seed for NumPy's global numbers."""
+
+
+def search_of(covariance: str, step_size: float, seed: int, units: int, population: int) -> Any:
+    """A `cma.CMAEvolutionStrategy` from 0 `[unit]`. Raises ValueError without the package cma."""
+    try:
+        import cma
+        from cma.restricted_gaussian_sampler import GaussVDSampler, GaussVkDSampler
+    except ImportError as fault:
+        raise ValueError("CMA-ES needs the package cma, which is not installed: pip install 'ppgn[evolution]'") from fault
+    random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, Stream.EVOLUTION]))
+
+    def randn(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape)
+
+    options: dict[str, Any] = {**QUIET, "popsize": population, "randn": randn}
+    if covariance == "separable":
+        options["CMA_diagonal"] = True
+    elif covariance in ("vd", "vkd") or (covariance == "auto" and units > LARGEST_FULL):
+        sampler = GaussVDSampler if covariance == "vd" else GaussVkDSampler
+        options |= sampler.extend_cma_options({}) | {"CMA_sampler_options": {"randn": randn}}
+    return cma.CMAEvolutionStrategy(np.zeros(units), step_size, options)
