@@ -29,6 +29,7 @@ class Stream(IntEnum):
     RETRY = 7  # seeds of chains that begin anew
     FLOW = 8  # noise that a stochastic flow of codes adds at each level
     EVOLUTION = 9  # whom a search without gradients breeds, and where it looks
+    RESPONSE = 10  # noise of responses to pictures
 
 
 def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 from ppgn.evolution.cma_es import CmaEs as CmaEs
 from ppgn.evolution.genetic import Genetic as Genetic
 from ppgn.evolution.nes import Nes as Nes
+from ppgn.evolution.population import spread_of as spread_of
 from ppgn.evolution.pycma import COVARIANCES as COVARIANCES
 from ppgn.evolution.random_search import RandomSearch as RandomSearch
 

@@ -1,0 +1,18 @@
+"""Evolutions of pictures for whatever only answers: neurons, people, programs. Folders that lose no recording."""
+
+from ppgn.experiment.evolution import Evolution as Evolution
+from ppgn.experiment.evolution import Generation as Generation
+from ppgn.experiment.evolution import Plan as Plan
+from ppgn.experiment.first import codes_of_pictures as codes_of_pictures
+from ppgn.experiment.folder import RunFolder as RunFolder
+from ppgn.experiment.folder import read_responses as read_responses
+from ppgn.experiment.plot import line_plot as line_plot
+from ppgn.experiment.program import ProgramScore as ProgramScore
+from ppgn.experiment.run import Evolved as Evolved
+from ppgn.experiment.run import begun as begun
+from ppgn.experiment.run import evolve as evolve
+from ppgn.experiment.run import evolved as evolved
+from ppgn.experiment.run import told as told
+from ppgn.experiment.scores import FunctionScore as FunctionScore
+from ppgn.experiment.scores import Noise as Noise
+from ppgn.experiment.scores import unit_score as unit_score

@@ -1,0 +1,116 @@
+"""What answers pictures with numbers: a function, a unit of a network, or a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ppgn import recipes
+from ppgn.errors import one_line
+from ppgn.recipes import Setup
+from ppgn.requests import Request
+from ppgn.seeds import Stream, check_seeds
+from ppgn.types import Image
+
+BATCH = 20
+"""Pictures that a function sees at once. A batch is answered whole, or shown again after a kill."""
+Rows = list[list[float]]
+
+
+class Score(Protocol):
+    """Answers the showings of a generation, in their order, from `first` on, some at a time.
+
+    images: of showings -> their pictures; files: where each showing's picture lies, for those that need files (`files` true).
+    number: of the generation's first showing in the whole run. Yields rows `[showing, unit]`.
+    """
+
+    files: bool
+
+    def respond(
+        self, images: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
+    ) -> Iterator[Rows]: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise of responses: "poisson", spikes of a Poisson process with mean `size` times the response where that is above 0; or
+    "gaussian", N(0, size^2) added. A function of (seed, showing) alone. Raises ValueError for another kind or size."""
+
+    kind: str = "poisson"
+    size: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seeds([self.seed])
+        if self.kind not in ("poisson", "gaussian") or not 0 < self.size < float("inf"):
+            raise ValueError(f"got noise {self.kind}:{self.size}, expected poisson or gaussian and a size above 0: correct it")
+
+    def added(self, responses: Tensor, first: int) -> Tensor:
+        """Responses `[showing, unit]` with noise; first: the number of their first showing in the run."""
+        noisy = np.empty(tuple(responses.shape))
+        for row, clean in enumerate(responses.double().cpu().numpy()):
+            random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, first + row, Stream.RESPONSE]))
+            if self.kind == "gaussian":
+                noisy[row] = clean + self.size * random.standard_normal(clean.shape)
+            else:
+                noisy[row] = np.where(np.isnan(clean), np.nan, random.poisson(self.size * np.nan_to_num(clean).clip(0)))
+        return torch.from_numpy(noisy)
+
+
+class FunctionScore:
+    """Any function of images `[picture, channel, height, width]` in [0, 1] -> numbers `[picture]` or `[picture, unit]`.
+
+    units: how many numbers a picture gets. about: what evolve.json says of the function. noise: added to the numbers.
+    """
+
+    files = False
+
+    def __init__(self, function: Callable[[Image], Any], units: int, about: dict[str, Any], noise: Noise | None = None) -> None:
+        self.function, self.units, self.about, self.noise = function, units, about, noise
+
+    def describe(self) -> dict[str, Any]:
+        noise = {} if self.noise is None else {"noise": vars(self.noise)}
+        return {**self.about, **noise}
+
+    def respond(
+        self, images: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
+    ) -> Iterator[Rows]:
+        for begin in range(first, len(files), BATCH):
+            shown = range(begin, min(begin + BATCH, len(files)))
+            found = self._numbers(images(shown))
+            if self.noise is not None:
+                found = self.noise.added(found, number + begin)
+            yield found.tolist()
+
+    def _numbers(self, images: Image) -> Tensor:
+        with torch.no_grad():
+            answer = self.function(images)
+        try:
+            found = torch.as_tensor(answer, dtype=torch.float64).cpu()
+        except (TypeError, ValueError, RuntimeError) as fault:
+            raise ValueError(f"the score returned {type(answer).__name__} ({one_line(fault)}), expected numbers") from fault
+        wanted = (len(images),) if self.units == 1 else (len(images), self.units)
+        if found.numel() != len(images) * self.units or found.ndim > 2:
+            raise ValueError(f"the score returned shape {list(found.shape)} for {len(images)} pictures, expected {list(wanted)}")
+        return found.reshape(len(images), self.units)
+
+
+def unit_score(setup: Setup, request: Request, noise: Noise | None = None) -> FunctionScore:
+    """The value of each target of a request, such as units of a network: `[picture, unit]`."""
+
+    def responses(images: Image) -> Tensor:
+        columns = []
+        for target in range(len(request)):
+            objective = recipes.objective(setup, request.select([target] * len(images)))
+            columns.append(objective.score_image(images))
+        return torch.stack(columns, 1)
+
+    return FunctionScore(responses, len(request), request.describe(), noise)
