@@ -6,10 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ppgn import checks, conditions, evaluation, priors, recipes, requests, samplers, sampling, starts, tuning
+    from ppgn import checks, conditions, evaluation, experiment, priors, recipes, requests, samplers, sampling, starts, tuning
     from ppgn.bundle import Bundle, list_bundles
     from ppgn.bundle import load_bundle as load
     from ppgn.errors import BundleError
+    from ppgn.experiment import evolve
     from ppgn.objective import Objective, Term
     from ppgn.recipes import Recipe
     from ppgn.requests import unit
@@ -21,6 +22,7 @@ _MODULES = (
     "checks",
     "conditions",
     "evaluation",
+    "experiment",
     "priors",
     "recipes",
     "requests",
@@ -40,6 +42,7 @@ _WHERE = {
     "Recipe": ("recipes", "Recipe"),
     "Samples": ("sampling", "Samples"),
     "Term": ("objective", "Term"),
+    "evolve": ("experiment", "evolve"),
     "from_picture": ("sampling", "from_picture"),
     "in_paint": ("sampling", "in_paint"),
     "list_bundles": ("bundle", "list_bundles"),
@@ -62,6 +65,8 @@ __all__ = [
     "checks",
     "conditions",
     "evaluation",
+    "evolve",
+    "experiment",
     "from_picture",
     "in_paint",
     "list_bundles",

@@ -28,6 +28,7 @@ COMMANDS = {
     "chain": Command("chains on their way, through one class or unit after the other: a GIF, an MP4 or a sheet", chains=True),
     "inpaint": Command("fill a hole in a picture", chains=True),
     "evaluate": Command("score samples beside real pictures", chains=True, retries=True),
+    "evolve": Command("pictures for a neuron, a person or a program that only answers with numbers"),
     "tune": Command("find scales and steps for a class, a unit or your own condition (Optuna)", chains=True),
     "example": Command("one of the seven scripts of the released code, to the constant"),
     "layers": Command("list the layers of a network or of a bundle's encoder, which can be asked for"),

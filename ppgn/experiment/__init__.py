@@ -9,9 +9,11 @@ from ppgn.experiment.folder import read_responses as read_responses
 from ppgn.experiment.plot import line_plot as line_plot
 from ppgn.experiment.program import ProgramScore as ProgramScore
 from ppgn.experiment.run import Evolved as Evolved
+from ppgn.experiment.run import OnGeneration as OnGeneration
 from ppgn.experiment.run import begun as begun
 from ppgn.experiment.run import evolve as evolve
 from ppgn.experiment.run import evolved as evolved
+from ppgn.experiment.run import opened as opened
 from ppgn.experiment.run import told as told
 from ppgn.experiment.scores import FunctionScore as FunctionScore
 from ppgn.experiment.scores import Noise as Noise

@@ -24,6 +24,8 @@ from ppgn.types import ChainState
 
 ABOUT, STATE, RESPONSES, ANSWERS, CODES = "evolve.json", "state.safetensors", "responses.csv", "answers.csv", "codes.safetensors"
 CARRIED = "carry."
+TABLE = "responses.csv"
+"""The table in the folder of a generation that is to be filled in: a line for each showing."""
 
 
 class RunFolder:
@@ -113,6 +115,7 @@ class RunFolder:
                 if with_pictures:
                     for file, image in zip(files, evolution.images(generation.codes), strict=True):
                         images.save_image(image, room / file.name)
+                    _write_table(room / TABLE, generation, files, evolution)
                 os.replace(room, place)
             except OSError as fault:
                 raise ValueError(f"cannot write {place} ({one_line(fault)}): free some space, and run again") from fault
@@ -147,14 +150,7 @@ class RunFolder:
     def record(self, evolution: Evolution, generation: Generation, answers: Tensor) -> None:
         """Adds a generation to responses.csv, which is written anew in one step."""
         file, repeats = self.folder / RESPONSES, evolution.plan.repeats
-        head = [
-            "generation",
-            "picture",
-            "showing",
-            "seed",
-            "unit",
-            *([*evolution.units] if len(evolution.units) > 1 else ["response"]),
-        ]
+        head = ["generation", "picture", "showing", "seed", "unit", *_columns(evolution.units)]
         before = [head]
         if file.is_file():
             with file.open(newline="", encoding="utf-8") as opened:
@@ -171,34 +167,55 @@ class RunFolder:
         images.write_atomically(file, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
 
 
-def read_responses(file: str | Path, count: int, units: Sequence[str]) -> Tensor:
-    """Responses `[showing, unit]` of a generation of `count` showings, from a CSV with a heading: a column "picture" (from 0),
-    and "response", or one for each unit by its name. Rows of a picture that is shown again follow in the order of the showings.
-    An empty field is no response. Raises ValueError for other columns, numbers, and pictures."""
-    wanted = ["response"] if len(units) == 1 else list(units)
-    try:
-        with Path(file).open(newline="", encoding="utf-8-sig") as opened:
-            rows = list(csv.DictReader(opened))
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise ValueError(f"cannot read {file} ({one_line(fault)}), expected a CSV of responses: correct it") from fault
+def _columns(units: Sequence[str]) -> list[str]:
+    """The headings of the responses: a single unit's is "response"."""
+    return ["response"] if len(units) == 1 else list(units)
+
+
+def _write_table(file: Path, generation: Generation, files: Sequence[Path], evolution: Evolution) -> None:
+    columns = _columns(evolution.units)
+    rows = [[generation.number, number, one.name, *[""] * len(columns)] for number, one in enumerate(files)]
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        csv.writer(opened).writerows([["generation", "picture", "file", *columns], *rows * evolution.plan.repeats])
+
+
+def read_responses(file: str | Path, pictures: int, repeats: int, units: Sequence[str], generation: int) -> Tensor:
+    """Responses `[showing, unit]` of the pictures of a generation, from a CSV with a heading: a column "picture" (from 0), and
+    "response", or one for each unit by its name. Rows of a picture that is shown again follow in the order of the showings.
+    An empty field is no response. generation: its number, with which a column of that name is compared. Raises ValueError for
+    other columns, numbers, pictures and generations."""
+    wanted, rows = _columns(units), _rows_of(file)
     lacking = [name for name in ("picture", *wanted) if not rows or name not in rows[0]]
     if lacking:
         raise ValueError(f"{file} has no column {lacking[0]!r}, expected picture, {', '.join(wanted)}: add the heading")
-    if len(rows) != count:
-        raise ValueError(f"{file} has {len(rows)} responses, expected {count}, one for each picture shown: complete it")
-    found = torch.full((count, len(wanted)), torch.nan, dtype=torch.float64)
-    seen: dict[str, int] = {}
-    pictures = len({row["picture"] for row in rows})
+    odd = next((row["generation"] for row in rows if row.get("generation") not in (None, "", str(generation))), None)
+    if odd is not None:
+        raise ValueError(f"{file} is of generation {odd}, expected {generation}, which was asked for last: give its responses")
+    found = torch.full((repeats, pictures, len(wanted)), torch.nan, dtype=torch.float64)
+    counts = [0] * pictures
     for line, row in enumerate(rows, 2):
-        again = seen[row["picture"]] = seen.get(row["picture"], -1) + 1
         try:
-            place = again * pictures + int(row["picture"])
-            if not 0 <= int(row["picture"]) < pictures or place >= count:
-                raise ValueError(f"picture {row['picture']}")
-            found[place] = torch.tensor([float(row[name]) if (row[name] or "").strip() else torch.nan for name in wanted])
-        except ValueError as fault:
-            raise ValueError(
-                f"{file}, line {line}, holds {one_line(fault)}, expected a picture from 0 to {pictures - 1} and numbers: correct "
-                f"it"
-            ) from fault
-    return found
+            picture = int(row["picture"])
+            if not 0 <= picture < pictures:
+                raise ValueError(f"picture {picture}")
+            values = [float(row[name]) if (row[name] or "").strip() else torch.nan for name in wanted]
+        except (ValueError, TypeError) as fault:
+            held = f"{file}, line {line}, holds {one_line(fault)}"
+            raise ValueError(f"{held}, expected a picture from 0 to {pictures - 1} and numbers: correct it") from fault
+        if counts[picture] < repeats:
+            found[counts[picture], picture] = torch.tensor(values, dtype=torch.float64)
+        counts[picture] += 1
+    wrong = next((picture for picture, count in enumerate(counts) if count != repeats), None)
+    if wrong is not None:
+        raise ValueError(
+            f"{file} has {counts[wrong]} rows of picture {wrong}, expected {repeats}, one each time it is shown: correct it"
+        )
+    return found.flatten(0, 1)
+
+
+def _rows_of(file: str | Path) -> list[dict[str, str]]:
+    try:
+        with Path(file).open(newline="", encoding="utf-8-sig") as opened:
+            return list(csv.DictReader(opened))
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise ValueError(f"cannot read {file} ({one_line(fault)}), expected a CSV of responses: correct it") from fault

@@ -36,5 +36,5 @@ def line_plot(series: Mapping[str, Sequence[float]], x: str, y: str) -> Image.Im
         colour = COLOURS[number % len(COLOURS)]
         points = [place(index, value) for index, value in enumerate(values) if math.isfinite(value)]
         draw.line(points, fill=colour, width=2)
-        draw.text((WIDTH - RIGHT - 4, TOP - 16 + 14 * number), name, fill=colour, anchor="rm")
+        draw.text((WIDTH - RIGHT - 4, HEIGHT - BOTTOM - 12 - 14 * number), name, fill=colour, anchor="rm")
     return canvas

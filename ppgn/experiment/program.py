@@ -48,17 +48,20 @@ class ProgramScore:
     def respond(
         self, images: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
     ) -> Iterator[list[list[float]]]:
-        out = place / OUTPUT
+        out, wanted = place / OUTPUT, len(files)
         _wait_for_former(place)
         _cut_to_lines(out)
-        answered = len(self._rows(out, 0))
-        if answered > first:
-            yield self._rows(out, first)
-        if answered < len(files):
-            begun = out.stat().st_size
-            with self._started(files[answered:], place) as process:
-                yield from self._followed(process, out, answered, len(files))
-            self._check_end(process, place, answered, len(self._rows(out, 0)), len(files), begun)
+        if self._answered(out, wanted) < wanted:
+            with self._started(files[len(self._rows(out)) :], place) as process:
+                self._wait(process, out, wanted)
+            found = self._answered(out, wanted)
+            if found < wanted:
+                raise ValueError(
+                    f"{self.words[0]} ended with status {process.returncode} after {found} of {wanted} numbers"
+                    f"{_last_line(place / ERRORS)}, expected one a line for each picture: correct it and run again, which goes "
+                    f"on there"
+                )
+        yield self._rows(out)[first:]
 
     @contextmanager
     def _started(self, files: Sequence[Path], place: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -85,46 +88,36 @@ class ProgramScore:
                 process.terminate()
                 process.wait()
 
-    def _followed(self, process: subprocess.Popen[bytes], out: Path, seen: int, wanted: int) -> Iterator[list[list[float]]]:
-        """Rows as they come, until the program ends or is silent for too long."""
-        heard = time.monotonic()
-        while True:
-            ended = process.poll() is not None
-            rows = self._rows(out, seen)[: wanted - seen]
-            if rows:
-                seen, heard = seen + len(rows), time.monotonic()
-                yield rows
-            if ended:
-                return
-            if time.monotonic() - heard > self.timeout:
+    def _wait(self, process: subprocess.Popen[bytes], out: Path, wanted: int) -> None:
+        """Waits for the program to end, or to be silent for too long."""
+        heard, size = time.monotonic(), -1
+        while process.poll() is None:
+            now, grown = time.monotonic(), out.stat().st_size
+            if grown != size:
+                heard, size = now, grown
+            if now - heard > self.timeout:
                 raise ValueError(
-                    f"{self.words[0]} printed nothing for {self.timeout:g} s, after {seen} of {wanted} numbers, expected one for "
-                    f"each picture: look at {ERRORS}, or raise the timeout, and run again, which goes on there"
+                    f"{self.words[0]} printed nothing for {self.timeout:g} s, after {len(self._rows(out))} of {wanted} numbers, "
+                    f"expected one for each picture: look at {ERRORS}, or raise the timeout, and run again, which goes on there"
                 )
             time.sleep(POLL)
 
-    def _check_end(self, process: subprocess.Popen[bytes], place: Path, before: int, found: int, wanted: int, begun: int) -> None:
+    def _answered(self, out: Path, wanted: int) -> int:
+        """How many lines there are. Takes all away where there are more than pictures, and raises ValueError."""
+        found = len(self._rows(out))
         if found > wanted:
-            with (place / OUTPUT).open("r+b") as file:
-                file.truncate(begun)  # nobody knows which of them belong to which picture
+            out.write_bytes(b"")  # nobody knows which of them belong to which picture
             raise ValueError(
-                f"{self.words[0]} printed {found - before} lines for {wanted - before} pictures, expected as many: correct the "
-                f"program; the lines of this call are not used"
+                f"{self.words[0]} printed {found} lines for {wanted} pictures, expected as many: correct the program; the lines "
+                f"of this generation are not used"
             )
-        if found < wanted:
-            raise ValueError(
-                f"{self.words[0]} ended with status {process.returncode} after {found} of {wanted} numbers"
-                f"{_last_line(place / ERRORS)}, expected one a line for each picture: correct it and run again, which goes on "
-                f"there"
-            )
+        return found
 
-    def _rows(self, out: Path, first: int) -> list[list[float]]:
-        """The complete lines from `first` on, as numbers. Takes away a line that is none, and raises ValueError for it."""
-        if not out.is_file():
-            return []
+    def _rows(self, out: Path) -> list[list[float]]:
+        """The complete lines as numbers. Takes away a line that is none, and raises ValueError for it."""
         lines = out.read_bytes().split(b"\n")[:-1]
         rows = []
-        for place, line in enumerate(lines[first:], first):
+        for place, line in enumerate(lines):
             row = _numbers(line, self.units)
             if row is None:
                 with out.open("r+b") as file:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ppgn import images, loaders
 from ppgn.bundle import Bundle
+from ppgn.errors import one_line
 from ppgn.experiment.evolution import Evolution, Generation, Plan
 from ppgn.experiment.first import codes_of_pictures
 from ppgn.experiment.folder import RESPONSES, RunFolder
@@ -79,6 +80,18 @@ def begun(
     place.begin({**stated, "natural": None if natural is None else str(natural)})
     place.restore(evolution)
     return place, evolution
+
+
+def opened(folder: str | Path, load: Callable[[str], Bundle]) -> tuple[RunFolder, Evolution]:
+    """The run in a folder by evolve.json alone, its bundle loaded by name. Raises ValueError where it cannot be read, and where
+    the bundle has other weights than the run began with."""
+    place = RunFolder(folder)
+    about = place.about()
+    try:
+        bundle, plan, units = load(about["bundle"]), Plan(**about["plan"]), tuple(about["units"])
+        return begun(bundle, plan, units, about["score"], Path(folder), about["natural"])
+    except (KeyError, TypeError) as fault:
+        raise ValueError(f"{place.folder} holds no whole evolve.json ({one_line(fault)}), expected an evolution") from fault
 
 
 def told(place: RunFolder, evolution: Evolution, generation: Generation, answers: Tensor) -> None:

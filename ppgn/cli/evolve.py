@@ -1,0 +1,195 @@
+"""`ppgn evolve`: pictures for what only answers with numbers: a function, a unit, a program, or a person with a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ppgn import experiment, images, loaders, recipes, requests
+from ppgn.bundle import Bundle
+from ppgn.cli import request_flags, terminal
+from ppgn.cli.values import BUNDLE, literal
+from ppgn.progress import bar
+
+WORDS = ("ask", "tell")
+RULE = ("step_size", "covariance", "sphere", "mutation_rate", "mutation_size", "selectivity", "heritability", "conserved",
+        "radius", "rate")  # fmt: skip
+"""Fields of the rules that have a flag."""
+EXAMPLES = """examples:
+  ppgn evolve imagenette64 --unit trunk.12:7 --budget 3000 --out unit
+  ppgn evolve imagenette64 --unit trunk.12:7 --noise poisson:0.1 --repeats 2 --elite 2 --out noisy
+  ppgn evolve imagenette64 --score my_module:response --out mine          a function of an image batch
+  ppgn evolve imagenette64 --exec "./show {images}" --out neuron          a program that prints a number for each picture
+  ppgn evolve imagenette64 --budget 400 --out session                     nothing that answers: then
+  ppgn evolve ask session                                                 writes the next pictures and ends
+  ppgn evolve tell session responses.csv                                  takes the numbers, minutes or days later
+The same command goes on where it ended, also after a kill."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Evolve pictures in the space of codes, for whatever gives a number for a picture and no gradient. Several units get an "
+        "evolution each, in one stream of pictures, and each picture's response to every unit is recorded."
+    )
+    parser.epilog = EXAMPLES
+    parser.add_argument("bundle", help=f"{BUNDLE}; or ask, or tell")
+    parser.add_argument("rest", nargs="*", metavar="RUN [RESPONSES]", help="of ask and tell: the run, and a CSV of responses "
+                        "with the columns picture and response, or one for each unit")  # fmt: skip
+    answers = parser.add_argument_group("what answers")
+    answers.add_argument("--score", metavar="MODULE:FUNCTION", help="your function, or FILE.py:FUNCTION: images [picture, "
+                         "channel, height, width] in [0, 1] -> a number each, or one for each of --units")  # fmt: skip
+    answers.add_argument("--unit", metavar="LAYER:UNIT", help="of --network, or of the bundle's encoder; several as layer:0-3")
+    answers.add_argument("--exec", metavar="COMMAND", help="a program, in quotes, that gets the paths of pictures in the place "
+                         "of {images} and prints a line for each, with a number, or one for each unit")  # fmt: skip
+    answers.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds that the program may be silent "
+                         "(default: %(default)g)")  # fmt: skip
+    answers.add_argument("--units", nargs="+", metavar="NAME", help="names of the numbers of --score, --exec or a person, where "
+                         "there are several, such as a name for each electrode")  # fmt: skip
+    answers.add_argument("--noise", metavar="KIND:SIZE", help="of --unit and --score: poisson:GAIN (spikes, mean GAIN times the "
+                         "response) or gaussian:SD")  # fmt: skip
+    request_flags.add_network(parser, "--unit looks at")
+    search = parser.add_argument_group("the search")
+    search.add_argument("--budget", type=int, default=3000, metavar="N", help="pictures shown in all (default: %(default)s)")
+    search.add_argument("--method", default="cma", choices=("cma", "genetic", "nes", "random"),
+                        help="CMA-ES (pycma), XDream's genetic algorithm, a natural evolution strategy, or random codes "
+                        "(default: %(default)s)")  # fmt: skip
+    search.add_argument("--population", type=int, default=0, metavar="N", help="pictures of a generation (default: 20)")
+    search.add_argument("--repeats", type=int, default=1, metavar="N", help="showings of each picture, whose mean counts")
+    search.add_argument("--elite", type=int, default=0, metavar="N", help="best pictures shown again in each generation")
+    search.add_argument("--seed", type=int, default=0, help="of the first unit; the next ones count up")
+    search.add_argument("--natural", metavar="FOLDER", help="pictures whose codes are the first generation")
+    for name in RULE:
+        search.add_argument(f"--{name.replace('_', '-')}", type=literal, metavar="X", help="a setting of the method")
+    parser.add_argument("--out", default="evolved", metavar="FOLDER", help="the run: evolve.json, responses.csv, all codes, best "
+                        "pictures, evolve.png (default: %(default)s)")  # fmt: skip
+    terminal.add_device(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Evolves until the budget is spent; or asks, or tells, once."""
+    if given.bundle in WORDS:
+        return (_ask if given.bundle == "ask" else _tell)(given.rest)
+    if given.rest:
+        raise ValueError(f"got {' '.join(given.rest)!r} beside the bundle, expected nothing more: give the run with --out")
+    bundle = terminal.load(given)
+    score, units = _score(given, bundle)
+    plan = experiment.Plan(**_plan(given))
+    if score is None:
+        folder = images.make_folder(given.out)
+        with images.alone_in(folder):
+            experiment.begun(bundle, plan, units, {"kind": "by hand"}, folder, given.natural)
+        return _ask([given.out])
+    with _progress(plan, len(units), Path(given.out)) as watch:
+        found = experiment.evolve(bundle, score, units=units, folder=given.out, natural=given.natural, watch=watch, **vars(plan))
+    for name, response, times in zip(found.units, found.responses, found.measured, strict=True):
+        print(f"{name}: {response:.4g}, measured {times} time{'' if times == 1 else 's'}")
+    print(f"wrote responses.csv, all codes, the best pictures and evolve.png into {given.out}")
+    return 0
+
+
+def _ask(words: list[str]) -> int:
+    place, evolution = _opened(words, 1)
+    if evolution.done:
+        print(f"the budget of {evolution.plan.budget} pictures is spent: the best are in {place.folder / 'best'}")
+        return 0
+    with images.alone_in(place.folder):
+        generation, files = place.prepare(evolution, True)
+    repeats = evolution.plan.repeats
+    print(f"generation {generation.number} of {evolution.generations}: {len(files)} pictures in {files[0].parent}")
+    table = files[0].parent / "responses.csv"
+    print(
+        f"show each {repeats} time{'' if repeats == 1 else 's'}, fill in {table}, then: ppgn evolve tell {place.folder} {table}"
+    )
+    return 0
+
+
+def _tell(words: list[str]) -> int:
+    place, evolution = _opened(words, 2)
+    with images.alone_in(place.folder):
+        generation, files = place.prepare(evolution, True)
+        responses = experiment.read_responses(words[1], len(files), evolution.plan.repeats, evolution.units, generation.number)
+        place.answer(generation.number, responses.tolist(), 0)
+        experiment.told(place, evolution, generation, responses)
+    best = ", ".join(f"{name} {evolution.best(unit)[1]:.4g}" for unit, name in enumerate(evolution.units))
+    print(f"took {len(responses)} responses of generation {generation.number}; best so far: {best}")
+    return 0
+
+
+def _opened(words: list[str], wanted: int) -> tuple[experiment.RunFolder, experiment.Evolution]:
+    if len(words) != wanted:
+        form = "ppgn evolve ask RUN" if wanted == 1 else "ppgn evolve tell RUN RESPONSES.csv"
+        raise ValueError(f"got {len(words)} arguments, expected {wanted}: write {form}")
+    if not Path(words[0]).is_dir():
+        raise ValueError(f"there is no folder {words[0]}, expected a run: begin one with ppgn evolve BUNDLE --out {words[0]}")
+    return experiment.opened(words[0], loaders.bundle)
+
+
+def _score(given: argparse.Namespace, bundle: Bundle) -> tuple[Any, tuple[str, ...]]:
+    """(what answers, None for a person; the names of its units)."""
+    chosen = [name for name in ("score", "unit", "exec") if getattr(given, name) is not None]
+    if len(chosen) > 1:
+        raise ValueError(f"got --{' and --'.join(chosen)}, expected one of them: leave the others out")
+    if given.network is not None and given.unit is None:
+        raise ValueError("got --network without --unit, expected a unit of it: add --unit LAYER:UNIT")
+    if given.noise is not None and chosen not in (["unit"], ["score"]):
+        raise ValueError("got --noise without --unit or --score, expected one of them: leave it out")
+    units = tuple(given.units or ("response",))
+    noise = None if given.noise is None else _noise(given)
+    if given.unit is not None:
+        adapter = {name: getattr(given, name) for name in ("weights", "size", "mean", "std", "bgr")}
+        network = None if given.network is None else requests.Plugged(given.network, **adapter)
+        request = requests.parse(bundle, unit=given.unit, network=network)
+        setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"), request)
+        return experiment.unit_score(setup, request, noise), request.names
+    if given.score is not None:
+        about = {"kind": "function", "function": given.score}
+        return experiment.FunctionScore(loaders.import_callable(given.score), len(units), about, noise), units
+    return None if given.exec is None else experiment.ProgramScore(given.exec, len(units), given.timeout), units
+
+
+def _noise(given: argparse.Namespace) -> experiment.Noise:
+    kind, _, size = given.noise.partition(":")
+    try:
+        return experiment.Noise(kind, float(size or 1), given.seed)
+    except ValueError as fault:
+        raise ValueError(
+            f"cannot read --noise {given.noise}, expected poisson:GAIN or gaussian:SD with numbers above 0"
+        ) from fault
+
+
+def _plan(given: argparse.Namespace) -> dict[str, Any]:
+    names = ("budget", "method", "population", "repeats", "elite", "seed")
+    settings = {name: getattr(given, name) for name in RULE if getattr(given, name) is not None}
+    return {**{name: getattr(given, name) for name in names}, "settings": settings}
+
+
+@contextmanager
+def _progress(plan: experiment.Plan, units: int, folder: Path) -> Iterator[experiment.OnGeneration]:
+    """A bar over the pictures shown, with the highest response of the generation."""
+    bars: list[Any] = []
+
+    def watch(generation: experiment.Generation, rows: list[list[float]]) -> None:
+        before = generation.number * units * (plan.size + plan.elite) * plan.repeats
+        if not bars:
+            bars.append(bar("evolving", total=plan.budget, initial=before, unit="picture"))
+        best = torch.tensor(rows).nan_to_num(-torch.inf).amax(0)
+        bars[0].set_postfix_str(
+            f"generation {generation.number}, highest {', '.join(f'{one:.3g}' for one in best.tolist())}", False
+        )
+        bars[0].update(before + len(rows) - bars[0].n)
+
+    try:
+        yield watch
+    except KeyboardInterrupt:
+        print(f"\nppgn: interrupted: all responses are in {folder}, and the same command goes on from there", file=sys.stderr)
+        raise
+    finally:
+        for shown in bars:
+            shown.close()

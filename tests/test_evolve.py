@@ -1,0 +1,361 @@
+"""Evolutions: ask and tell, noise, several units, programs that misbehave, and runs that are killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import save_tiny_bundle, tiny_bundle
+from torch import Tensor
+
+import ppgn
+from ppgn import cli, images
+from ppgn.experiment import Evolution, FunctionScore, Noise, Plan, ProgramScore, RunFolder, evolve
+
+ROOT = Path(__file__).parents[1]
+
+
+def left(image: Tensor) -> Tensor:
+    """Brighter on the left than on the right."""
+    half = image.shape[3] // 2
+    return image[..., :half].mean((1, 2, 3)) - image[..., half:].mean((1, 2, 3))
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "responses.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_evolving_makes_the_response_grow_and_keeps_everything(tmp_path: Path) -> None:
+    found = ppgn.evolve(tiny_bundle(), left, budget=400, folder=tmp_path / "run", population=10)
+    assert found.responses[0] > float(found.highest[0]) and found.highest.shape == (40, 1)
+    assert float(left(found.images)[0]) == pytest.approx(found.responses[0], abs=1e-5)
+    rows = table(tmp_path / "run")
+    assert len(rows) == 400 and [int(row["generation"]) for row in rows] == [number // 10 for number in range(400)]
+    for name in ("evolve.json", "evolve.png", "best/0039.png", "generations/0039/codes.safetensors"):
+        assert (tmp_path / "run" / name).is_file()
+
+
+def test_ask_gives_the_same_generation_until_it_was_told() -> None:
+    evolution = Evolution(tiny_bundle(), Plan(budget=100, population=5, repeats=2, elite=1), ("a", "b"))
+    first = evolution.ask()
+    assert torch.equal(first.codes, evolution.ask().codes) and first.owners == (0, 1) * 5
+    with pytest.raises(ValueError, match="got 3 responses, expected 20"):
+        evolution.tell(torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="infinite response"):
+        evolution.tell(torch.full((20, 2), math.inf))
+    lacking = torch.rand(20, 2)
+    lacking[:, 1] = math.nan
+    with pytest.raises(ValueError, match="no picture has a response of b"):
+        evolution.tell(lacking)
+    assert evolution.ask().number == 0
+    evolution.tell(torch.rand(20, 2))
+    assert evolution.ask().number == 1 and len(evolution.ask().codes) == 12 and evolution.ask().owners[10:] == (0, 1)
+
+
+def test_the_mean_of_repeats_counts_and_nan_is_left_out() -> None:
+    evolution = Evolution(tiny_bundle(), Plan(budget=100, population=4, repeats=2))
+    evolution.tell([1.0, 5.0, math.nan, math.nan, 3.0, 2.0, math.nan, 9.0])
+    assert evolution.best()[1:] == (9.0, 1)
+    evolution = Evolution(tiny_bundle(), Plan(budget=100, population=4, repeats=2))
+    evolution.tell([1.0, 5.0, 0.0, 0.0, 3.0, 2.0, 0.0, 0.0])
+    assert evolution.best()[1] == 3.5
+
+
+def test_an_elite_is_measured_again_so_that_a_lucky_picture_loses_its_place() -> None:
+    evolution = Evolution(tiny_bundle(), Plan(budget=400, population=4, elite=1))
+    evolution.tell([100.0, 5.0, 6.0, 7.0])
+    lucky = evolution.best()[0]
+    again = evolution.ask()
+    assert again.fresh == 4 and torch.equal(again.codes[4], lucky)
+    evolution.tell([60.0, 1.0, 1.0, 1.0, 0.0])
+    evolution.tell([0.0, 0.0, 0.0, 0.0, 58.0])
+    assert evolution.best()[1:] == (59.0, 2)
+
+
+def test_several_units_share_a_stream_and_every_picture_s_response_to_each_is_kept(tmp_path: Path) -> None:
+    def both(image: Tensor) -> Tensor:
+        return torch.stack([left(image), -left(image)], 1)
+
+    found = evolve(tiny_bundle(), both, budget=400, units=("left", "right"), folder=tmp_path / "run", population=10)
+    assert float(left(found.images)[0]) > 0 > float(left(found.images)[1])
+    rows = table(tmp_path / "run")
+    assert {row["unit"] for row in rows} == {"left", "right"} and float(rows[0]["left"]) == -float(rows[0]["right"])
+
+
+def test_noise_is_that_of_its_law_and_a_function_of_seed_and_showing() -> None:
+    clean = torch.full((4000, 1), 3.0)
+    spikes = Noise("poisson", 2.0, 5).added(clean, 0)
+    assert float(spikes.mean()) == pytest.approx(6, abs=0.15) and float(spikes.var()) == pytest.approx(6, abs=0.5)
+    assert torch.equal(spikes[7:], Noise("poisson", 2.0, 5).added(clean[7:], 7))
+    assert float(Noise("poisson", 2.0).added(torch.tensor([[-3.0]]), 0)) == 0
+    assert float((Noise("gaussian", 0.5).added(clean, 0) - clean).std()) == pytest.approx(0.5, abs=0.02)
+    with pytest.raises(ValueError, match="poisson or gaussian"):
+        Noise("pink")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda image: "many", "returned str"),
+        (lambda image: torch.zeros(len(image) + 1), "returned shape"),
+        (lambda image: torch.zeros(len(image), 2), "returned shape"),
+        (lambda image: [math.nan] * len(image), "no picture has a response"),
+        (lambda image: [math.inf] * len(image), "infinite response"),
+    ],
+)
+def test_a_score_that_returns_something_else_is_a_sentence(answer, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        evolve(tiny_bundle(), answer, budget=20, population=5)
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"budget": 5}, "got a budget of 5 pictures, expected at least 20"),
+        ({"population": 500, "budget": 400}, "expected at least 500"),
+        ({"method": "annealing"}, "no method 'annealing', expected one of cma"),
+        ({"settings": {"heat": 3}}, "cma has no setting heat"),
+        ({"repeats": 0}, "repeats 0, expected at least 1"),
+        ({"elite": -1}, "elite -1"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(plan: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        evolve(tiny_bundle(), left, **plan)
+
+
+def test_an_evolution_begins_at_the_codes_of_real_pictures(tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    (tmp_path / "real").mkdir()
+    for number in range(3):
+        images.save_image(
+            torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(number)), tmp_path / "real" / f"{number}.png"
+        )
+    evolve(bundle, left, budget=6, population=6, method="genetic", folder=tmp_path / "run", natural=tmp_path / "real")
+    from safetensors.torch import load_file
+
+    codes = load_file(tmp_path / "run" / "generations" / "0000" / "codes.safetensors")["codes"]
+    files = [tmp_path / "real" / f"{number}.png" for number in range(3)]
+    wanted = bundle.encoder(torch.stack([images.load_image(file, bundle.image.size, bundle.image.channels) for file in files]))
+    torch.testing.assert_close(codes[:3], wanted.detach())
+
+
+def test_another_evolution_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    evolve(tiny_bundle(), left, budget=10, population=5, folder=tmp_path / "run")
+    with pytest.raises(ValueError, match="an evolution with another plan"):
+        evolve(tiny_bundle(), left, budget=20, population=5, folder=tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds other files"):
+        evolve(tiny_bundle(), left, budget=10, population=5, folder=tmp_path / "other")
+
+
+SHOWN = """
+import sys, time
+from pathlib import Path
+from PIL import Image
+import numpy as np
+log = Path({log!r})
+for path in sys.argv[1:]:
+    with log.open("a") as file:
+        file.write(path + "\\n")
+    time.sleep({pause})
+    pixels = np.asarray(Image.open(path)).astype(float)
+    print(pixels[:, :4].mean() - pixels[:, 4:].mean(), flush=True)
+"""
+
+
+def program(folder: Path, pause: float = 0.0, body: str = SHOWN) -> str:
+    file = folder / "show.py"
+    file.write_text(body.format(log=str(folder / "shown.txt"), pause=pause))
+    return f"{sys.executable} {file} {{images}}"
+
+
+def test_a_program_answers_and_sees_each_picture_once(tmp_path: Path) -> None:
+    found = evolve(tiny_bundle(), ProgramScore(program(tmp_path)), budget=60, population=10, folder=tmp_path / "run")
+    shown = (tmp_path / "shown.txt").read_text().split("\n")[:-1]
+    assert len(shown) == len(set(shown)) == 60 == len(table(tmp_path / "run"))
+    assert found.responses[0] == max(float(row["response"]) for row in table(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("print('abc')", "printed 'abc' for picture 0, expected 1 number a line"),
+        ("print('1 2')", "printed '1 2' for picture 0"),
+        ("print('inf')", "printed 'inf' for picture 0"),
+        ("import sys\nfor _ in sys.argv: print(1)", "printed 6 lines for 5 pictures"),
+        ("import sys\nprint(1)\nsys.exit('no electrode')", r"status 1 after 1 of 5 numbers \(no electrode\)"),
+        ("print(1)", "status 0 after 1 of 5 numbers"),
+        ("import time\ntime.sleep(30)", "printed nothing for 1 s"),
+    ],
+)
+def test_a_program_that_misbehaves_is_a_sentence_and_the_run_goes_on_there(body: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(body)
+    command = f"{sys.executable} {tmp_path / 'bad.py'} {{images}}"
+    with pytest.raises(ValueError, match=said):
+        evolve(tiny_bundle(), ProgramScore(command, timeout=1), budget=10, population=5, folder=tmp_path / "run")
+    (tmp_path / "bad.py").write_text(SHOWN.format(log=str(tmp_path / "shown.txt"), pause=0))
+    evolve(tiny_bundle(), ProgramScore(command, timeout=60), budget=10, population=5, folder=tmp_path / "run")
+    kept = 1 if "after 1 of" in said else 0
+    assert len((tmp_path / "shown.txt").read_text().split()) == 10 - kept and len(table(tmp_path / "run")) == 10
+
+
+def test_a_program_needs_a_place_for_the_pictures(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected \{images\}"):
+        ProgramScore("show")
+    with pytest.raises(ValueError, match="cannot start 'no-such-program'"):
+        evolve(tiny_bundle(), ProgramScore("no-such-program {images}"), budget=5, population=5)
+
+
+def killed(command: list[str], folder: Path, after: float) -> bool:
+    """Whether the process was killed before its end."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    _, said = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), said.decode()
+    return process.returncode != 0
+
+
+FUNCTION = """
+from pathlib import Path
+def response(images):
+    numbers = (images[..., :4] - images[..., 4:]).mean((1, 2, 3))
+    with Path("shown.txt").open("a") as file:
+        file.write("".join(f"{number!r}\\n" for number in numbers.tolist()))
+    return numbers
+"""
+
+
+@pytest.mark.slow  # twenty kills of each form, each with the start of a process
+@pytest.mark.parametrize("form", ["function", "program"])
+def test_a_run_killed_twenty_times_is_the_undisturbed_one_and_shows_no_picture_twice(form: str, tmp_path: Path) -> None:
+    chosen = random.Random(0)
+    for name in ("calm", "killed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        save_tiny_bundle(folder / "tiny")
+        (folder / "mine.py").write_text(FUNCTION)
+        program(folder, pause=0.02)
+        answers = ["--score", "mine.py:response", "--noise", "gaussian:0.01"]
+        if form == "program":
+            answers = ["--exec", f"{sys.executable} show.py {{images}}"]
+        command = [sys.executable, "-m", "ppgn", "evolve", str(folder / "tiny"), *answers, "--budget", "240", "--population", "8",
+                   "--elite", "2", "--out", "run"]  # fmt: skip
+        kills = 0
+        while name == "killed" and kills < 20 and killed(command, folder, chosen.uniform(1.5, 4.5)):
+            kills += 1
+        assert not killed(command, folder, 300)
+    calm, disturbed = (table(tmp_path / name / "run") for name in ("calm", "killed"))
+    assert calm == disturbed and len(calm) > 200
+    if form == "program":
+        shown = (tmp_path / "killed" / "shown.txt").read_text().split()
+        assert len(shown) == len(set(shown))
+
+
+def test_ask_and_tell_from_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    save_tiny_bundle(tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    begin = ["evolve", "./tiny", "--budget", "24", "--population", "6", "--units", "left", "right", "--out", "run"]
+    assert cli.main(begin) == 0
+    assert "generation 0 of 2: 12 pictures in run/generations/0000" in capsys.readouterr().out
+    form = tmp_path / "run" / "generations" / "0000" / "responses.csv"
+    rows = list(csv.DictReader(form.open()))
+    assert list(rows[0]) == ["generation", "picture", "file", "left", "right"] and len(rows) == 12
+    assert cli.main(["evolve", "tell", "run", str(form)]) == 2
+    assert "no picture has a response of left" in capsys.readouterr().err
+
+    def fill(rows: list[dict[str, str]]) -> Path:
+        with (tmp_path / "filled.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows({**row, "left": index, "right": -index} for index, row in enumerate(rows))
+        return tmp_path / "filled.csv"
+
+    assert cli.main(["evolve", "tell", "run", str(fill(rows))]) == 0
+    assert "took 12 responses of generation 0; best so far: left 10, right -1" in capsys.readouterr().out
+    assert cli.main(["evolve", "tell", "run", str(tmp_path / "filled.csv")]) == 2
+    assert "is of generation 0, expected 1" in capsys.readouterr().err
+    assert cli.main(["evolve", "ask", "run"]) == 0
+    for row in rows:
+        row["generation"] = "1"
+    assert cli.main(["evolve", "tell", "run", str(fill(rows))]) == 0
+    assert cli.main(["evolve", "ask", "run"]) == 0 and "the budget of 24 pictures is spent" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("picture,reply\n0,1\n", "no column 'response'"),
+        ("picture,response\n0,1\n", "has 0 rows of picture 1, expected 1"),
+        ("picture,response\n" + "0,1\n" * 5, "has 5 rows of picture 0, expected 1"),
+        ("picture,response\n0,1\n1,x\n2,1\n3,1\n4,1\n", "line 3, holds"),
+        ("\xff\xfe", "cannot read|no column"),
+    ],
+)
+def test_a_table_of_responses_that_cannot_be_is_refused(
+    content: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_tiny_bundle(tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["evolve", "./tiny", "--budget", "10", "--population", "5", "--out", "run"]) == 0
+    (tmp_path / "r.csv").write_text(content, encoding="latin-1")
+    assert cli.main(["evolve", "tell", "run", "r.csv"]) == 2
+    import re
+
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_the_command_evolves_units_with_noise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = save_tiny_bundle(tmp_path / "tiny")
+    out = tmp_path / "run"
+    options = ["--unit", "fc6:0-1", "--noise", "poisson:5", "--repeats", "2", "--elite", "1", "--budget", "100"]
+    assert cli.main(["evolve", str(folder), *options, "--population", "5", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count("measured") == 2
+    assert json.loads((out / "evolve.json").read_text())["score"]["noise"] == {"kind": "poisson", "size": 5.0, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--score", "m:f", "--unit", "fc6:0"], "got --score and --unit, expected one of them"),
+        (["--noise", "poisson:1"], "got --noise without --unit or --score"),
+        (["--unit", "fc6:0", "--noise", "pink:3"], "cannot read --noise pink:3"),
+        (["--network", "torchvision:resnet18"], "got --network without --unit"),
+        (["--exec", "show"], "expected {images}"),
+        (["--unit", "fc6:0", "--heritability", "0.3"], "cma has no setting heritability"),
+    ],
+)
+def test_options_that_do_not_fit_are_a_sentence(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_tiny_bundle(tmp_path / "tiny")
+    assert cli.main(["evolve", str(folder), *options, "--out", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_state_that_was_damaged_is_named(tmp_path: Path) -> None:
+    evolve(tiny_bundle(), left, budget=10, population=5, folder=tmp_path / "run")
+    (tmp_path / "run" / "state.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="cannot go on from .*state.safetensors"):
+        evolve(tiny_bundle(), left, budget=10, population=5, folder=tmp_path / "run")
+
+
+def test_memory_and_files_do_not_grow_with_generations_but_for_what_is_recorded(tmp_path: Path) -> None:
+    evolve(tiny_bundle(), FunctionScore(left, 1, {}), budget=200, population=5, method="genetic", folder=tmp_path / "run")
+    state = (tmp_path / "run" / "state.safetensors").stat().st_size
+    assert state < 4000 and RunFolder(tmp_path / "run").begun
