@@ -7,6 +7,10 @@ from ppgn.experiment.first import codes_of_pictures as codes_of_pictures
 from ppgn.experiment.folder import RunFolder as RunFolder
 from ppgn.experiment.folder import read_responses as read_responses
 from ppgn.experiment.plot import line_plot as line_plot
+from ppgn.experiment.prediction import Prediction as Prediction
+from ppgn.experiment.prediction import predicted as predicted
+from ppgn.experiment.prediction import prediction_figure as prediction_figure
+from ppgn.experiment.prediction import spearman as spearman
 from ppgn.experiment.program import ProgramScore as ProgramScore
 from ppgn.experiment.run import Evolved as Evolved
 from ppgn.experiment.run import OnGeneration as OnGeneration

@@ -1,0 +1,75 @@
+"""What an evolved picture predicts: do real pictures nearer to it evoke more (Ponce et al. 2019)?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from torch import Tensor
+
+from ppgn import images
+from ppgn.types import Image
+
+SHOWN = 5
+"""Pictures of the figure that are nearest, in the middle, and farthest."""
+DRAWS, COVERED = 1000, 0.95
+"""Resamplings of the pictures, and the share of them that the interval covers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """distance: `[picture]` of real pictures to the evolved one. correlation: Spearman's, of nearness and response; low, high:
+    the percentile interval of `DRAWS` bootstrap draws of the pictures."""
+
+    distance: Tensor
+    correlation: float
+    low: float
+    high: float
+
+
+def predicted(evolved: Tensor, real: Tensor, responses: Tensor, seed: int = 0) -> Prediction:
+    """Distances in a space, codes or features of a network, and how they rank responses.
+
+    evolved `[*space]`, real `[picture, *space]`, responses `[picture]`; NaN is no response. Raises ValueError for fewer than
+    three responses.
+    """
+    distance = (real.flatten(1).double() - evolved.flatten().double()).norm(dim=1)
+    there = ~responses.isnan()
+    if int(there.sum()) < 3:
+        raise ValueError(f"got {int(there.sum())} responses, expected at least 3 to rank: show more real pictures")
+    near, told = (-distance[there]).numpy(), responses[there].double().numpy()
+    random = np.random.default_rng(seed)
+    drawn = [spearman(near[rows], told[rows]) for rows in random.integers(0, len(near), (DRAWS, len(near)))]
+    low, high = np.nanquantile(drawn, [(1 - COVERED) / 2, (1 + COVERED) / 2])
+    return Prediction(distance, spearman(near, told), float(low), float(high))
+
+
+def spearman(one: np.ndarray, other: np.ndarray) -> float:
+    """The correlation of ranks, equal values sharing their mean rank; NaN where either has a single value."""
+    first, second = (_ranks(values) for values in (one, other))
+    spread = first.std() * second.std()
+    return float(((first - first.mean()) * (second - second.mean())).mean() / spread) if spread > 0 else float("nan")
+
+
+def prediction_figure(evolved: Image, real: Image, responses: Tensor, spaces: Mapping[str, Prediction]) -> Pillow.Image:
+    """A row for each space: the evolved picture `[channel, height, width]`, then the real pictures `[picture, channel, height,
+    width]` nearest to it, in the middle and farthest, with their responses."""
+    tiles, labels = [], []
+    for name, found in spaces.items():
+        order = found.distance.argsort()
+        middle = (len(order) - SHOWN) // 2
+        tiles.append(evolved)
+        labels.append(f"{name}\nrank correlation {found.correlation:.2f}\n({found.low:.2f} to {found.high:.2f})")
+        chosen = {"near": order[:SHOWN], "middle": order[middle : middle + SHOWN], "far": order[-SHOWN:]}
+        for word, places in chosen.items():
+            tiles += [real[place] for place in places.tolist()]
+            labels += [f"{word}\n{float(responses[place]):.3g}" for place in places.tolist()]
+    return images.grid(torch.stack(tiles), labels, columns=1 + 3 * SHOWN)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2 - 1)[inverse]
