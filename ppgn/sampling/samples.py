@@ -30,7 +30,8 @@ class Samples:
     nats where its quantity is "log-probability"; that of a unit is its "activation" (`Request.quantity`).
     seeds: one per chain. recipe: of the chains, with the precision that was decided. names: a label per chain. about: the request
     as JSON. stopped: chain -> why it stopped early. bundle: its name. run: what
-    else rounding depends on: how many chains ran at once, on which device, with how many threads and which versions.
+    else rounding depends on: how many chains ran at once, on which device, with how many threads and which versions. origin:
+    fingerprints of the bundle's "weights", and as "source" of the code and weights of request and recipe.
     """
 
     images: Tensor
@@ -43,6 +44,7 @@ class Samples:
     stopped: Mapping[int, str] = field(default_factory=dict)
     bundle: str = ""
     run: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
     quantity: str = "log-probability"
 
     def __repr__(self) -> str:
