@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from ppgn import images
+from ppgn.errors import check_chains
 from ppgn.recipes import Recipe
 from ppgn.sampling.files import write_samples
 from ppgn.seeds import check_seeds
@@ -101,6 +102,7 @@ def seeds_of(seed: int | Sequence[int], count: int) -> list[int]:
     Raises ValueError unless there is at least one chain, and a seed for each, a whole number in [0, 2**64).
     """
     count = at_least_one("count", count, "ask for one sample or more")
+    check_chains(count)
     first = plain_number(seed)
     if not isinstance(first, Iterable):
         (begin,) = check_seeds([first])
