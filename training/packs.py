@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from ppgn.conditions import class_groups
+from ppgn.errors import one_line
 from ppgn.images import Size, height_and_width, write_atomically
 from ppgn.progress import bar
 from training.labels import UNLABELLED
@@ -76,7 +77,10 @@ def open_packs(folder: Path, split: str) -> Packs:
 
 def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The class names and their groups in a classes.json, {group: names}; the group "" is that of classes without groups."""
-    grouped = json.loads(file.read_text())
+    try:
+        grouped = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as fault:
+        raise ValueError(f"cannot read {file} ({one_line(fault)}), expected an object of JSON in UTF-8: correct it") from fault
     if list(grouped) == [""]:
         return tuple(grouped[""]), ()
     return tuple(f"{group}:{name}" for group, members in grouped.items() for name in members), tuple(grouped)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ppgn.errors import one_line
+
 Merges: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
 """Group -> class -> further values of the group's column that belong to this class."""
 Labelled: TypeAlias = tuple[str, tuple[int, ...]]
@@ -109,7 +111,10 @@ def split_position(path: str, seed: int) -> float:
 
 
 def _rows(path: Path, columns: Mapping[str, str]) -> list[dict]:
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ValueError(f"cannot read the table {path} ({one_line(fault)}), expected text in UTF-8: save it so") from fault
     lacking = [column for column in ("file", *columns.values()) if any(column not in row for row in rows)]
     if lacking or not rows:
         there = ", ".join(rows[0]) if rows else "no line at all"

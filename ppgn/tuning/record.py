@@ -150,7 +150,7 @@ def _read(file: Path, about: Mapping[str, Any]) -> list[Trial]:
     fix = "choose another folder, or delete the file to begin anew"
     images.check_regular(file)
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = json.loads(file.read_text(encoding="utf-8-sig"))
         unlike = [WORDS.get(name, name) for name, value in about.items() if not _alike(stored.get(name), value)]
         trials = [Trial.from_json(one) for one in stored["trials"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
