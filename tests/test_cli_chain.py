@@ -1,6 +1,7 @@
 """`ppgn chain`: a video or a sheet of chains on their way, and what is said when it cannot be made."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,13 @@ def test_chains_of_a_rule_of_the_users_own_walk_by_its_fields(folder: Path, monk
     rule = ["--sampler", "stills:Still", "--push", "0.5"]
     assert chain("--class", "tench", *rule, "--steps", "2", "--out", "still.gif") == 0
     assert chain("--class", "tench", *rule, "--momentum", "0.5", "--steps", "2") == 2
+
+
+@pytest.mark.parametrize("speed", ["0.001", "0", "nan", "inf", "-5", "1e-300"])
+def test_a_speed_that_no_gif_can_have_is_refused_before_the_run(
+    folder: Path, speed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = time.monotonic()
+    assert cli.main(["chain", "tiny", "--class", "0", "--steps", "100000", f"--fps={speed}", "--out", "c.gif"]) == 2
+    assert time.monotonic() - begun < 30 and "frames per second, expected at least" in capsys.readouterr().err
+    assert not (folder / "c.gif").exists()

@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first chain; the next ones follow")
     parser.add_argument("--from", dest="picture", metavar="PICTURE", help="begin at the code of this picture")
     parser.add_argument("--every", type=int, default=1, help="a frame for every so many steps (default: 1)")
-    parser.add_argument("--fps", type=float, default=10.0, help="frames a second (default: 10)")
+    parser.add_argument(
+        "--fps", type=float, default=10.0, help="frames a second, 0.0016 to 50 in a .gif, 0.001 to 240 in an .mp4 (default: 10)"
+    )
     parser.add_argument("--no-labels", action="store_true", help="pictures only")
     parser.add_argument("--out", default="chain.gif", help=".gif, .mp4, or .png or .jpg for a sheet (default: chain.gif)")
     outputs.add_overwrite(parser)
