@@ -155,3 +155,16 @@ def test_a_picture_that_stays_longer_than_a_gif_can_say_is_written(tmp_path):
     assert read_gif(tmp_path / "chain.gif")[1]["durations"] == [655350, *[500000] * len(rest)]
     save_video([first] * 3, tmp_path / "still.gif", frames_per_second=0.002)
     assert read_gif(tmp_path / "still.gif")[1]["durations"] == [655350]
+
+
+@pytest.mark.parametrize(("extension", "side"), [("gif", 65536), ("mp4", 16386)])
+def test_frames_that_are_too_large_are_refused_at_the_first_one(tmp_path, extension, side):
+    def frames():
+        yield torch.zeros(1, 2, side)
+        raise AssertionError("a second frame was made")
+
+    with pytest.raises(
+        ValueError, match=rf"frames of {side}x2 pixels, expected at most {side - 1 if side > 60000 else side - 2} a side"
+    ):
+        save_video(frames(), tmp_path / f"chain.{extension}")
+    assert list(tmp_path.iterdir()) == []

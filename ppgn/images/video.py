@@ -23,15 +23,18 @@ LONGEST = 655350
 """Most milliseconds of a GIF frame, which counts hundredths of a second in 16 bits."""
 SLOWEST = {".gif": 1000 / LONGEST, ".mp4": 0.001}
 """Extension -> lowest frames per second; that of an MP4 is written as a fraction with at most 1000 below."""
+LARGEST = {".gif": 65535, ".mp4": 16384}
+"""Extension -> most pixels of a side: what 16 bits count, and what libx264 encodes."""
 QUALITY = "18"
 """libx264's constant rate factor, 0 (lossless) to 51; about 18 looks lossless."""
 
 
-def check_video(path: str | Path, frames_per_second: float = 10.0) -> None:
+def check_video(path: str | Path, frames_per_second: float = 10.0, size: tuple[int, int] | None = None) -> None:
     """Check before a long run that `save_video` can write this file at its end.
 
-    Raises ValueError for an extension other than .gif and .mp4, for a folder that is missing or unwritable, for a speed below
-    0.0016 (.gif) or 0.001 (.mp4) or above 50 or 240, and for .mp4 without PyAV.
+    size: (height, width) of a frame. Raises ValueError for an extension other than .gif and .mp4, for a folder that is missing or
+    unwritable, for a speed below 0.0016 (.gif) or 0.001 (.mp4) or above 50 or 240, for frames that are larger than LARGEST, and
+    for .mp4 without PyAV.
     """
     check_writable(path, FASTEST)
     extension = Path(path).suffix.lower()
@@ -39,6 +42,11 @@ def check_video(path: str | Path, frames_per_second: float = 10.0) -> None:
         raise ValueError(
             f"a video got {frames_per_second} frames per second, expected at least {math.ceil(1e4 * SLOWEST[extension]) / 1e4:g} "
             f"and at most {FASTEST[extension]:g} for {extension}: pass 10 for a calm one"
+        )
+    if size is not None and max(size) > LARGEST[extension]:
+        raise ValueError(
+            f"cannot write {path}: frames of {size[1]}x{size[0]} pixels, expected at most {LARGEST[extension]} a side in "
+            f"{extension}: ask for fewer chains"
         )
     if extension == ".mp4":
         _pyav()
@@ -57,6 +65,7 @@ def save_video(frames: Iterable[Frame], path: str | Path, *, frames_per_second: 
     first = next(pictures, None)
     if first is None:
         raise ValueError(f"cannot write {path}: a video got no frames, expected at least one: pass the frames of a chain")
+    check_video(path, frames_per_second, (first.height, first.width))
     if Path(path).suffix.lower() == ".gif":
         write_atomically(path, lambda file: _write_gif(file, first, pictures, frames_per_second, repeat))
     else:
