@@ -307,3 +307,16 @@ def test_where_file_names_are_ascii_a_class_of_any_script_has_a_file(tmp_path: P
     rows = json.loads((folder / "samples.json").read_text(encoding="utf-8"))["samples"]
     assert [row["class"] for row in rows] == ["café", "蛙"]
     assert [row["file"] for row in rows] == ["0000_cafe_0.png", "0001__1.png"]
+
+
+def test_a_condition_is_the_same_in_another_process_and_without_a_module() -> None:
+    code = (
+        "from ppgn import requests\nspace = {}\n"
+        'exec(\'def f(image):\\n    return image if image in {"a", "b", "c", "d"} else {"e", "f"}\', space)\n'
+        "print(requests.fingerprint(space['f'], weights=True))\n"
+    )
+    said = set()
+    for seed in ("1", "2", "3"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}
+        said.add(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout)
+    assert len(said) == 1 and said.pop().strip()

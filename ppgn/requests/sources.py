@@ -112,7 +112,12 @@ class _Facts:
 
 
 def _code(code: types.CodeType) -> Any:
-    constants = [_code(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
+    def plain(constant: Any) -> Any:
+        if isinstance(constant, types.CodeType):
+            return _code(constant)
+        return sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant)  # a set has no order
+
+    constants = [plain(one) for one in code.co_consts]
     return [code.co_code.hex(), constants, code.co_names, code.co_varnames]
 
 
@@ -122,8 +127,10 @@ def _names(code: types.CodeType) -> list[str]:
     return list(dict.fromkeys((*code.co_names, *inside)))
 
 
-def _is_own(module: str) -> bool:
-    """Whether a module is the user's own: of no installed package, and not ppgn."""
+def _is_own(module: str | None) -> bool:
+    """Whether a module is the user's own: of no installed package, and not ppgn. Code that `exec` made may have none."""
+    if module is None:
+        return True
     file = getattr(sys.modules.get(module), "__file__", None)
     if module.partition(".")[0] == "ppgn" or (file is None and module != "__main__"):
         return False
