@@ -9,6 +9,9 @@ MOST_VALUES, LARGER = 2**26, "PPGN_MOST_VALUES"
 """The most numbers that a picture or a description may ask memory for (256 MiB of float32), and the environment variable that
 sets another limit."""
 
+VALUES_PER_CHAIN = 64
+"""What a chain takes at least, its seed, name and row in samples.json, in numbers; it limits how many there may be at all."""
+
 
 class BundleError(ValueError):
     """A bundle that is missing, broken, altered, or of another version; the message says what to do.
@@ -56,6 +59,11 @@ def check_amount(what: str, count: int, values_each: int = 1) -> None:
             f"{what}, expected at most {most // values_each}: correct it, or set the environment variable "
             f"{LARGER}={count * values_each} where memory suffices"
         )
+
+
+def check_chains(count: int, targets: int = 1) -> None:
+    """Raises ValueError for more chains than `check_amount` allows, about a million: `count` for each target."""
+    check_amount(f"got count {count}" + (f" for {targets} targets" if targets > 1 else ""), count, VALUES_PER_CHAIN * targets)
 
 
 def is_out_of_memory(fault: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """`ppgn chain`: a video or a sheet of chains on their way, and what is said when it cannot be made."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,38 @@ def test_chains_of_a_rule_of_the_users_own_walk_by_its_fields(folder: Path, monk
     rule = ["--sampler", "stills:Still", "--push", "0.5"]
     assert chain("--class", "tench", *rule, "--steps", "2", "--out", "still.gif") == 0
     assert chain("--class", "tench", *rule, "--momentum", "0.5", "--steps", "2") == 2
+
+
+@pytest.mark.parametrize("speed", ["0.001", "0", "nan", "inf", "-5", "1e-300"])
+def test_a_speed_that_no_gif_can_have_is_refused_before_the_run(
+    folder: Path, speed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = time.monotonic()
+    assert cli.main(["chain", "tiny", "--class", "0", "--steps", "100000", f"--fps={speed}", "--out", "c.gif"]) == 2
+    assert time.monotonic() - begun < 30 and "frames per second, expected at least" in capsys.readouterr().err
+    assert not (folder / "c.gif").exists()
+
+
+@pytest.mark.parametrize(
+    ("steps", "count", "out"), [("300000", "1", "c.jpg"), ("100", "11000", "c.mp4"), ("100", "200000", "c.gif")]
+)
+def test_a_sheet_or_frame_that_is_too_large_is_refused_before_the_run(
+    folder: Path, steps: str, count: str, out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images.save_image(torch.rand(1, 8, 8), folder / "photo.png")
+    words = ["chain", "tiny", "--class", "0", "--from", "photo.png", "--steps", steps, "--count", count, "--out", out]
+    begun = time.monotonic()
+    assert cli.main(words) == 2
+    assert time.monotonic() - begun < 60 and "a side in" in capsys.readouterr().err
+
+
+def test_the_size_of_a_sheet_is_known_before_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[int, int] | None] = []
+    check = images.check_writable
+    monkeypatch.setattr(
+        images, "check_writable", lambda path, *rest, size=None: (said.append(size), check(path, *rest, size=size))
+    )
+    for words in (["--count", "3", "--every", "2"], ["--no-labels"]):
+        assert cli.main(["chain", "tiny", "--class", "0", "1", "--steps", "4", *words, "--out", "c.png"]) == 0
+        with Image.open("c.png") as opened:
+            assert said[-1] == (opened.height, opened.width)

@@ -121,7 +121,50 @@ def test_a_name_that_no_video_can_have_is_refused_before_a_frame_is_made(tmp_pat
         save_video(untouched(), tmp_path / name)
 
 
-@pytest.mark.parametrize(("name", "speed"), [("a.gif", 0), ("a.gif", 51), ("a.gif", float("nan")), ("a.mp4", -1), ("a.mp4", 1e9)])
+@pytest.mark.parametrize(
+    ("name", "speed"),
+    [("a.gif", 0), ("a.gif", 51), ("a.gif", float("nan")), ("a.mp4", -1), ("a.mp4", 1e9)]
+    + [
+        (f"a.{kind}", speed)
+        for kind in ("gif", "mp4")
+        for speed in (0.0, 0.0005, 1e-300, float("inf"), float("-inf"), float("nan"))
+    ]
+    + [("a.gif", 0.001)],
+)
 def test_a_speed_that_players_do_not_show_is_refused(tmp_path, name, speed):
-    with pytest.raises(ValueError, match="frames per second, expected more than 0 and at most"):
+    with pytest.raises(ValueError, match="frames per second, expected at least 0.001.* and at most"):
         check_video(tmp_path / name, speed)
+
+
+@pytest.mark.parametrize(("speed", "duration"), [(0.0016, 625000), (0.00153, 653590), (1000 / 655350, 655350), (0.01, 100000)])
+def test_the_slowest_gif_shows_its_frames_as_long_as_it_says(tmp_path, speed, duration):
+    save_video(make_frames(), tmp_path / "chain.gif", frames_per_second=speed)
+    assert read_gif(tmp_path / "chain.gif")[1]["durations"] == [duration] * len(COLOURS)
+
+
+def test_the_slowest_mp4_keeps_its_speed(tmp_path):
+    pytest.importorskip("av")
+    save_video(make_frames(), tmp_path / "chain.mp4", frames_per_second=0.001)
+    frames, speed = read_mp4(tmp_path / "chain.mp4")
+    assert len(frames) == len(COLOURS) and speed == pytest.approx(0.001)
+
+
+def test_a_picture_that_stays_longer_than_a_gif_can_say_is_written(tmp_path):
+    first, *rest = make_frames()
+    save_video([first, first, first, *rest], tmp_path / "chain.gif", frames_per_second=0.002)
+    assert read_gif(tmp_path / "chain.gif")[1]["durations"] == [655350, *[500000] * len(rest)]
+    save_video([first] * 3, tmp_path / "still.gif", frames_per_second=0.002)
+    assert read_gif(tmp_path / "still.gif")[1]["durations"] == [655350]
+
+
+@pytest.mark.parametrize(("extension", "side"), [("gif", 65536), ("mp4", 16386)])
+def test_frames_that_are_too_large_are_refused_at_the_first_one(tmp_path, extension, side):
+    def frames():
+        yield torch.zeros(1, 2, side)
+        raise AssertionError("a second frame was made")
+
+    with pytest.raises(
+        ValueError, match=rf"frames of {side}x2 pixels, expected at most {side - 1 if side > 60000 else side - 2} a side"
+    ):
+        save_video(frames(), tmp_path / f"chain.{extension}")
+    assert list(tmp_path.iterdir()) == []

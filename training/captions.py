@@ -113,7 +113,7 @@ class CaptionData(ImageData):
         chosen: Any = self.hparams
         root, rest = Path(chosen.root), (chosen.table, chosen.labels, chosen.least, chosen.merge)
         source = open_source(chosen.name, root, download, chosen.split_seed, chosen.validation_share, *rest)
-        lines = (root / chosen.table).read_text().splitlines()
+        lines = (root / chosen.table).read_text(encoding="utf-8-sig").splitlines()
         rows = {str(root / row["file"]): row for row in (json.loads(line) for line in lines if line.strip())}
         samples = [(rows[path], label) for part in (source.train, source.validation) for path, label in part.samples]
         places = {"train": list(range(len(source.train))), "validation": list(range(len(source.train), len(samples)))}

@@ -128,7 +128,7 @@ def whole_recipes(recipes: Mapping[str, Mapping[str, Any]] | None) -> dict[str, 
 
 def run_config(folder: Path) -> dict[str, Any]:
     """The configuration that LightningCLI left in a run folder."""
-    return yaml.safe_load((folder / "config.yaml").read_text())
+    return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8-sig"))
 
 
 def stage_scores(folder: Path) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class RunState:
                 raise ValueError(f"{folder} is there and is no run of train_bundle, expected a new folder: name another run")
             return state
         try:
-            kept = json.loads(file.read_text(encoding="utf-8"))
+            kept = json.loads(file.read_text(encoding="utf-8-sig"))
             before = dict(kept["options"])
             state.content |= {name: type(value)(kept[name]) for name, value in state.content.items() if name != "options"}
         except (ValueError, KeyError, TypeError) as fault:

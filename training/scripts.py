@@ -48,7 +48,7 @@ def check_configs(words: Sequence[str]) -> None:
 
 def _check(file: Path) -> None:
     try:
-        found = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        found = yaml.compose(file.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
         nodes = 0 if found is None else _nodes(found, {}, set())
     except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError) as fault:
         raise ValueError(f"cannot read {file} ({' '.join(str(fault).split())}), expected YAML: correct it") from fault

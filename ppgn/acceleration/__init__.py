@@ -15,6 +15,7 @@ from ppgn.acceleration.memory import FEW as FEW
 from ppgn.acceleration.memory import MOST as MOST
 from ppgn.acceleration.memory import SHARE as SHARE
 from ppgn.acceleration.memory import batch_size as batch_size
+from ppgn.acceleration.memory import check_room as check_room
 from ppgn.acceleration.memory import free_bytes as free_bytes
 from ppgn.acceleration.memory import kept_bytes as kept_bytes
 from ppgn.acceleration.precision import AGREEMENT as AGREEMENT

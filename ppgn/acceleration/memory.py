@@ -49,6 +49,19 @@ def batch_size(
     return max(1, min(count, most, int(SHARE * free_bytes(device) / max(needed, 1.0))))
 
 
+def check_room(count: int, values: int, device: torch.device) -> None:
+    """Raises ValueError where the pictures and codes of `count` chains, `values` numbers for each, do not fit into free memory.
+
+    They are held in float32 twice, batch by batch and joined. MOST_ELSEWHERE chains, which may run at once, are never refused.
+    """
+    most = int(free_bytes(device) / (2 * 4 * values))
+    if count > max(MOST_ELSEWHERE, most):
+        raise ValueError(
+            f"got count {count}, expected at most {most}, as memory holds the pictures and codes of all: ask for fewer, or "
+            f"write them batch by batch (sampling.sample_into)"
+        )
+
+
 def kept_bytes(function: Callable[[Code], object], code: Code, weights: Iterable[Tensor] = ()) -> int:
     """Bytes of the tensors that the graph of function(code) keeps for its way back; `weights` and other leaves are left out."""
     left_out = {tensor.untyped_storage().data_ptr() for tensor in weights}

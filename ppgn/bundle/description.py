@@ -38,7 +38,7 @@ def read_json(folder: Path) -> dict[str, Any]:
     """bundle.json of any version, as it stands there. Raises BundleError where it cannot be read or is of something else."""
     path = folder / FILE
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as fault:
         raise BundleError(f"{path} cannot be read ({one_line(fault)}): download or export the bundle again") from fault
     if not isinstance(info, dict) or info.get("format") != FORMAT:

@@ -14,6 +14,9 @@ OWN_CODE = ("bundle", "condition", "network", "judge", "sampler", "prior", "star
 NO_MODULES = ("torchvision", "timm", "caffe", "bundle", "hf")
 """What stands before a colon there and is no module of the user's."""
 IN_THE_TERMINAL = {
+    ", or write them batch by batch (sampling.sample_into)": (
+        ", or add --save-images DIR, which holds a batch at a time (--resume goes on)"
+    ),
     "choose one that list_layers gives": "choose one that `ppgn layers` lists",
     ", or a captioner from elsewhere (ppgn.loaders.captioner)": ", or --captioner hf:NAME",
 }

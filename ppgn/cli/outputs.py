@@ -19,23 +19,37 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 def check_inputs_kept(given: argparse.Namespace, folder: str | None = None, written: Sequence[str] = ()) -> None:
-    """Raises ValueError where an output is one of the files that the command reads, by whatever path, without --overwrite.
+    """Raises ValueError where an output is a file that the command reads, by whatever path or link, without --overwrite.
 
-    The outputs are --out where it is a file, and those files in `folder` whose names match one of the patterns `written`.
+    The outputs are --out where it is a file, and those files in `folder` whose names match one of the patterns `written`. Raises
+    ValueError, too, where --out is one of the latter, as one of them would be lost.
     """
+    out = Path(given.out).resolve()
+    if folder is not None and out.parent == Path(folder).resolve() and _matches(out.name, written):
+        raise ValueError(f"--out {given.out} has the name of a file that goes into {folder}, too: choose another name")
     if given.overwrite:
         return
+    there = [path for path in _files(folder) if _matches(path.name, written)]
     for name in INPUTS:
         value = getattr(given, name, None)
         path = None if value is None else Path(value)
         if path is None or not path.is_file():
             continue
-        inside = folder is not None and _same(path.parent, Path(folder)) and any(fnmatch(path.name, one) for one in written)
+        inside = any(_same(path, output) for output in there)
         if inside or _same(path, Path(given.out)):
             output = folder if inside else given.out
             raise ValueError(
                 f"the output {output} would take the place of {value}, which is read: choose another name, or add --overwrite"
             )
+
+
+def _files(folder: str | None) -> list[Path]:
+    """What is in a folder; nothing where there is none."""
+    return list(Path(folder).iterdir()) if folder is not None and Path(folder).is_dir() else []
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def written_since(given: argparse.Namespace, begun: float) -> str:

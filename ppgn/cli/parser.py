@@ -36,6 +36,8 @@ COMMANDS = {
     "import-caffe": Command("a bundle from networks released for Caffe (.prototxt and .caffemodel)"),
     "import-deepsim": Command("a bundle from a PyTorch port of a DeePSiM, DGN-AM or PPGN generator (upconvGAN)"),
 }
+TEXTS = ("caption", "text", "against")
+"""Arguments that may be an empty text."""
 EXAMPLES = """examples:
   ppgn sample imagenette64 --class church --out church.png
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17
@@ -52,7 +54,8 @@ def module_of(command: str) -> Any:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The command line, with the name of the command as "command". Ends the program for --help and for what cannot be read."""
+    """The command line, with the name of the command as "command". Ends the program for --help and for what cannot be
+    read. Raises ValueError for an empty value."""
     style: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     about = "Images through a learned prior, asked for by any network you plug in."
     top = argparse.ArgumentParser(prog="ppgn", description=about, epilog=EXAMPLES, **style)
@@ -73,7 +76,18 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         near = _nearest(unknown[0], flags) if is_flag else []
         what = f"no flag {unknown[0]}" if is_flag else f"{unknown[0]!r} belongs to no flag"
         parsers[first].error(f"{what}: {f'did you mean {near[0]}? ' if near else ''}see ppgn {first} --help")
+    _check_given(parsers[first], given)
     return given
+
+
+def _check_given(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Raises ValueError for an empty value, such as that of an unset variable of the shell, where it is not a text to read."""
+    for action in parser._actions:
+        value = getattr(given, action.dest, None)
+        if action.dest not in TEXTS and "" in (value if isinstance(value, list) else [value]):
+            name = action.option_strings[0] if action.option_strings else action.dest.upper()
+            remedy = "give one, or leave it out" if action.option_strings and not action.required else "give one"
+            raise ValueError(f"got {name} with nothing, such as an unset variable of the shell, expected a value: {remedy}")
 
 
 def _nearest(word: str, known: Iterable[str]) -> list[str]:

@@ -34,6 +34,8 @@ EXAMPLES = """examples:
 """
 COLUMNS = 16
 """Most pictures of a target that fill a row of the grid alone."""
+PICTURES = ("[0-9][0-9][0-9][0-9]*_*_*.png",)
+"""What the names of the files in --save-images are like, beside samples.json."""
 MOST_SHOWN = 400
 """Pictures in the grid, evenly spread where there are more."""
 
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, runs the chains, writes each picture with --save-images, and the grid."""
     images.check_writable(given.out)
-    outputs.check_inputs_kept(given, given.save_images, () if given.resume else (sampling.FILE,))
+    outputs.check_inputs_kept(given, given.save_images, (*PICTURES, *(() if given.resume else (sampling.FILE,))))
     terminal.check_counts(given, "count", "batch")
     check_seeds([given.seed])
     if given.resume and not given.save_images:

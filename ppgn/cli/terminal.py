@@ -13,7 +13,7 @@ import torch
 
 from ppgn import loaders
 from ppgn.bundle import Bundle
-from ppgn.errors import ChainStopped
+from ppgn.errors import ChainStopped, check_chains
 from ppgn.progress import bar
 from ppgn.sampling import OnStep
 from ppgn.types import Evaluation
@@ -55,11 +55,12 @@ def device(name: str) -> torch.device:
 
 
 def check_counts(given: argparse.Namespace, *names: str) -> None:
-    """Raises ValueError for one of these numbers below 1."""
+    """Raises ValueError for one of these numbers below 1, and for a count of more chains than there may be."""
     for name in names:
         value = getattr(given, name)
         if value is not None and value < 1:
             raise ValueError(f"got --{name} {value}, expected at least 1: leave it out, or give 1 or more")
+    check_chains(given.count)
 
 
 @contextmanager

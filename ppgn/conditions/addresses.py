@@ -6,11 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ppgn.errors import check_amount
+from ppgn.errors import VALUES_PER_CHAIN, check_amount
 
 Position: TypeAlias = tuple[int, ...] | Literal["centre"] | None
-VALUES_PER_CHAIN = 64
-"""The least that a chain takes beside its code, in numbers; it limits how many units an address may list."""
 ADDRESS = re.compile(r"(?P<layer>.+):(?P<units>\*|\d+-\d+|\d+(?:,\d+)*)(?:@(?P<position>centre|\d+(?:,\d+)*))?")
 
 

@@ -103,7 +103,7 @@ def _sampled(root: Path) -> dict[str, list[Path]]:
     """Class name without group -> the picture files that samples.json lists for it."""
     found: dict[str, list[Path]] = {}
     try:
-        rows: list[dict[str, Any]] = json.loads((root / "samples.json").read_text(encoding="utf-8"))["samples"]
+        rows: list[dict[str, Any]] = json.loads((root / "samples.json").read_text(encoding="utf-8-sig"))["samples"]
         for row in rows:
             found.setdefault(bare_name(row["class"]), []).append(root / row["file"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:

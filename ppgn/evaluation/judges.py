@@ -76,7 +76,7 @@ def read_class_names(file: Path) -> list[str]:
     Raises ValueError for a file that cannot be read as text.
     """
     try:
-        rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [line.split("\t") for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as fault:
         raise ValueError(
             f"cannot read the class names in {file} ({one_line(fault)}), expected text with one name a line: check the file"

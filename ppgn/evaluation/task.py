@@ -9,6 +9,7 @@ from typing import Any
 
 from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
+from ppgn.errors import check_chains
 from ppgn.evaluation.folders import ClassFolder, class_folder
 from ppgn.evaluation.inception import inception_network
 from ppgn.evaluation.judge import Judge
@@ -53,6 +54,8 @@ def prepare(bundle: Bundle | str | Path, real: str | Path, options: EvaluationOp
     recipe = recipes.recipe_for(bundle, name=options.recipe, **options.changes)
     group, classes = choose_classes(bundle, options.classes)
     names = bundle.classes[group.start : group.stop]
+    if options.samples is None:
+        check_chains(options.count or samples_per_class(len(classes)), len(classes))
     judge = build_judge(options.judge, bundle, group)
 
     def folder(root: str | Path, count: int, half: str | None) -> ClassFolder:

@@ -7,12 +7,14 @@ from ppgn.images.constants import constant as constant
 from ppgn.images.files import BROKEN_FILE as BROKEN_FILE
 from ppgn.images.files import check_regular as check_regular
 from ppgn.images.files import check_writable as check_writable
+from ppgn.images.files import is_whole_picture as is_whole_picture
 from ppgn.images.files import load_image as load_image
 from ppgn.images.files import make_folder as make_folder
 from ppgn.images.files import open_picture as open_picture
 from ppgn.images.files import picture_extensions as picture_extensions
 from ppgn.images.files import save_image as save_image
 from ppgn.images.files import write_atomically as write_atomically
+from ppgn.images.files import write_together as write_together
 from ppgn.images.folders import class_folders as class_folders
 from ppgn.images.folders import is_picture_file as is_picture_file
 from ppgn.images.folders import picture_files as picture_files

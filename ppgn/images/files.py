@@ -7,7 +7,7 @@ import os
 import struct
 import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,16 +85,30 @@ def write_atomically(path: str | Path, writer: Callable[[Path], object]) -> None
     A reader sees the old file or the whole new one, and a failure leaves nothing behind. Raises ValueError when the folder is
     missing or unwritable and when the system or Pillow refuses to write; other errors of the writer pass through.
     """
-    path = Path(path)
-    _check_folder(path)
-    temporary = temporary_beside(path)
+    write_together({Path(path): writer})
+
+
+def write_together(writers: Mapping[Path, Callable[[Path], object]], ready: Callable[[], object] | None = None) -> None:
+    """Write several files as `write_atomically` does, and move them into place, in their order, once all of them are whole.
+
+    ready: called before the first one is moved. Raises ValueError as `write_atomically`.
+    """
+    for path in writers:
+        _check_folder(path)
+    temporary = {path: temporary_beside(path) for path in writers}
+    path = next(iter(writers))
     try:
-        writer(temporary)
-        os.replace(temporary, path)
+        for path, writer in writers.items():
+            writer(temporary[path])
+        if ready is not None:
+            ready()
+        for path in writers:
+            os.replace(temporary[path], path)
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error}; free some space or choose another folder or format") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        for unmoved in temporary.values():
+            unmoved.unlink(missing_ok=True)
 
 
 def save_image(image: Tensor | Pillow.Image, path: str | Path) -> None:
@@ -124,6 +138,16 @@ def open_picture(path: str | Path) -> Iterator[Pillow.Image]:
     with opened:
         check_amount(f"{path} has {opened.width}x{opened.height} pixels", opened.width * opened.height)
         yield opened
+
+
+def is_whole_picture(path: str | Path) -> bool:
+    """Whether a file is there and is a picture up to its end, by the check sums of a PNG."""
+    try:
+        with open_picture(path) as opened:
+            opened.verify()
+    except BROKEN_FILE:
+        return False
+    return True
 
 
 def load_image(path: str | Path, size: Size | None = None, channels: int = 3) -> Tensor:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ppgn.images import check_regular
 from ppgn.recipes.recipe import Recipe
+from ppgn.types import at_least_one
 
 FIX = "give settings.json of a tuning, or samples.json of saved samples"
+MOST_THREADS = 256
+"""The cores of a large machine, whose rounding a smaller one can follow with as many threads."""
 
 
 def read_recipe(file: str | Path) -> Recipe:
@@ -34,17 +38,36 @@ def stored_network_precision(file: str | Path) -> str | None:
 
 
 def stored_run(file: str | Path) -> tuple[int | None, int | None]:
-    """(chains at once, threads) of saved samples; None for what the file does not say. Raises ValueError as `read_recipe`."""
+    """(chains at once, threads) of saved samples; None for what the file does not say.
+
+    Raises ValueError as `read_recipe`, for anything but whole numbers above 0, and for more threads than `most_threads`.
+    """
     run = _read(file).get("run")
-    found = [run.get(name) if isinstance(run, Mapping) else None for name in ("batch", "threads")]
-    batch, threads = (value if isinstance(value, int) and value >= 1 else None for value in found)
+    if run is None:
+        return None, None
+    if not isinstance(run, Mapping):
+        raise ValueError(f"{file}: got run {run!r}, expected an object with batch and threads: leave it out")
+    advice = "correct it, or leave it out"
+    try:
+        batch, threads = (
+            None if run.get(name) is None else at_least_one(name, run[name], advice) for name in ("batch", "threads")
+        )
+    except ValueError as fault:
+        raise ValueError(f"{file}: {fault}") from fault
+    if threads is not None and threads > most_threads():
+        raise ValueError(f"{file}: got threads {threads}, expected at most {most_threads()} on this machine: {advice}")
     return batch, threads
+
+
+def most_threads() -> int:
+    """The most threads that samples from another machine may ask for; the system may end a process that asks for too many."""
+    return max(MOST_THREADS, 4 * (os.cpu_count() or 1))
 
 
 def _read(file: str | Path) -> dict[str, Any]:
     check_regular(file)
     try:
-        stored = json.loads(Path(file).read_text(encoding="utf-8"))
+        stored = json.loads(Path(file).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as fault:
         raise ValueError(f"cannot read a recipe in {file} ({fault}): {FIX}") from fault
     if not isinstance(stored, dict):

@@ -14,6 +14,9 @@ from ppgn.requests.parse import OF_NETWORK as OF_NETWORK
 from ppgn.requests.parse import of as of
 from ppgn.requests.parse import parse as parse
 from ppgn.requests.request import Request as Request
+from ppgn.requests.sources import fingerprint as fingerprint
+from ppgn.requests.sources import source_of as source_of
+from ppgn.requests.sources import weights_of as weights_of
 from ppgn.requests.units import direction as direction
 from ppgn.requests.units import latent as latent
 from ppgn.requests.units import unit as unit

@@ -9,6 +9,7 @@ from typing import Any
 from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.conditions import Caption
+from ppgn.errors import check_chains
 from ppgn.requests.classes import classes, listed_classes, number_in
 from ppgn.requests.functions import function, weighted
 from ppgn.requests.networks import Plugged, network_classes, network_direction, network_latents, network_units
@@ -48,6 +49,7 @@ def of(bundle: Bundle | str | Path, wanted: Any, count: int | None = None, defau
     bundle = loaders.bundle(bundle)
     if count is not None:
         count = at_least_one("count", count, "ask for one sample or more")
+        check_chains(count)
     if not isinstance(wanted, Request) and callable(wanted):
         chains = default if count is None else count
         if isinstance(wanted, Caption):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ppgn.conditions import Logit, Measure
+from ppgn.errors import check_chains
 from ppgn.probe import Passes
 from ppgn.types import Code, Condition, LogProb
 
@@ -30,7 +31,8 @@ class Request(ABC):
         """The request of some of the chains, in the order given; a chain may come several times."""
 
     def each(self, count: int) -> Request:
-        """`count` chains for each target, target by target."""
+        """`count` chains for each target, target by target. Raises ValueError for too many (`errors.check_chains`)."""
+        check_chains(count, len(self))
         return self.select([target for target in range(len(self)) for _ in range(count)])
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ def run_batches(
         raise ValueError(
             f"got batch {batch} for {len(chains)} chains that are coupled, expected all at once: raise the batch, or lower count"
         )
+    check_room(setup, len(chains))
     reproducible = setup.recipe.precision == recipes.REPRODUCIBLE
     if reproducible and not (request is not None and request.couples):
         batch = 1
@@ -67,6 +69,12 @@ def run_batches(
             parts.append(_samples(setup, asked, own, last, batch))
             scores += [_score(objective, last.image)] if scored else []
     return joined(parts), torch.cat(scores) if scored else None
+
+
+def check_room(setup: Setup, count: int) -> None:
+    """Raises ValueError where memory does not hold the pictures and codes of that many chains."""
+    values = math.prod(setup.bundle.image.shape) + math.prod(setup.space.shape)
+    acceleration.check_room(count, values, setup.bundle.device)
 
 
 def evaluations(setup: Setup, objective: Objective, seeds: Sequence[int], code: Code | None = None) -> Iterator[Evaluation]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from ppgn.sampling.samples import Samples
 
 FILE = "samples.json"
+COMPARED = {
+    "bundle": "another bundle", "weights": "other weights of the bundle", "condition": "another condition",
+    "recipe": "another recipe", "source": "other code or weights of the condition, its network or the recipe",
+}  # fmt: skip
+"""Key of samples.json -> what is said where a run that is to go on has another value."""
 LONGEST_NAME = 120
 """Bytes of a name in a file name; file systems take 255 in all, encrypted ones 143."""
 
@@ -26,68 +33,85 @@ class SampleFolder:
 
     samples.json has "ppgn" (the version), "bundle", "condition" (the request), "recipe", "run" (batch, device, threads, ...), and
     under "samples" for each picture its "file", "seed", the name of its target under the kind of the request ("class", "unit",
-    ...), and its "log_probability" in nats, or its "activation", "logit" or "value" where it is no log-probability. It is written
-    anew after each batch, so a killed run leaves what is described.
+    ...), and its "log_probability" in nats, or its "activation", "logit" or "value" where it is no log-probability. "weights" and
+    "source" are fingerprints of the bundle and of the request (`Samples.origin`). It is written anew after each batch, so a
+    killed run leaves what is described; that of a former run stays until the first batch is whole.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.before, self.broken = _read(folder / FILE)
+        self.before, broken = _read(folder / FILE)
+        if broken:
+            raise ValueError(
+                f"{folder / FILE} is none of ppgn ({broken}), expected none or that of former samples: give another folder, or "
+                f"move it away"
+            )
         self.rows: list[dict[str, Any]] = []
 
     @classmethod
     @contextmanager
     def opened(cls, folder: str | Path) -> Iterator[SampleFolder]:
-        """The folder, made where it is missing. Raises ValueError where it cannot be written, or where another run writes it."""
+        """The folder, made where it is missing. Raises ValueError where it cannot be written, where another run writes it, and
+        for a samples.json that is not ppgn's."""
         place = images.make_folder(folder)
         with images.alone_in(place):
             yield cls(place)
 
     def resume(self, samples: Mapping[str, Any], names: Sequence[str], seeds: Sequence[int]) -> int:
-        """How many pictures of the same run are there already; they stay. samples: what `described` says of the run.
+        """How many pictures of the same run are there already, all before the first that is missing or broken; they stay.
 
-        Raises ValueError where samples.json is of another bundle, request, recipe, or of other targets and seeds.
+        samples: what `described` says of the run. Raises ValueError where samples.json is of another bundle, request, recipe, of
+        other weights or code (`Samples.origin`), or of other targets and seeds.
         """
-        if self.broken:
-            raise ValueError(f"cannot read {self.folder / FILE} ({self.broken}): begin anew, or give another folder")
         if self.before is None:
             return 0
-        for name in ("bundle", "condition", "recipe"):
-            if self.before.get(name) != json.loads(json.dumps(samples[name])):
-                raise ValueError(f"{self.folder / FILE} is of another {name}, expected that of this run: give another folder")
+        self._compare(samples, ("bundle", "weights", "condition", "recipe"))
         kind = _kind(samples)
-        rows = [row for row in self.before.get("samples", []) if isinstance(row, dict)]
+        rows = self.before["samples"]
         there = [(row.get(kind), row.get("seed")) for row in rows]
         if there != list(zip(names, seeds, strict=True))[: len(there)]:
             raise ValueError(
                 f"{self.folder / FILE} is of other targets or seeds, expected those of this run: give another folder"
             )
-        missing = [index for index, row in enumerate(rows) if not (self.folder / str(row.get("file"))).is_file()]
-        self.rows = rows[: missing[0] if missing else len(rows)]
+        self._compare(samples, ("source",))  # after the targets, of which the first counts in it
+        whole = (images.is_whole_picture(self.folder / row["file"]) for row in rows)
+        self.rows = [row for row, _ in zip(rows, itertools.takewhile(bool, whole), strict=False)]
         return len(self.rows)
 
+    def _compare(self, samples: Mapping[str, Any], names: Sequence[str]) -> None:
+        for name in names:
+            if (self.before or {}).get(name) != json.loads(json.dumps(samples.get(name))):
+                raise ValueError(
+                    f"{self.folder / FILE} is of {COMPARED[name]}, expected that of this run: begin anew, or give another folder"
+                )
+
     def add(self, samples: Samples) -> None:
-        """Writes the pictures of a batch, then samples.json with all that were added."""
-        if not self.rows:
-            (self.folder / FILE).unlink(missing_ok=True)  # pictures that it describes may be replaced now
+        """Writes the pictures of a batch and samples.json with all that were added; none of them where one cannot be written."""
         about = described(samples)
         kind, first = _kind(about), len(self.rows)
         names = samples.names or ("",) * len(samples)
+        rows = list(self.rows)
+        writers: dict[Path, Callable[[Path], object]] = {}
         for place, (name, seed) in enumerate(zip(names, samples.seeds, strict=True)):
             file = f"{first + place:04d}_{_in_file_name(name)}_{seed}.png"
-            images.save_image(samples.images[place], self.folder / file)
-            row = {"file": file, "seed": seed, kind: name, quantity_key(samples.quantity): float(samples.log_prob[place])}
-            self.rows.append(row)
-        text = json.dumps({**about, "samples": self.rows}, indent=2) + "\n"
-        images.write_atomically(self.folder / FILE, lambda path: path.write_text(text, encoding="utf-8"))
+            writers[self.folder / file] = images.to_pil(samples.images[place]).save
+            value = float(samples.log_prob[place])
+            rows.append({"file": file, "seed": seed, kind: name, quantity_key(samples.quantity): value})
+        text = json.dumps({**about, "samples": rows}, indent=2) + "\n"
+        writers[self.folder / FILE] = lambda path: path.write_text(text, encoding="utf-8")
+        images.write_together(writers, None if self.rows else self._forget)
+        self.rows = rows
+
+    def _forget(self) -> None:
+        """Takes away the samples.json of a former run, whose pictures may be replaced now."""
+        (self.folder / FILE).unlink(missing_ok=True)
 
     def finish(self) -> Path:
         """Takes away pictures of a former run that samples.json no longer describes; returns samples.json."""
         kept = {row["file"] for row in self.rows}
-        for row in (self.before or {}).get("samples", []):
-            file = row.get("file") if isinstance(row, dict) else None
-            if isinstance(file, str) and file not in kept and Path(file).name == file:
-                (self.folder / file).unlink(missing_ok=True)
+        for file in (row["file"] for row in (self.before or {}).get("samples", [])):
+            if file not in kept and Path(file).name == file and (self.folder / file).is_file():
+                (self.folder / file).unlink()
         return self.folder / FILE
 
 
@@ -102,7 +126,8 @@ def read_rows(folder: str | Path) -> list[dict[str, Any]]:
 def described(samples: Samples) -> dict[str, Any]:
     """What is said of samples beside the pictures: version, bundle, request, recipe, and how they ran."""
     condition, recipe, run = dict(samples.about) or None, samples.recipe.to_json(), dict(samples.run)
-    return {"ppgn": __version__, "bundle": samples.bundle, "condition": condition, "recipe": recipe, "run": run}
+    about = {"ppgn": __version__, "bundle": samples.bundle, "condition": condition, "recipe": recipe, "run": run}
+    return about | dict(samples.origin)
 
 
 def quantity_key(quantity: str) -> str:
@@ -115,19 +140,28 @@ def _kind(about: Mapping[str, Any]) -> str:
 
 
 def _in_file_name(name: str) -> str:
-    """A name of any script without what file systems refuse, and short enough for all of them."""
+    """A name of any script without what file systems refuse, and short enough for all of them; where the system's encoding of
+    file names lacks a letter, the letters of ASCII alone."""
     plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name))
+    try:
+        os.fsencode(plain)
+    except UnicodeEncodeError:
+        plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     return plain.encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
 def _read(file: Path) -> tuple[dict[str, Any] | None, str]:
-    """(samples.json of a former run, or None; why it cannot be read, or nothing)."""
-    if not file.is_file():
+    """(samples.json of a former run, or None; why it is none, or nothing)."""
+    if not file.exists():
         return None, ""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        images.check_regular(file)
+        found = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as fault:
         return None, one_line(fault)
-    if not isinstance(found, dict) or not isinstance(found.get("samples"), list):
+    rows = found.get("samples") if isinstance(found, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get("file"), str) for row in rows):
         return None, "it describes no samples"
+    if "recipe" not in found and "settings" not in found:  # what an older ppgn wrote
+        return None, "it has no recipe"
     return found, ""

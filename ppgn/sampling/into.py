@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ppgn import acceleration, recipes
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.sampling.folder import SampleFolder
-from ppgn.sampling.sample import prepared, run
+from ppgn.sampling.sample import origin_of, prepared, run
 from ppgn.sampling.samples import OnStep, Samples
 
 
@@ -29,16 +31,20 @@ def sample_into(
     """Runs chains as `sample` does and yields each batch once its pictures and samples.json are in the folder (`SampleFolder`).
 
     resume: pictures that an earlier run with the same arguments left there are kept, and the chains behind them run; yields what
-    is new. Other arguments as `sample`. Raises ValueError as `sample` and `SampleFolder` do.
+    is new. Memory holds one batch at a time, and a row for each picture, of which there may be about a million
+    (`errors.check_chains`). Other arguments as `sample`. Raises ValueError as `sample` and `SampleFolder` do.
     """
     setup, request, seeds, size = prepared(bundle, wanted, count, seed, batch, recipe, changes)
-    about = {"bundle": setup.bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json()}
+    origin = origin_of(setup, request)
+    about = {"bundle": setup.bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json(), **origin}
     with SampleFolder.opened(folder) as place:
         first = place.resume(about, request.names, seeds) if resume else 0
-        together = len(request) if request.couples else max(1, size)
+        alone = setup.recipe.precision == recipes.REPRODUCIBLE  # any number at once is the same, and less is lost by a kill
+        together = len(request) if request.couples else max(1, min(size, acceleration.FEW) if alone else size)
         for begin in range(first, len(request), together):
             chains = range(begin, min(begin + together, len(request)))
             part = run(setup, request.select(chains), seeds[chains.start : chains.stop], size, watch)
+            part = replace(part, origin=origin)
             place.add(part)
             yield part
         place.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def sample(
     changes: settings by name, e.g. steps=100, sampler=ppgn.samplers.Langevin(0.15, 50), prior_scale=0.1. Raises ValueError for
     what does not fit, naming what there is.
     """
-    return run(*prepared(bundle, wanted, count, seed, batch, recipe, changes), watch)
+    setup, request, seeds, size = prepared(bundle, wanted, count, seed, batch, recipe, changes)
+    origin = origin_of(setup, request)
+    return replace(run(setup, request, seeds, size, watch), origin=origin)
 
 
 def prepared(
@@ -55,6 +58,16 @@ def prepared(
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, request.kind, recipe, **changes), request)
     seeds = seeds_of(seed, len(request))
     return setup, request, seeds, recipes.batch_size(setup, request, len(request)) if batch is None else batch
+
+
+def origin_of(setup: Setup, request: Request) -> dict[str, Any]:
+    """What else makes the pictures that names do not say: `Samples.origin`.
+
+    Of the request counts one chain, so that a run of more chains has the same origin; taken before the run, as a condition may
+    keep what it computes.
+    """
+    asked = [requests.fingerprint(one, weights=True) for one in (request.select([0]), setup.recipe)]
+    return {"weights": requests.weights_of(setup.bundle), "source": asked}
 
 
 def run(setup: Setup, request: Request, seeds: Sequence[int], batch: int, watch: OnStep | None) -> Samples:

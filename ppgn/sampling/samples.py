@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from ppgn import images
+from ppgn.errors import check_chains
 from ppgn.recipes import Recipe
 from ppgn.sampling.files import write_samples
 from ppgn.seeds import check_seeds
@@ -30,7 +31,8 @@ class Samples:
     nats where its quantity is "log-probability"; that of a unit is its "activation" (`Request.quantity`).
     seeds: one per chain. recipe: of the chains, with the precision that was decided. names: a label per chain. about: the request
     as JSON. stopped: chain -> why it stopped early. bundle: its name. run: what
-    else rounding depends on: how many chains ran at once, on which device, with how many threads and which versions.
+    else rounding depends on: how many chains ran at once, on which device, with how many threads and which versions. origin:
+    fingerprints of the bundle's "weights", and as "source" of the code and weights of request and recipe.
     """
 
     images: Tensor
@@ -43,6 +45,7 @@ class Samples:
     stopped: Mapping[int, str] = field(default_factory=dict)
     bundle: str = ""
     run: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
     quantity: str = "log-probability"
 
     def __repr__(self) -> str:
@@ -99,6 +102,7 @@ def seeds_of(seed: int | Sequence[int], count: int) -> list[int]:
     Raises ValueError unless there is at least one chain, and a seed for each, a whole number in [0, 2**64).
     """
     count = at_least_one("count", count, "ask for one sample or more")
+    check_chains(count)
     first = plain_number(seed)
     if not isinstance(first, Iterable):
         (begin,) = check_seeds([first])

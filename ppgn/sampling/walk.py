@@ -11,6 +11,7 @@ from ppgn import acceleration, chain, loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.samplers import Annealed
+from ppgn.sampling.batches import check_room
 from ppgn.sampling.samples import refuse_retries, seeds_of
 from ppgn.types import Code, at_least_one
 
@@ -53,6 +54,7 @@ def walk(
         raise ValueError("chains in turn got sampler 'annealed', whose noise is gone after the first request: choose another")
     seeds = seeds_of(seed, count)
     setup = recipes.prepare(bundle, chosen, whole)
+    check_room(setup, count)
     objectives = [recipes.objective(setup, request) for request in stages]
     samplers = [setup.sampler(begin) for begin in range(0, steps_each * len(stages), steps_each)]
     reproducible = chosen.precision == recipes.REPRODUCIBLE

@@ -14,9 +14,9 @@ from torch import Tensor
 from ppgn import __version__, images
 from ppgn.bundle import Bundle
 from ppgn.errors import one_line
+from ppgn.requests import fingerprint, source_of, weights_of
 from ppgn.tuning import report
 from ppgn.tuning.search import Tuning
-from ppgn.tuning.sources import fingerprint, source_of
 from ppgn.tuning.trial import Trial, best_of
 
 TRIALS, SETTINGS, PICTURE = "trials.json", "settings.json", "tune.png"
@@ -126,7 +126,7 @@ def _about(tuning: Tuning) -> dict[str, Any]:
     judge = tuning.judge
     found = {
         "bundle": tuning.bundle.name,
-        "weights": {name: entry["sha256"] for name, entry in tuning.bundle.info.get("parts", {}).items()},
+        "weights": weights_of(tuning.bundle),
         "condition": {**tuning.request.describe(), "names": tuning.request.names},
         "source": source_of(tuning.request),
         "kinds": tuning.kinds,
@@ -150,7 +150,7 @@ def _read(file: Path, about: Mapping[str, Any]) -> list[Trial]:
     fix = "choose another folder, or delete the file to begin anew"
     images.check_regular(file)
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = json.loads(file.read_text(encoding="utf-8-sig"))
         unlike = [WORDS.get(name, name) for name, value in about.items() if not _alike(stored.get(name), value)]
         trials = [Trial.from_json(one) for one in stored["trials"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:

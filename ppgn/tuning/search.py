@@ -86,6 +86,7 @@ class Tuning:
         kept = [name for name, value in changes.items() if value is not None] if keep is None else keep
         names = space.searched(self.recipe, kept, self._asks_for_classes)
         self._setup = recipes.prepare(bundle, self.recipe, self.request)
+        sampling.check_room(self._setup, len(self.request))
         recipes.starting_codes(self._setup, self.seeds[:1])  # raises for a start that the bundle lacks
         self._gap, self._diversity = limits.reference(self._setup)
         code = limits.realistic_codes(self._setup, self.seeds)
