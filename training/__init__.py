@@ -87,6 +87,8 @@ from training.phrasings import phrasings as phrasings
 from training.phrasings import singular as singular
 from training.picture_pack import PackedData as PackedData
 from training.picture_pack import PictureFolder as PictureFolder
+from training.picture_pack import check_folder as check_folder
+from training.picture_pack import folder_digest as folder_digest
 from training.picture_pack import pack_pictures as pack_pictures
 from training.picture_pack import read_facts as read_facts
 from training.pictures import Pictures as Pictures
