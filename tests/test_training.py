@@ -14,6 +14,7 @@ import torch
 from lightning import Trainer, seed_everything
 
 import training
+from ppgn import images
 from ppgn.networks import ImageGeneratorConfig
 from training import (
     DiscriminatorConfig,
@@ -292,6 +293,20 @@ def test_what_cannot_be_trained_or_resumed_is_refused_with_the_reason(
         with pytest.raises(SystemExit, match="2"):
             training.train(training.EncoderSystem)
         assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"error: {sentence}")
+
+
+def test_a_run_folder_in_which_another_training_runs_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ["fit", "--config", str(ROOT / "training/configs/digits_encoder.yaml"), "--trainer.max_steps", "1"]
+    root = ["--trainer.default_root_dir", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["train_encoder.py", *config, *root])
+    with images.alone_in(tmp_path), pytest.raises(SystemExit, match="2"):
+        training.train(training.EncoderSystem)
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"error: {tmp_path} is written by another process already")
+    assert not (tmp_path / "config.yaml").exists()
+    training.train(training.EncoderSystem)
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
 
 
 @pytest.mark.parametrize("script", ["encoder", "generator", "denoiser"])

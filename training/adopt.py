@@ -80,16 +80,21 @@ def adopt(
     stored = {"recipes": whole_recipes(recipes), "papers": whole_recipes(papers)}  # first, as what follows takes minutes
     encoder, classes, groups = handed_encoder(handed, trunk)
     generator = handed_generator(handed)
-    write_network(run / "encoder" / CHECKPOINT, "encoder", encoder, classes, groups)
-    codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
-    level = NoiseLevelSystem(noise_level, learning_rate=learning_rate)
-    parts = {"encoder": encoder, "generator": generator, **models_of_codes(run, codes, level, updates, batch)}
-    made_from = {"name": ", ".join(folder.name for folder in pictures), "train": len(codes) // 2, "split": "train, with mirrors"}
-    return save_bundle(
-        out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes, groups=groups,
-        image=ImageSpec(*generator.config.image_size, generator.config.channels), alternatives=alternatives,
-        recipes=stored["recipes"], papers=stored["papers"], data=made_from, licence=licence, source=source,
-    )  # fmt: skip
+    with images.alone_in(images.make_folder(run)):
+        write_network(run / "encoder" / CHECKPOINT, "encoder", encoder, classes, groups)
+        codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
+        level = NoiseLevelSystem(noise_level, learning_rate=learning_rate)
+        parts = {"encoder": encoder, "generator": generator, **models_of_codes(run, codes, level, updates, batch)}
+        made_from = {
+            "name": ", ".join(folder.name for folder in pictures),
+            "train": len(codes) // 2,
+            "split": "train, with mirrors",
+        }
+        return save_bundle(
+            out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes, groups=groups,
+            image=ImageSpec(*generator.config.image_size, generator.config.channels), alternatives=alternatives,
+            recipes=stored["recipes"], papers=stored["papers"], data=made_from, licence=licence, source=source,
+        )  # fmt: skip
 
 
 def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, tuple[str, ...], tuple[str, ...]]:

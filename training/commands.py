@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ppgn.errors import one_line
-from ppgn.images import make_folder, temporary_beside
+from ppgn.images import alone_in, make_folder, temporary_beside
 from training.checkpoints import read_checkpoint
 from training.data import ImageData
 from training.progress import LinesOfProgress, silence_what_is_in_order
@@ -83,11 +84,21 @@ class TrainingCLI(LightningCLI):
         if given.get("ckpt_path") and given["ckpt_path"] not in FOUND_BY_LIGHTNING:
             read_checkpoint(Path(given["ckpt_path"]))
 
-    def before_fit(self) -> None:
+    def before_validate(self) -> None:
         """Reads checkpoints as tensors and plain types only, so that resuming never unpickles code."""
         self.config_init[str(self.subcommand)]["weights_only"] = True
 
-    before_validate = before_test = before_fit
+    before_test = before_validate
+
+    def before_fit(self) -> None:
+        """Keeps the run folder for this training. Raises ValueError where another one is in it."""
+        self.before_validate()
+        self.kept = ExitStack()
+        if self.trainer.is_global_zero:
+            self.kept.enter_context(alone_in(Path(self.trainer.default_root_dir)))
+
+    def after_fit(self) -> None:
+        self.kept.close()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         root = make_folder(self._get(self.config_init, "trainer.default_root_dir"))

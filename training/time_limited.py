@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ppgn.images import write_atomically
+from ppgn.images import alone_in, make_folder, write_atomically
 from ppgn.networks import ModulatedGenerator, ModulatedGeneratorConfig
 from training.balanced import SHOWN, Balanced
 from training.balanced_training import BalancedTraining, RulerNetwork, build_adversary
@@ -52,20 +52,23 @@ def train_on_packs(
         network: sizes of the generator.
         balanced: losses, their weights, the adversary.
     """
-    run = Run(settings, out)
-    torch.manual_seed(0)
-    if run.device.type == "cpu":
-        keep_freed_memory()
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
-    encoder, data = prepare(packs, trunk, resume, network, run)
-    trainee = Trainee(encoder, data, run, network, balanced)
-    trainee.go_on_from(resume)
-    trainee.train()
-    trainee.save()
-    run.report(event="saved", updates=trainee.updates, pictures=trainee.updates * settings.batch, returns=trainee.guard.returns)
-    run.report(event="end", **judge(encoder, trainee.average.module, data, run))
-    return out
+    with alone_in(make_folder(out)):
+        run = Run(settings, out)
+        torch.manual_seed(0)
+        if run.device.type == "cpu":
+            keep_freed_memory()
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+        encoder, data = prepare(packs, trunk, resume, network, run)
+        trainee = Trainee(encoder, data, run, network, balanced)
+        trainee.go_on_from(resume)
+        trainee.train()
+        trainee.save()
+        run.report(
+            event="saved", updates=trainee.updates, pictures=trainee.updates * settings.batch, returns=trainee.guard.returns
+        )
+        run.report(event="end", **judge(encoder, trainee.average.module, data, run))
+        return out
 
 
 class Trainee:
