@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from ppgn.conditions import class_groups
+from ppgn.errors import one_line
 from ppgn.images import Size, height_and_width, write_atomically
 from ppgn.progress import bar
 from training.labels import UNLABELLED
@@ -75,11 +76,25 @@ def open_packs(folder: Path, split: str) -> Packs:
 
 
 def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The class names and their groups in a classes.json, {group: names}; the group "" is that of classes without groups."""
-    grouped = json.loads(file.read_text())
+    """The class names and their groups in a classes.json, {group: names}; the group "" is that of classes without groups.
+
+    Raises ValueError for a file of another kind.
+    """
+    try:
+        grouped = json.loads(file.read_text(encoding="utf-8"))
+        if not (isinstance(grouped, dict) and grouped and all(map(_are_names, grouped.values()))):
+            raise ValueError("not that")
+    except (OSError, ValueError, RecursionError) as fault:
+        raise ValueError(
+            f"{file} cannot be read ({one_line(fault)}), expected JSON as {{group: [names]}}: pack the pictures again"
+        ) from fault
     if list(grouped) == [""]:
         return tuple(grouped[""]), ()
     return tuple(f"{group}:{name}" for group, members in grouped.items() for name in members), tuple(grouped)
+
+
+def _are_names(members: Any) -> bool:
+    return isinstance(members, list) and bool(members) and all(isinstance(name, str) for name in members)
 
 
 def decode(packs: Packs, size: Size, processes: int = 1) -> Tensor:

@@ -46,7 +46,9 @@ class RunState:
             kept = json.loads(file.read_text(encoding="utf-8"))
             before = dict(kept["options"])
             content = {name: type(value)(kept[name]) for name, value in self.content.items() if name != "options"}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
+            for stage in content["stages"].values():
+                float(stage["seconds"])
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as fault:
             raise ValueError(f"{file} cannot be read ({one_line(fault)}): delete {self.folder} to begin again") from fault
         self.content |= content
         self.differing = _differences(before, self.content["options"])

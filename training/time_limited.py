@@ -21,7 +21,7 @@ from training.convolutions import with_quick_gradients
 from training.guard import FiniteGuard
 from training.memory import keep_freed_memory
 from training.pack_run import PackedPictures, PackSettings, Run, draw, judge, prepare, seen
-from training.weight_files import load_weights, save_weights
+from training.weight_files import fill, load_weights, save_weights, take_state
 
 MIXING_SAMPLE = 256
 """Pictures whose maps scale the mixing of the adversary."""
@@ -109,17 +109,14 @@ class Trainee:
         if folder is None:
             return
         if (folder / "state.pt").is_file():
-            state = torch.load(folder / "state.pt", map_location=self.run.device, weights_only=True)
-            for name, part in self._parts().items():
-                part.load_state_dict(state[name])
-            self.updates = state["updates"]
+            self.updates = take_state(folder / "state.pt", self._parts(), self.run.device)
             self.run.report(event="going on", updates=self.updates)
             return
         handed = load_weights(folder, "generator")
         if not handed:
             raise ValueError(f"no state.pt and no generator*.safetensors in {folder}, expected one of them: correct resume")
-        self.generator.load_state_dict(handed)
-        self.average.module.load_state_dict(handed)
+        fill(self.generator, handed, folder)
+        fill(self.average.module, handed, folder)
         self.training.settings = dataclasses.replace(
             self.balanced, adversary=dataclasses.replace(self.balanced.adversary, continued=True)
         )
