@@ -87,8 +87,8 @@ def adopt(
     made_from = {"name": ", ".join(folder.name for folder in pictures), "train": len(codes) // 2, "split": "train, with mirrors"}
     return save_bundle(
         out, name=name, parts={"encoder": encoder, "generator": generator, **models}, code=code_statistics(codes.relu()),
-        classes=classes, groups=groups, image=ImageSpec(*generator.config.image_size, generator.config.channels), alternatives=alternatives,
-        recipes=stored["recipes"], papers=stored["papers"], data=made_from, licence=licence, source=source,
+        classes=classes, groups=groups, image=ImageSpec(*generator.config.image_size, generator.config.channels),
+        alternatives=alternatives, **stored, data=made_from, licence=licence, source=source,
     )  # fmt: skip
 
 
