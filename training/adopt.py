@@ -77,7 +77,7 @@ def adopt(
     """
     out = out or Path("checkpoints") / name
     check_place(out)
-    stored = {"recipes": whole_recipes(recipes), "papers": whole_recipes(papers)}  # first, as what follows takes minutes
+    recipes, papers = whole_recipes(recipes), whole_recipes(papers)  # first, as what follows takes minutes
     encoder, classes, groups = handed_encoder(handed, trunk)
     generator = handed_generator(handed)
     with images.alone_in(images.make_folder(run)):
@@ -88,7 +88,7 @@ def adopt(
     return save_bundle(
         out, name=name, parts={"encoder": encoder, "generator": generator, **models}, code=code_statistics(codes.relu()),
         classes=classes, groups=groups, image=ImageSpec(*generator.config.image_size, generator.config.channels),
-        alternatives=alternatives, **stored, data=made_from, licence=licence, source=source,
+        alternatives=alternatives, recipes=recipes, papers=papers, data=made_from, licence=licence, source=source,
     )  # fmt: skip
 
 
