@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import ppgn
 from ppgn import images
@@ -73,6 +73,33 @@ def test_what_is_missing_is_named_before_anything_is_made(handed: Path, tmp_path
     with pytest.raises(ValueError, match="the recipe for class cannot be"):
         adopt(handed, tmp_path / "trunk.pth", [tmp_path], tmp_path / "run", out=tmp_path / "out", recipes={"class": {"speed": 3}})
     assert not (tmp_path / "out").exists() and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", '{"a": 3}', '{"a": []}', "{}", '{"a": [1]}', "\ufeff", "[" * 5000])
+def test_handed_classes_that_are_none_are_a_sentence(handed: Path, tmp_path: Path, text: str) -> None:
+    (handed / "classes.json").write_text(text)
+    with pytest.raises(ValueError, match=r"classes\.json cannot be read \(.*\), expected JSON as \{group: \[names\]\}"):
+        adopt(handed, tmp_path / "trunk.pth", [tmp_path], tmp_path / "run", out=tmp_path / "out")
+
+
+@pytest.mark.skipif(find_spec(PACKAGE) is None, reason="the package of the trunk's weights is not here")
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("head", {"fc6.weight": None}, r"the weights head\*\.safetensors in .*handed lack fc6\.weight"),
+        ("head", {"fc8.weight": torch.zeros(7, 6)}, r"the weights in .*handed do not fit .*fc8.*expected those of a Fc6Encoder"),
+        ("generator", {"hidden.weight": None}, r"generator\*\.safetensors in .* lack hidden\.weight"),
+        ("generator", {"more": torch.zeros(1)}, r"the weights in .*handed do not fit .*expected those of a ModulatedGenerator"),
+    ],
+)
+def test_handed_weights_of_another_network_are_a_sentence(
+    handed: Path, tmp_path: Path, name: str, change: dict[str, torch.Tensor | None], said: str
+) -> None:
+    file = handed / f"{name}.safetensors"
+    changed = {**load_file(file), **change}
+    save_file({key: value for key, value in changed.items() if value is not None}, file)
+    with pytest.raises(ValueError, match=said):
+        adopt(handed, released_trunk(), [tmp_path], tmp_path / "run", out=tmp_path / "out")
 
 
 def test_the_config_of_natural128_names_arguments_that_there_are_and_recipes_that_can_be() -> None:

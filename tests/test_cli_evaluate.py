@@ -169,6 +169,14 @@ def test_a_mistake_is_one_sentence_and_status_2_and_leaves_no_file(
     assert [file for file in sorted(folder.rglob("*.*")) if "__pycache__" not in str(file)] == before
 
 
+def test_a_folder_that_another_evaluation_writes_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "evaluation").mkdir()
+    with images.alone_in(folder / "evaluation"):
+        assert cli.main(["evaluate", "tiny", "--real", "val", *QUICK]) == 2
+    assert "evaluation is written by another process already, expected none" in capsys.readouterr().err
+    assert list((folder / "evaluation").iterdir()) == []
+
+
 def test_a_picture_that_is_broken_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "val" / "tench" / "0.png").write_bytes(b"no picture")
     assert cli.main(["evaluate", "tiny", "--real", "val", *QUICK]) == 2

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ppgn import images
-from training import ImageData, Pictures, augment, centre_crop, open_source
+from training import ImageData, PictureFolder, Pictures, augment, centre_crop, check_folder, folder_digest, open_source
 
 SHARED = Path(os.environ.get("PPGN_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -332,3 +332,122 @@ def test_real_mnist_is_read_as_its_bytes_stand(tmp_path):
     made, classes = held_out.__getitems__([0, 5000, 9999])
     assert np.array_equal(made.numpy(), pixels[[0, 5000, 9999]])
     assert classes.tolist() == labels[[0, 5000, 9999]].tolist()
+
+
+def link(place: Path, target: str | Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(target)
+
+
+def all_files(source: Any) -> list[str]:
+    return sorted(part.dataset.samples[index][0] for part in (source.train, source.validation) for index in part.indices)
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        {"cat/up": ".."},
+        {"cat/up": "..", "dog/up": "../..", "dog/deep/up": "../.."},
+        {"again": "."},
+        {"above": ".."},
+        {"cat/loop": "loop", "loop": "loop"},
+        {"cat/to_dogs_parent": "../../pictures"},
+        {"cat/deep/self": "."},
+        {"cat/a_first": "deep"},
+    ],
+)
+def test_links_that_go_round_add_no_picture_and_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, links: dict[str, str]
+) -> None:
+    root = tmp_path / "pictures"
+    for name in ("cat", "cat/deep", "dog"):
+        fill(root / name, 4)
+    before = all_files(open_source("folder", root, False))
+    digest = folder_digest(root)
+    for place, target in links.items():
+        link(root / place, target)
+    source = open_source("folder", root, False)
+    assert source.class_names == ("cat", "dog")
+    assert all_files(source) == before and len(before) == 12
+    assert folder_digest(root) == digest
+    assert "left out" in caplog.text and next(iter(links)) in caplog.text
+    told = len(caplog.messages)
+    open_source("folder", root, False)
+    assert len(caplog.messages) == told
+
+
+def test_linked_classes_folders_and_files_are_read_once_in_each_class(tmp_path: Path) -> None:
+    root, disk = tmp_path / "pictures", tmp_path / "disk"
+    fill(disk / "cat", 3)
+    fill(disk / "more" / "deep", 2)
+    picture(9).save(disk / "one.png")
+    link(disk / "cat" / "up", "..")  # leads to what holds the linked class
+    fill(root / "dog", 3)
+    link(root / "cat", disk / "cat")
+    link(root / "dog" / "linked.png", disk / "one.png")
+    link(root / "dog" / "more", disk / "more")
+    link(root / "dog" / "same", disk / "more")
+    source = open_source("folder", root, False)
+    files = [str(Path(file).relative_to(root)) for file in all_files(source)]
+    names = [f"cat/00{index}.png" for index in range(3)] + [f"dog/00{index}.png" for index in range(3)]
+    assert files == [*names, "dog/linked.png", "dog/more/deep/000.png", "dog/more/deep/001.png"]
+    assert len(images.picture_files(root / "cat", [".png"])) == 3
+
+
+def test_links_that_lead_nowhere_are_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(tmp_path / "cat", 3)
+    for place in ("cat/gone.png", "cat/lost.png"):
+        link(tmp_path / place, "/nowhere.png")
+    assert len(all_files(open_source("folder", tmp_path, False))) == 3
+    open_source("folder", tmp_path, False)
+    assert [line for line in caplog.messages if "left out 2 links to files that are not there" in line and "gone.png" in line]
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("training", ["train", "Train", "TRAINING"])
+@pytest.mark.parametrize("validation", ["Val", "validation", "Valid", "dev", "Eval", "TEST"])
+def test_a_split_is_known_by_its_usual_names_in_any_case(tmp_path: Path, training: str, validation: str) -> None:
+    for half, count in ((training, 4), (validation, 2)):
+        for name in ("cat", "dog"):
+            fill(tmp_path / half / name, count)
+    source = open_source("folder", tmp_path, False)
+    assert source.class_names == ("cat", "dog")
+    assert (len(source.train), len(source.validation)) == (8, 4)
+    check_folder(PictureFolder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("classes", "found"),
+    [
+        (["cat", "test"], (8, "cat", "test")),
+        (["cat", "train", "val"], (12, "cat", "train", "val")),
+        (["Dev", "cat", "test/deep", "test"], (16, "Dev", "cat", "test")),
+        (["Train/cat", "Train/dog"], (8, "cat", "dog")),
+        (["train/cat", "train/dog", "val/cat", "val/dog", "test", "previews"], (16, "cat", "dog")),
+    ],
+)
+def test_classes_may_be_called_as_splits_are(tmp_path: Path, classes: list[str], found: tuple[Any, ...]) -> None:
+    for place in classes:
+        fill(tmp_path / place, 4)
+    source = open_source("folder", tmp_path, False)
+    assert (len(source.train) + len(source.validation), *source.class_names) == found
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        (["Val/cat", "Val/dog", "Test/cat", "Test/dog"], "has the splits Val and Test and none to train on"),
+        (["test/cat", "test/dog"], "has the splits test and none to train on"),
+        (["train/cat", "Training/cat", "val/cat"], "has train and Training, expected one folder of training pictures"),
+        (["train/cat", "Val/cat", "val/cat"], "expected one folder of held-out pictures"),
+        (["Train/cat", "Train/dog", "Val/cat", "Val/bird"], r"Train and .*Val must have the same class folders; they differ in"),
+        (["cat", "dog", "val/cat", "val/dog"], "has the class cat itself and in val, expected"),
+        (["train/steam", "train/diesel", "car"], "has the class folders train/diesel and car, expected all in one place"),
+        (["train", "val"], "no class folders in .*train"),
+    ],
+)
+def test_splits_that_cannot_be_used_are_a_sentence(tmp_path: Path, places: list[str], said: str) -> None:
+    for place in places:
+        fill(tmp_path / place, 3)
+    with pytest.raises(ValueError, match=said):
+        open_source("folder", tmp_path, False)

@@ -56,7 +56,7 @@ def numbered_list(folder: Path) -> Path:
 def packs(folder: Path) -> Path:
     Image.new("RGB", (8, 8)).save(folder / "one.webp")
     blob = np.frombuffer((folder / "one.webp").read_bytes(), np.uint8)
-    np.savez(folder / "train0.npz", data=blob, sizes=np.array([len(blob)], np.int32), labels=np.zeros((1, 1), np.int64))
+    np.savez(folder / "train0.npz", data=blob, sizes=np.array([len(blob)], np.int32), labels=np.zeros((1, 3), np.int64))
     (folder / "classes.json").write_text(json.dumps({"": ["a", "b"]}))
     return folder / "classes.json"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training import check_configs
+from training import check_configs, run_script
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,3 +49,8 @@ def test_a_script_ends_with_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "export_bundle.py"), "--config", str(tmp_path / "config.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""})
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+
+
+def test_a_config_that_notepad_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "notepad.yaml").write_bytes(b"\xef\xbb\xbfname: church\r\n")
+    assert run_script(lambda name="": name, ["--config", str(tmp_path / "notepad.yaml")]) == "church"

@@ -11,6 +11,7 @@ from test_side_by_side import data, lite0
 from test_side_by_side import sources as sources
 from torch import nn
 
+from ppgn import images
 from ppgn.networks import ModulatedGenerator, ModulatedGeneratorConfig
 from training import (
     Balanced,
@@ -61,6 +62,13 @@ def test_a_run_leaves_small_files_and_goes_on_from_its_state(packs: Path, tmp_pa
     again = run(packs, tmp_path / "on", tmp_path, tmp_path / "first", updates=2)
     assert [line["updates"] for line in again if line.get("event") in ("going on", "saved")] == [12, 14]
     assert not any(line.get("event") == "head" for line in again)  # the head is the one of before
+
+
+def test_a_folder_of_another_run_is_left_alone(packs: Path, tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text("of the other run")
+    with images.alone_in(tmp_path), pytest.raises(ValueError, match="is written by another process already"):
+        run(packs, tmp_path, tmp_path)
+    assert (tmp_path / "log.jsonl").read_text() == "of the other run"
 
 
 def test_a_run_without_time_ends_with_weights_all_the_same(packs: Path, tmp_path: Path) -> None:

@@ -161,6 +161,26 @@ def test_a_run_that_another_process_trains_is_left_alone(finished: Path) -> None
         assert (finished / "locked" / "run.json").is_file()
 
 
+def test_a_start_beside_a_run_that_has_just_begun_takes_none_of_its_files(tmp_path: Path) -> None:
+    one, pack = RunState.open(tmp_path / "run", {"size": 16}), tmp_path / "run" / "pictures.safetensors"
+    with one.locked():
+        pack.write_bytes(b"pictures")
+        other = RunState.open(tmp_path / "run", {"size": 32})
+        with pytest.raises(ValueError, match="is written by another process already"), other.locked():
+            pass
+        assert pack.is_file()
+    with other.locked():  # alone, and of other options than what the folder holds
+        assert not pack.exists()
+
+
+def test_what_a_run_finished_between_two_moments_of_a_start_is_kept(tmp_path: Path) -> None:
+    one, other = (RunState.open(tmp_path / "run", {}) for _ in range(2))
+    with one.locked():
+        one.finish("pictures", {"seconds": 1.0})
+    with other.locked():
+        assert other.found("pictures") == {"seconds": 1.0}
+
+
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
     pictures(tmp_path / "pictures")
     with pytest.raises(ValueError, match="is there and is no run of train_bundle, expected a new folder"):

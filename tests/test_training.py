@@ -1,7 +1,9 @@
 """The training scripts: they resume after kill -9, keep frozen what is frozen, and explain mistakes."""
 
+import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import torch
 from lightning import Trainer, seed_everything
 
 import training
+from ppgn import images
 from ppgn.networks import ImageGeneratorConfig
 from training import (
     DiscriminatorConfig,
@@ -292,6 +295,61 @@ def test_what_cannot_be_trained_or_resumed_is_refused_with_the_reason(
         with pytest.raises(SystemExit, match="2"):
             training.train(training.EncoderSystem)
         assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"error: {sentence}")
+
+
+def test_a_run_folder_in_which_another_training_runs_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ["fit", "--config", str(ROOT / "training/configs/digits_encoder.yaml"), "--trainer.max_steps", "1"]
+    root = ["--trainer.default_root_dir", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["train_encoder.py", *config, *root])
+    with images.alone_in(tmp_path), pytest.raises(SystemExit, match="2"):
+        training.train(training.EncoderSystem)
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"error: {tmp_path} is written by another process already")
+    assert not (tmp_path / "config.yaml").exists()
+    training.train(training.EncoderSystem)
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("room", [500, 3000, 100_000])
+def test_a_full_disk_ends_in_one_sentence_and_the_last_checkpoint_goes_on(room: int, tmp_path: Path) -> None:
+    config = ["fit", "--config", str(ROOT / "training/configs/digits_encoder.yaml"), "--trainer.max_epochs", "-1"]
+    words = call("encoder", *config, "--trainer.default_root_dir", str(tmp_path), "--checkpoint_minutes", "0")
+    output: dict[str, Any] = {"env": environment(), "capture_output": True, "text": True}
+    subprocess.run([*words, "--trainer.max_steps", "3"], check=True, **output)
+    kept = [tmp_path / "checkpoints" / "last.ckpt", tmp_path / "config.yaml"]
+    before = [file.read_bytes() for file in kept]
+    on = [*words, "--ckpt_path", "last", "--trainer.max_steps", "30", "--trainer.log_every_n_steps", "1"]
+
+    def full_disk() -> None:  # of files as large as `room`; a larger write fails as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    full = subprocess.run(on, preexec_fn=full_disk, **output)
+    assert full.returncode == 2, full.stderr[-2000:]
+    assert "Traceback" not in full.stderr and len(re.findall("^error: ", full.stderr, re.MULTILINE)) == 1
+    assert re.search(r"^error: .*cannot (be )?writ.*free some space", full.stderr.strip().splitlines()[-1])
+    assert kept[0].read_bytes() == before[0]
+    assert room > len(before[1]) or kept[1].read_bytes() == before[1]
+    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+    subprocess.run(on, check=True, **output)
+    assert torch.load(kept[0], weights_only=True)["global_step"] == 30
+
+
+def test_a_file_in_the_place_of_a_log_folder_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ["fit", "--config", str(ROOT / "training/configs/digits_encoder.yaml"), "--trainer.max_steps", "1"]
+    (tmp_path / "checkpoints").write_text("")
+    (tmp_path / "logs").write_text("")
+    logger = json.dumps({"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(tmp_path / "logs")}})
+    for options, said in (
+        ([str(tmp_path)], f"error: cannot make the folder {tmp_path / 'checkpoints'}"),
+        ([str(tmp_path / "run"), "--trainer.logger", logger], "error: the run folder cannot be written"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["train_encoder.py", *config, "--trainer.default_root_dir", *options])
+        with pytest.raises(SystemExit, match="2"):
+            training.train(training.EncoderSystem)
+        assert capsys.readouterr().err.strip().splitlines()[-1].startswith(said)
 
 
 @pytest.mark.parametrize("script", ["encoder", "generator", "denoiser"])

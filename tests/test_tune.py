@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import ppgn
-from ppgn import cli, conditions, recipes, requests, tuning
+from ppgn import cli, conditions, images, recipes, requests, tuning
 from ppgn.bundle import Bundle
 from ppgn.priors import NoPrior
 from ppgn.recipes import Recipe
@@ -493,6 +493,23 @@ def test_tune_goes_on_where_it_ended_and_keeps_studies_apart(folder: Path, capsy
     (folder / "tuned" / "trials.json").write_text("{}")
     assert cli.main([*TUNE, "--unit", "fc7:3"]) == 2
     assert "cannot go on from" in capsys.readouterr().err
+
+
+def test_a_folder_in_which_another_search_runs_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*TUNE, "--unit", "fc7:3", "--trials", "1"]) == 0
+    before = {file.name: file.read_bytes() for file in (folder / "tuned").iterdir()}
+    capsys.readouterr()
+    with images.alone_in(folder / "tuned"):
+        assert cli.main([*TUNE, "--unit", "fc7:3", "--trials", "3"]) == 2
+    assert "tuned is written by another process already, expected none" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in (folder / "tuned").iterdir()} == before
+
+
+def test_a_search_goes_on_from_trials_that_another_one_made_since_it_was_opened(tmp_path: Path, tuned: tuple) -> None:
+    one, other = Study(tmp_path, tuned[0]), Study(tmp_path, tuned[0])
+    one.run(2)
+    other.run(3)
+    assert other.trials[:2] == one.trials and len(Study(tmp_path, tuned[0]).trials) == 3
 
 
 def test_limits_that_no_trial_kept_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,9 @@ from training.captured import captured as captured
 from training.checkpoints import describe as describe
 from training.checkpoints import freeze as freeze
 from training.checkpoints import read_checkpoint as read_checkpoint
+from training.checkpoints import read_classes as read_classes
 from training.checkpoints import read_network as read_network
+from training.checkpoints import read_scores as read_scores
 from training.class_generator import ClassGenerator as ClassGenerator
 from training.class_generator import ConditionalGan as ConditionalGan
 from training.class_generator import one_hot as one_hot
@@ -56,6 +58,7 @@ from training.encoder import EncoderSystem as EncoderSystem
 from training.encoder import build_encoder as build_encoder
 from training.export import encoder_of as encoder_of
 from training.export import export as export
+from training.export import run_config as run_config
 from training.feature_cache import CacheKey as CacheKey
 from training.feature_cache import PicturesWithFeatures as PicturesWithFeatures
 from training.feature_cache import RealFeatures as RealFeatures
@@ -87,6 +90,8 @@ from training.phrasings import phrasings as phrasings
 from training.phrasings import singular as singular
 from training.picture_pack import PackedData as PackedData
 from training.picture_pack import PictureFolder as PictureFolder
+from training.picture_pack import check_folder as check_folder
+from training.picture_pack import folder_digest as folder_digest
 from training.picture_pack import pack_pictures as pack_pictures
 from training.picture_pack import read_facts as read_facts
 from training.pictures import Pictures as Pictures
@@ -117,5 +122,9 @@ from training.time_budget import Pace as Pace
 from training.time_budget import TimeBudget as TimeBudget
 from training.time_limited import train_on_packs as train_on_packs
 from training.trunks import lite0_file as lite0_file
+from training.trunks import lite0_weights as lite0_weights
+from training.weight_files import fill as fill
 from training.weight_files import load_weights as load_weights
+from training.weight_files import read_tensors as read_tensors
 from training.weight_files import save_weights as save_weights
+from training.weight_files import take_state as take_state

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from ppgn import images, networks
+from ppgn import images
 from ppgn.bundle import check_place, save_bundle
 from ppgn.networks import (
     Fc6Encoder,
@@ -33,8 +33,8 @@ from training.export import CHECKPOINT, code_statistics, whole_recipes
 from training.noise_level import NoiseLevelSystem, trained_noise_level
 from training.pack_run import SEEN
 from training.packs import read_classes
-from training.trunks import LITE0, trunk_settings
-from training.weight_files import load_weights
+from training.trunks import LITE0, lite0_weights, trunk_settings
+from training.weight_files import fill, load_weights, read_tensors
 
 BATCH = 128
 """Pictures that are encoded at once."""
@@ -77,18 +77,18 @@ def adopt(
     """
     out = out or Path("checkpoints") / name
     check_place(out)
-    stored = {"recipes": whole_recipes(recipes), "papers": whole_recipes(papers)}  # first, as what follows takes minutes
+    recipes, papers = whole_recipes(recipes), whole_recipes(papers)  # first, as what follows takes minutes
     encoder, classes, groups = handed_encoder(handed, trunk)
     generator = handed_generator(handed)
-    write_network(run / "encoder" / CHECKPOINT, "encoder", encoder, classes, groups)
-    codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
-    level = NoiseLevelSystem(noise_level, learning_rate=learning_rate)
-    parts = {"encoder": encoder, "generator": generator, **models_of_codes(run, codes, level, updates, batch)}
+    with images.alone_in(images.make_folder(run)):
+        write_network(run / "encoder" / CHECKPOINT, "encoder", encoder, classes, groups)
+        codes = kept_codes(run / "codes.safetensors", encoder, generator.config.image_size, pictures)
+        models = models_of_codes(run, codes, NoiseLevelSystem(noise_level, learning_rate=learning_rate), updates, batch)
     made_from = {"name": ", ".join(folder.name for folder in pictures), "train": len(codes) // 2, "split": "train, with mirrors"}
     return save_bundle(
-        out, name=name, parts=parts, code=code_statistics(codes.relu()), classes=classes, groups=groups,
-        image=ImageSpec(*generator.config.image_size, generator.config.channels), alternatives=alternatives,
-        recipes=stored["recipes"], papers=stored["papers"], data=made_from, licence=licence, source=source,
+        out, name=name, parts={"encoder": encoder, "generator": generator, **models}, code=code_statistics(codes.relu()),
+        classes=classes, groups=groups, image=ImageSpec(*generator.config.image_size, generator.config.channels),
+        alternatives=alternatives, recipes=recipes, papers=papers, data=made_from, licence=licence, source=source,
     )  # fmt: skip
 
 
@@ -96,22 +96,22 @@ def handed_encoder(handed: Path, trunk: Path) -> tuple[Fc6Encoder, tuple[str, ..
     """The encoder, frozen, its classes, "group:name", and their groups. Raises ValueError for a file that is missing or
     of another network."""
     classes, groups = read_classes(_there(handed / "classes.json"))
-    head = _weights(handed, "head")
-    released = networks.from_released(torch.load(_there(trunk), map_location="cpu", weights_only=True))
+    head = _weights(handed, "head", "reduce.weight", "fc6.weight", "fc7.weight")
+    released = lite0_weights(_there(trunk))
     config = Fc6EncoderConfig(
         classes=len(classes), trunk=LITE0, input_size=SEEN, pool5_channels=320, pool5_size=5, **trunk_settings(LITE0),
         reduce=len(head["reduce.weight"]), code_size=len(head["fc6.weight"]), hidden=len(head["fc7.weight"]),
     )  # fmt: skip
     encoder = Fc6Encoder(config)
-    encoder.load_state_dict({**head, **{f"trunk.{key}": value for key, value in released.items()}})
+    fill(encoder, {**head, **{f"trunk.{key}": value for key, value in released.items()}}, handed)
     return freeze(encoder), classes, groups  # type: ignore[return-value]
 
 
 def handed_generator(handed: Path) -> ModulatedGenerator:
     """The generator, frozen."""
-    state = _weights(handed, "generator")
+    state = _weights(handed, "generator", "hidden.weight")
     generator = ModulatedGenerator(ModulatedGeneratorConfig(code_size=state["hidden.weight"].shape[1]))
-    generator.load_state_dict(state)
+    fill(generator, state, handed)
     return freeze(generator)  # type: ignore[return-value]
 
 
@@ -119,7 +119,7 @@ def handed_generator(handed: Path) -> ModulatedGenerator:
 def kept_codes(file: Path, encoder: Fc6Encoder, size: tuple[int, int], folders: Sequence[Path]) -> Tensor:
     """fc6 before its ReLU of all pictures, then of their mirrors, `[2 * picture, code]`; read from the file once it is there."""
     if file.is_file():
-        return load_file(file)["codes"].float()
+        return read_tensors(file, "codes")[0].float()
     paths = [path for folder in folders for path in images.picture_files(folder, IMG_EXTENSIONS)]
     if not paths:
         raise ValueError(f"no pictures in {', '.join(map(str, folders))}, expected folders of training pictures: correct them")
@@ -166,10 +166,12 @@ def trained(run: Path, stage: str, system: LightningModule, codes: Tensor, updat
     return file
 
 
-def _weights(handed: Path, name: str) -> dict[str, Tensor]:
+def _weights(handed: Path, name: str, *needed: str) -> dict[str, Tensor]:
     found = load_weights(handed, name)
     if not found:
         raise ValueError(f"no weights {name}*.safetensors in {handed}, expected the handed ones: correct the folder")
+    if missing := [key for key in needed if key not in found]:
+        raise ValueError(f"the weights {name}*.safetensors in {handed} lack {missing[0]}, expected the handed ones: give those")
     return found
 
 

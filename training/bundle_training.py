@@ -67,10 +67,10 @@ def train_bundle(
     options = {**folder, "size": list(side), "from": start_from, "sizes": vars(sizes), "seed": seed}
     state = RunState.open(run, options)
     _check_out(out, state, name)
-    state.give(hours)
     begun_with = f", starting from {start_from}" if start_from else ""
     journal = Journal(state, 3600 * hours, f"{hours:g} hours for {data.root}, {side[0]}x{side[1]} pixels{begun_with}.")
     with state.locked():
+        state.give(hours)
         facts = _pictures(data, side, run, journal, started)
         plan = Plan(run, side, sizes, keep_source(bundle, run / "source") if bundle else None)
         _train(plan, journal, checkpoint_minutes, seed)

@@ -30,26 +30,43 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:  # torch raises many kinds for a truncated or foreign file; all are the user's to mend
         raise ValueError(f"{path} is not a readable checkpoint ({one_line(fault)}): train again or copy it again") from fault
-    if "ppgn" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("ppgn"), dict):
         raise ValueError(f"{path} has no 'ppgn' entry, expected a checkpoint of ppgn's training scripts: pass one of theirs")
     return content["ppgn"]
 
 
 def read_network(path: Path, part: str) -> Any:
     """One network of a checkpoint, rebuilt on the CPU, in evaluation mode and frozen. Raises ValueError as `read_checkpoint`."""
-    parts = read_checkpoint(path)["parts"]
+    parts = _entry(read_checkpoint(path), "parts", dict, path)
     if part not in parts:
-        raise ValueError(f"{path} holds {', '.join(parts)}, expected {part}: pass the checkpoint of that part")
-    network = networks.build(parts[part]["architecture"], parts[part]["config"])
-    network.load_state_dict(parts[part]["state"])
+        raise ValueError(f"{path} holds {', '.join(map(str, parts))}, expected {part}: pass the checkpoint of that part")
+    try:
+        network = networks.build(parts[part]["architecture"], parts[part]["config"])
+        network.load_state_dict(parts[part]["state"])
+    except Exception as fault:  # whatever torch and configurations raise for content of another version or kind
+        raise ValueError(f"{path} holds a {part} that cannot be built ({one_line(fault)}): train that part again") from fault
     return freeze(network)
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The class names that a checkpoint's encoder knows, and their groups. Raises ValueError as `read_checkpoint`."""
     content = read_checkpoint(path)
-    names = content["class_names"]
+    names = _entry(content, "class_names", list | tuple, path)
     return tuple(names), tuple(content.get("groups", groups_of(names)))
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """What the last validation before a checkpoint logged, and how many updates were made. Raises ValueError as
+    `read_checkpoint`."""
+    content = read_checkpoint(path)
+    return {**_entry(content, "scores", dict, path), **({"updates": content["updates"]} if "updates" in content else {})}
+
+
+def _entry(content: dict[str, Any], name: str, kind: Any, path: Path) -> Any:
+    found = content.get(name)
+    if not isinstance(found, kind):
+        raise ValueError(f"{path} has no {name}, expected a checkpoint of ppgn's training scripts: train that part again")
+    return found
 
 
 def write_network(path: Path, part: str, network: Any, class_names: Sequence[str], groups: Sequence[str] = ()) -> None:

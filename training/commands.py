@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ppgn.errors import one_line
-from ppgn.images import make_folder, temporary_beside
+from ppgn.images import alone_in, make_folder, temporary_beside, write_atomically
 from training.checkpoints import read_checkpoint
 from training.data import ImageData
 from training.progress import LinesOfProgress, silence_what_is_in_order
@@ -67,6 +68,18 @@ class LastCheckpoint(ModelCheckpoint):
         self.save(trainer)
 
 
+class SaveConfig(SaveConfigCallback):
+    """`config.yaml` in the log folder, written in one move: a full disk leaves that of the run's start."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        folder = trainer.log_dir  # on all processes, as they agree on it
+        if folder is not None and trainer.is_global_zero and not self.already_saved:
+            text = self.parser.dump(self.config, skip_none=False)
+            place = make_folder(folder) / self.config_filename
+            write_atomically(place, lambda path: path.write_text(text, encoding="utf-8"))
+        self.already_saved = True
+
+
 class TrainingCLI(LightningCLI):
     """Puts logs and checkpoints of a run under `trainer.default_root_dir`, where `--ckpt_path last` finds them."""
 
@@ -83,11 +96,21 @@ class TrainingCLI(LightningCLI):
         if given.get("ckpt_path") and given["ckpt_path"] not in FOUND_BY_LIGHTNING:
             read_checkpoint(Path(given["ckpt_path"]))
 
-    def before_fit(self) -> None:
+    def before_validate(self) -> None:
         """Reads checkpoints as tensors and plain types only, so that resuming never unpickles code."""
         self.config_init[str(self.subcommand)]["weights_only"] = True
 
-    before_validate = before_test = before_fit
+    before_test = before_validate
+
+    def before_fit(self) -> None:
+        """Keeps the run folder for this training. Raises ValueError where another one is in it."""
+        self.before_validate()
+        self.kept = ExitStack()
+        if self.trainer.is_global_zero:
+            self.kept.enter_context(alone_in(Path(self.trainer.default_root_dir)))
+
+    def after_fit(self) -> None:
+        self.kept.close()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         root = make_folder(self._get(self.config_init, "trainer.default_root_dir"))
@@ -100,7 +123,7 @@ class TrainingCLI(LightningCLI):
         if self._get(self.config_init, "trainer.enable_progress_bar") is None and not sys.stderr.isatty():
             kwargs["enable_progress_bar"] = False
             callbacks.append(LinesOfProgress())
-        kwargs["callbacks"] = [*callbacks, UndisturbedTraining(), LastCheckpoint(root / "checkpoints", minutes)]
+        kwargs["callbacks"] = [*callbacks, UndisturbedTraining(), LastCheckpoint(make_folder(root / "checkpoints"), minutes)]
         return super().instantiate_trainer(**kwargs)
 
     def _several_devices(self) -> bool:
@@ -113,4 +136,4 @@ def train(system: type[LightningModule], data: type[LightningDataModule] = Image
     silence_what_is_in_order()
     with one_sentence():
         check_configs(sys.argv[1:])
-        TrainingCLI(system, data, save_config_kwargs={"overwrite": True})
+        TrainingCLI(system, data, save_config_callback=SaveConfig)

@@ -25,8 +25,9 @@ class ImageData(LightningDataModule):
     """Batches of (pictures in [0, 1], class indices), with the pictures' features where a system keeps them.
 
     Args:
-        name: the data set; `folder` reads `root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` with a
-            fixed split by hash of the file name; `packs` reads what scripts/pack_pictures.py wrote.
+        name: the data set; `folder` reads `root/train/<class>/*` and `root/val/<class>/*` (or valid, validation, dev, eval,
+            test, in any case), or `root/<class>/*` with a fixed split by hash of the file name; `packs` reads what
+            scripts/pack_pictures.py wrote.
         root: its folder; `digits` needs none.
         image_size: height and width of the pictures, `[48, 80]`, or the side of a square, `64`. Pictures of another shape are
             scaled to cover it and their centre is kept.

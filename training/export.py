@@ -12,10 +12,11 @@ import yaml
 from torch import Tensor
 
 from ppgn.bundle import check_place, save_bundle
+from ppgn.errors import one_line
 from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.recipes import Recipe
 from ppgn.types import ImageSpec
-from training.checkpoints import read_checkpoint, read_classes, read_network
+from training.checkpoints import read_classes, read_network, read_scores
 from training.data import ImageData
 from training.denoiser import over_pictures
 from training.encoder import CODE_LAYERS
@@ -79,7 +80,8 @@ def export(
         classes=classes, groups=groups, recipes=stored["recipes"], papers=stored["papers"], precisions=precisions,
         training={stage: without_paths(config) for stage, config in configs.items()},
         data={"name": data or data_set.hparams["name"], "train": len(pictures), "split": "train"},
-        licence=licence, source=source, scores={stage: stage_scores(run / stage) for stage in configs} | (scores or {}),
+        licence=licence, source=source,
+        scores={stage: read_scores(run / stage / CHECKPOINT) for stage in configs} | (scores or {}),
     )  # fmt: skip
 
 
@@ -127,14 +129,17 @@ def whole_recipes(recipes: Mapping[str, Mapping[str, Any]] | None) -> dict[str, 
 
 
 def run_config(folder: Path) -> dict[str, Any]:
-    """The configuration that LightningCLI left in a run folder."""
-    return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8-sig"))
-
-
-def stage_scores(folder: Path) -> dict[str, Any]:
-    """What the stage's last validation logged, and how many updates were made."""
-    content = read_checkpoint(folder / CHECKPOINT)
-    return {**content["scores"], **({"updates": content["updates"]} if "updates" in content else {})}
+    """The configuration that LightningCLI left in a run folder. Raises ValueError where it is none."""
+    file = folder / "config.yaml"
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        if not (isinstance(found, dict) and isinstance(found.get("data"), dict)):
+            raise ValueError(f"no settings of data, but {str(found)[:60]!r}")
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as fault:
+        raise ValueError(
+            f"{file} cannot be read ({one_line(fault)}), expected the settings that its training left: copy it again"
+        ) from fault
+    return found
 
 
 def fc6_before_relu(encoder: Any, pictures: Any) -> Tensor:

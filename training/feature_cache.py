@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ppgn.errors import one_line
 from ppgn.images import write_atomically
 from ppgn.networks import TrunkConfig
 from ppgn.progress import bar
@@ -38,15 +40,22 @@ class RealFeatures:
 
     It is a safetensors file of one tensor `[row, value]`. A row is the code, then the maps as `[height, width, channel]`, so
     that they come out in channels_last without a copy; or the code alone, or pool5 flat. The system keeps rows in memory that fit
-    there, as for any file.
+    there, as for any file. Raises ValueError for a file that holds no features.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with safe_open(path, framework="pt") as file:
-            self.shapes: list[list[int]] = json.loads(file.metadata()["shapes"])
-            self.dtype: torch.dtype = getattr(torch, file.metadata()["storage"])
-            rows, values = file.get_slice("features").get_shape()
+        try:
+            with safe_open(path, framework="pt") as file:
+                self.shapes: list[list[int]] = json.loads(file.metadata()["shapes"])
+                self.dtype: torch.dtype = getattr(torch, {*SAFETENSORS_NAMES}.intersection([file.metadata()["storage"]]).pop())
+                rows, values = file.get_slice("features").get_shape()
+            if sum(map(math.prod, self.shapes)) != values:
+                raise ValueError(f"rows of {values} values for the shapes {self.shapes}")
+        except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as fault:
+            raise ValueError(
+                f"{path} holds no features of pictures ({one_line(fault)}): delete it, and they are computed again"
+            ) from fault
         self.row_bytes = values * self.dtype.itemsize
         self.start = path.stat().st_size - rows * self.row_bytes
 
@@ -159,7 +168,7 @@ def _digest(path: Path) -> str | None:
     try:
         with safe_open(path, framework="pt") as file:
             return (file.metadata() or {}).get("digest")
-    except SafetensorError:
+    except (SafetensorError, OSError):
         return None
 
 

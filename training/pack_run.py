@@ -23,7 +23,7 @@ from training.labels import Groups, accuracies
 from training.packs import decode, open_packs
 from training.side_by_side import Draws, draw_weights
 from training.trunks import LITE0, trunk_settings
-from training.weight_files import load_weights, save_weights
+from training.weight_files import fill, load_weights, save_weights
 
 BATCH = 256
 """Pictures in a pass without gradients."""
@@ -156,7 +156,7 @@ def prepare(
     run.report(event="features")
     handed = load_weights(resume, "head") if resume else {}
     if handed:
-        encoder.load_state_dict({**encoder.state_dict(), **handed})
+        fill(encoder, {**encoder.state_dict(), **handed}, resume)  # type: ignore[arg-type]
     else:
         keeper = Pool5Keeper(code_size, variants[0][0].numel()).to(run.device)
         losses = train_head(encoder, keeper, variants, labels["train"], groups, run.precision, settings.head_epochs)

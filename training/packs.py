@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import reprlib
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -105,18 +104,23 @@ def _check_labels(packs: Packs, folder: Path) -> None:
 def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The class names and their groups in a classes.json, {group: names}; the group "" is that of classes without groups.
 
-    Raises ValueError for a file that cannot be read or holds something else.
+    Raises ValueError for a file of another kind.
     """
     try:
         grouped = json.loads(file.read_text(encoding="utf-8-sig"))
+        if not (isinstance(grouped, dict) and grouped and all(map(_are_names, grouped.values()))):
+            raise ValueError("not that")
     except (OSError, ValueError, RecursionError) as fault:
-        raise ValueError(f"cannot read {file} ({one_line(fault)}), expected {{group: class names}}: correct it") from fault
-    members = list(grouped.values()) if isinstance(grouped, dict) else [None]
-    if not all(isinstance(names, list) and names and all(isinstance(name, str) for name in names) for names in members):
-        raise ValueError(f"{file} holds {reprlib.repr(grouped)}, expected {{group: class names}}: correct it")
+        raise ValueError(
+            f"{file} cannot be read ({one_line(fault)}), expected JSON as {{group: [names]}}: pack the pictures again"
+        ) from fault
     if list(grouped) == [""]:
         return tuple(grouped[""]), ()
     return tuple(f"{group}:{name}" for group, names in grouped.items() for name in names), tuple(grouped)
+
+
+def _are_names(members: Any) -> bool:
+    return isinstance(members, list) and bool(members) and all(isinstance(name, str) for name in members)
 
 
 def decode(packs: Packs, size: Size, processes: int = 1) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ppgn.errors import one_line
-from ppgn.images import Size, class_folders, height_and_width, write_atomically
+from ppgn.images import Size, class_folders, files_under, height_and_width, write_atomically
 from training.data import ImageData
 from training.pictures import Pictures, centre_crop
 from training.sources import open_source
+from training.splits import split_of
 
 LEAST_OF_A_CLASS = 10
 """Training pictures that a class needs."""
@@ -30,8 +30,8 @@ PACK = "pictures.safetensors"
 class PictureFolder:
     """A folder of pictures, one sub-folder a class.
 
-    root: `root/<class>/*`, or `root/train/<class>/*` and `root/val/<class>/*`. validation_share: share held out of a folder
-    without a split. split_seed: chooses the held-out pictures.
+    root: `root/<class>/*`, or `root/train/<class>/*` and `root/val/<class>/*` (`split_of`). validation_share: share held out of
+    a folder without a split. split_seed: chooses the held-out pictures.
     """
 
     root: Path
@@ -83,7 +83,7 @@ def check_folder(folder: PictureFolder) -> None:
         raise ValueError(f"no folder of pictures at {root}, expected {root}/<class>/<picture>: correct data.root")
     if not 0 < folder.validation_share < 1:
         raise ValueError(f"data.validation_share is {folder.validation_share}, expected a number between 0 and 1: correct it")
-    inside = root / "train" if (root / "train").is_dir() else root
+    inside, _ = split_of(root)
     classes = [entry.name for entry in class_folders(inside)]
     if len(classes) < 2:
         got = f"the class folder {classes[0]} alone" if classes else "no class folders"
@@ -132,13 +132,10 @@ def read_facts(place: Path) -> PackFacts:
 
 
 def folder_digest(root: Path) -> str:
-    """SHA-256 of the names and sizes of all files under a folder."""
+    """SHA-256 of the names and sizes of `files_under` a folder."""
     digest = hashlib.sha256()
-    for place, folders, files in os.walk(root, followlinks=True):
-        folders.sort()
-        for name in sorted(files):
-            path = Path(place) / name
-            digest.update(f"{path.relative_to(root)} {path.stat().st_size if path.exists() else -1}\n".encode())
+    for path in sorted(files_under(root), key=lambda path: (path.parent.parts, path.name)):
+        digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()
 
 

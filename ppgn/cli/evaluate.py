@@ -77,11 +77,12 @@ def run(given: argparse.Namespace) -> int:
     options = options_of(given)
     task = evaluation.prepare(load(given), given.real, options)
     folder = images.make_folder(given.out)  # before hours of sampling
-    with stops_without_warning(), _bars() as on_progress:
-        evaluated = evaluation.run(task, on_progress)
-    for reason in evaluated.stopped:
-        print(f"ppgn: stopped: {reason}", file=sys.stderr)
-    scores, page = evaluated.save(folder)
+    with images.alone_in(folder):
+        with stops_without_warning(), _bars() as on_progress:
+            evaluated = evaluation.run(task, on_progress)
+        for reason in evaluated.stopped:
+            print(f"ppgn: stopped: {reason}", file=sys.stderr)
+        scores, page = evaluated.save(folder)
     print(evaluated.table())
     print(f"\nwrote {scores} and {page}")
     return 0

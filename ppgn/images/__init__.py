@@ -16,7 +16,7 @@ from ppgn.images.files import save_image as save_image
 from ppgn.images.files import write_atomically as write_atomically
 from ppgn.images.files import write_together as write_together
 from ppgn.images.folders import class_folders as class_folders
-from ppgn.images.folders import is_picture_file as is_picture_file
+from ppgn.images.folders import files_under as files_under
 from ppgn.images.folders import picture_files as picture_files
 from ppgn.images.folders import spread as spread
 from ppgn.images.labelled_pictures import Labelled as Labelled

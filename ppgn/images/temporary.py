@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ PREFIX = ".ppgn-unfinished-"
 ABANDONED = 3600.0
 """Seconds without a write after which nobody works on a temporary file any more, on this machine or another one."""
 
+_log = logging.getLogger("ppgn")
 _looked_at: set[Path] = set()
 
 
@@ -45,7 +47,10 @@ def _remove_abandoned(folder: Path) -> None:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keeps a folder for this process; a kill frees it. Raises ValueError where another process has it. Not on Windows."""
+    """Keeps a folder for this process; a kill frees it. Raises ValueError where another process has it.
+
+    Without effect on Windows, and on disks that know no such locks.
+    """
     if fcntl is None:
         yield
         return
@@ -53,8 +58,10 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as fault:
+        except BlockingIOError as fault:
             raise ValueError(f"{folder} is written by another process already, expected none: wait for it, or end it") from fault
+        except OSError:  # NFS, for one, locks no folder
+            _log.info(f"{folder} cannot be kept for this process: let no other one write there")
         yield
     finally:
         os.close(handle)

@@ -61,18 +61,22 @@ class Study:
         return best
 
     def run(self, trials: int = 20, watch: OnTrial | None = None) -> None:
-        """Makes the trials that are lacking to that number. watch: called after each. Raises ValueError when trials < 1."""
+        """Makes the trials that are lacking to that number, those in the folder included. watch: called after each.
+
+        Raises ValueError when trials < 1, and where another process runs a study in the folder.
+        """
         if trials < 1:
             raise ValueError(f"got trials {trials}, expected at least 1: the first one is the default")
-        images.make_folder(self.folder)
-        for trial, pictures in self.tuning.run(trials, tuple(self.trials)):
-            if pictures is not None:
-                images.save_image(torch.cat(list(report.shown(pictures)), dim=-1), self._picture_file(trial))
-            self.trials.append(trial)
-            stored = [one.to_json() for one in self.trials]
-            _write(self.folder / TRIALS, {"ppgn": __version__, **self.about, "trials": stored})
-            if watch is not None:
-                watch(trial)
+        with images.alone_in(images.make_folder(self.folder)):
+            self.trials = _read(self.folder / TRIALS, self.about)  # another process may have made some since
+            for trial, pictures in self.tuning.run(trials, tuple(self.trials)):
+                if pictures is not None:
+                    images.save_image(torch.cat(list(report.shown(pictures)), dim=-1), self._picture_file(trial))
+                self.trials.append(trial)
+                stored = [one.to_json() for one in self.trials]
+                _write(self.folder / TRIALS, {"ppgn": __version__, **self.about, "trials": stored})
+                if watch is not None:
+                    watch(trial)
 
     def save(self) -> Trial:
         """Writes settings.json and tune.png, and returns the best trial. Raises ValueError as `best` does."""
