@@ -384,6 +384,23 @@ def test_an_encoder_without_a_head_gives_units_and_says_that_it_scores_no_classe
         ppgn.sample(bundle, "odd", count=1, steps=1)
 
 
+class Scoring(nn.Sequential):
+    def logits_from_code(self, code: torch.Tensor) -> torch.Tensor:
+        return code[:, :2]
+
+
+def test_a_foreign_encoder_scores_as_many_classes_as_are_named() -> None:
+    def encoder() -> nn.Module:
+        return Scoring(nn.Flatten(), nn.Linear(24, 2))
+
+    assert Bundle.of(Stripes(), (2,), encoder=encoder(), classes=["odd", "even"]).classes == ("odd", "even")
+    for names in (["odd"], ["odd", "even", "neither"]):
+        with pytest.raises(ValueError, match=rf"got {len(names)} classes, but the encoder's scores of one image have .*\[1, 2\]"):
+            Bundle.of(Stripes(), (2,), encoder=encoder(), classes=names)
+    with pytest.raises(ValueError, match="the encoder scores no image of shape .*pass the encoder of this generator"):
+        Bundle.of(Stripes(), (2,), encoder=Scoring(nn.Flatten(), nn.Linear(25, 2)), classes=["odd", "even"])
+
+
 @pytest.mark.parametrize("where", ["recipes", "papers"])
 def test_a_bundle_names_no_code_of_others_in_its_recipes(folder: Path, where: str) -> None:
     recipe = {**stored(folder)[where]["class"], "prior": {"name": "antigravity:geohash"}}

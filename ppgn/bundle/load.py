@@ -16,6 +16,7 @@ from ppgn.acceleration import folded, to_channels_last
 from ppgn.bundle.bundle import Bundle
 from ppgn.bundle.description import FILE, SPACE, code_space, image_spec
 from ppgn.bundle.find import find
+from ppgn.bundle.fit import check_fit
 from ppgn.bundle.migrate import read_info
 from ppgn.errors import BundleError, one_line
 
@@ -32,6 +33,11 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
     folder = find(name_or_path)
     info = read_info(folder)
     parts = {part: _load_part(folder, part, entry) for part, entry in info["parts"].items()}
+    code, image, classes = code_space(info["code"]), image_spec(info["image"]), tuple(info["classes"])
+    try:
+        check_fit(parts, code, image, classes)
+    except ValueError as fault:
+        raise BundleError(f"{folder / FILE} {fault}") from fault
     if fold:
         parts = {part: to_channels_last(folded(network)) for part, network in parts.items()}
     kept = {name: info[name] for name in ("training", "data", "licence", "source", "scores", "parts")}
@@ -39,9 +45,9 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
     return Bundle(
         name=info["name"],
         parts=parts,
-        code=code_space(info["code"]),
-        image=image_spec(info["image"]),
-        classes=tuple(info["classes"]),
+        code=code,
+        image=image,
+        classes=classes,
         recipes=info["recipes"],
         papers=info["papers"],
         precisions=tuple(info["precisions"]),
