@@ -1,19 +1,22 @@
 """Numbers of NumPy and torch, names of bundles, and calls under inference mode, wherever Python hands them in."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_bundle
+from conftest import CLASS_NAMES, tiny_bundle
 from torch import nn
 
 import ppgn
-from ppgn import images, sampling, seeds
+from ppgn import evaluation, images, recipes, sampling, seeds, tuning
+from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.samplers import Langevin
+from ppgn.types import ChainState
 
 PICTURE, KNOWN = torch.full((1, 8, 8), 0.5), images.box_mask("1,1,3,3", (8, 8))
 
@@ -116,3 +119,56 @@ def test_calls_under_inference_mode_give_the_same_pictures_and_spoil_nothing(fol
             inside = ppgn.sample(bundle, wanted, **options, **more).images
         assert torch.equal(inside, expected)
         assert torch.equal(ppgn.sample(bundle, wanted, **options, **more).images, expected)
+
+
+def written(root: Path) -> Path:
+    """Two pictures of each class of the tiny bundle."""
+    for name in CLASS_NAMES:
+        (root / name).mkdir(parents=True)
+        for number in range(2):
+            images.save_image(torch.rand(1, 8, 8), root / name / f"{number}.png")
+    return root
+
+
+def test_the_callers_autocast_changes_nothing(tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    torch.manual_seed(0)
+    model = RectifiedGaussian(RectifiedGaussianConfig(12)).fit(torch.randn(40, 12))
+    drawn = ppgn.Bundle(**{**vars(bundle), "parts": {**bundle.parts, "start": model}})
+    real = written(tmp_path / "real")
+    options: dict[str, Any] = {"count": 2, "steps": 3, "precision": "float32"}
+    given, asked = recipes.recipe_for(drawn, "class", steps=3), ppgn.requests.of(drawn, [1, 2], None)
+    ways: dict[str, Callable[[], Any]] = {
+        "sample": lambda: ppgn.sample(drawn, 1, start="codes", **options).images.tolist(),
+        "sampler": lambda: ppgn.sample(bundle, 1, sampler=Shrinking(), **options).images.tolist(),
+        "retries": lambda: ppgn.sample(bundle, 1, tries=2, accept=0.0, **options).images.tolist(),
+        "in_paint": lambda: ppgn.in_paint(bundle, PICTURE, KNOWN, 1, **options).images.tolist(),
+        "from_picture": lambda: ppgn.from_picture(bundle, PICTURE, 1, **options).images.tolist(),
+        "walk": lambda: [evaluation.image.tolist() for _, evaluation in ppgn.walk(bundle, [1, 2], 2, precision="float32")],
+        "tune": lambda: [trial.log_prob for trial, _ in tuning.Tuning(bundle, 1, **options).run(2)],
+        "evaluate": lambda: judged(evaluation.evaluate(bundle, real, chain_steps=2, **options).scores),
+        "objective": lambda: recipes.objective(recipes.prepare(drawn, given), asked).score(torch.ones(2, 12)).tolist(),
+    }
+    for name, way in ways.items():
+        expected = way()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert way() == expected, name
+            assert torch.is_autocast_enabled("cpu"), name
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """A sampler of one's own, whose step multiplies matrices."""
+
+    def init(self, code: torch.Tensor, seeds: Sequence[int]) -> ChainState:
+        return ChainState(code, tuple(seeds))
+
+    def step(self, state: ChainState, objective: Any) -> tuple[ChainState, Any]:
+        code = state.code @ (0.9 * torch.eye(12))
+        return ChainState(code, state.seeds, state.step + 1), objective.evaluate(state.code)
+
+
+def judged(scores: dict[str, Any]) -> dict[str, Any]:
+    """All scores but the times they took, to nine digits behind the point."""
+    kept = {name: value for name, value in scores.items() if name not in ("seconds", "cost")}
+    return json.loads(json.dumps(kept), parse_float=lambda text: round(float(text), 9))

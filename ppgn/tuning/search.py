@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ppgn import loaders, recipes, requests, sampling
+from ppgn.autocast import without_autocast
 from ppgn.bundle import Bundle
 from ppgn.conditions import LogSoftmax
 from ppgn.errors import ChainStopped
@@ -150,6 +151,7 @@ class Tuning:
         excess = max(0.0, gap - self.most_gap) + max(0.0, self.least_diversity - diversity)
         return Trial(number, recipe, proposed, value, gap, diversity, excess)
 
+    @without_autocast()
     @torch.no_grad()
     def _measured(self, evaluation: Evaluation) -> tuple[float, float, float]:
         """Means over chains of what is maximised, of |E(G(h)) - h|, and of the distances of E(x) within a kind.
