@@ -94,7 +94,7 @@ def options_of(given: argparse.Namespace) -> EvaluationOptions:
     from ppgn.evaluation import EvaluationOptions, JudgeSource
 
     classes: Any = given.judge_classes or ()
-    if len(classes) == 1 and Path(classes[0]).is_file():
+    if len(classes) == 1:  # a file, as a judge of one class could not tell any apart
         classes = Path(classes[0])
     adapter = {name: getattr(given, f"judge_{name}") for name in ("weights", "size", "mean", "std", "bgr", "layer")}
     names = ("train", "samples", "count", "seed", "batch", "real_count", "train_count", "chain_steps", "lpips", "inception")
