@@ -29,8 +29,9 @@ class Gaussian:
     """
 
     def __init__(self, mean: float | Tensor = 0.0, std: float | Tensor = 1.0) -> None:
-        if not bool(torch.all(torch.as_tensor(std) > 0)):
-            raise ValueError(f"a Gaussian prior got std {std}, expected positive numbers: pass std > 0")
+        given = torch.as_tensor(std)
+        if not bool(((given > 0) & (given < torch.inf)).all()) or not bool(torch.as_tensor(mean).isfinite().all()):
+            raise ValueError(f"a Gaussian prior got mean {mean} and std {std}, expected finite numbers: pass std > 0")
         self.mean = mean
         self.std = std
 

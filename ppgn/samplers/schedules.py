@@ -81,6 +81,14 @@ def scale_at(scale: Scale, step: int) -> float:
     return scale(step) if callable(scale) else scale
 
 
+def check_scales(who: str, **scales: Scale) -> None:
+    """Raises ValueError, in the name of `who`, for a scale that is negative or not finite, at either end of a `Linear`."""
+    for name, scale in scales.items():
+        ends = [scale.start, scale.end] if isinstance(scale, Linear) else [] if callable(scale) else [plain_number(scale)]
+        if not all(0 <= end < math.inf for end in ends):
+            raise ValueError(f"{who} got {name} {scale}, expected finite numbers of at least 0: 0 leaves its part out")
+
+
 def bound(sampler: AnySampler, steps: int, begin: int = 0, space: CodeSpace | None = None) -> AnySampler:
     """The sampler made ready for a run of `steps` steps from step `begin` on, through codes of that space.
 
