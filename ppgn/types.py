@@ -27,6 +27,17 @@ def plain_number(value: Any) -> Any:
     return value.item() if is_foreign else value
 
 
+def check_finite(tensors: Mapping[str, Tensor], owner: Any = "", allow_infinity: bool = False) -> None:
+    """Raises ValueError for NaN, and for infinity unless it is allowed, naming the owner (a file, say) and the tensor."""
+    for name, tensor in tensors.items():
+        if tensor.is_meta or not tensor.is_floating_point() or not tensor.numel():
+            continue
+        if bool((tensor.isnan() if allow_infinity else ~tensor.isfinite()).any()):
+            held = "NaN" if bool(tensor.isnan().any()) else "infinity"
+            whose = f"{owner}: {name}" if owner else name
+            raise ValueError(f"{whose} holds {held}, expected finite numbers: download or save it again")
+
+
 def at_least_one(name: str, value: Any, advice: str) -> int:
     """The value as an int. Raises ValueError, with the advice, for anything but a whole number above 0."""
     number = plain_number(value)
@@ -42,7 +53,8 @@ class CodeSpace:
     """The codes of a generator: their shape, the bounds of each unit, and mean and std of each unit over real pictures.
 
     low, high: in code units, a number or one per unit; None is unbounded. std: None where nobody measured it. relu: codes stand
-    after a ReLU, as fc6 does. Raises ValueError when a low bound exceeds its high bound.
+    after a ReLU, as fc6 does. Raises ValueError when a low bound exceeds its high bound, and for a mean or std that is not finite
+    or a negative std.
     """
 
     shape: tuple[int, ...] = ()
@@ -53,6 +65,12 @@ class CodeSpace:
     relu: bool = False
 
     def __post_init__(self) -> None:
+        bounds = {name: torch.as_tensor(value) for name, value in (("low", self.low), ("high", self.high)) if value is not None}
+        check_finite(bounds, "a code space", allow_infinity=True)
+        given = {"mean": torch.as_tensor(self.mean)} | ({} if self.std is None else {"std": torch.as_tensor(self.std)})
+        check_finite(given, "a code space")
+        if self.std is not None and not given["std"].is_meta and bool((given["std"] < 0).any()):
+            raise ValueError("a code space got a negative std, expected standard deviations: correct it, or leave it out")
         if self.low is None or self.high is None:
             return
         if not bool(torch.all(torch.as_tensor(self.low) <= torch.as_tensor(self.high))):

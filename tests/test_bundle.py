@@ -120,7 +120,12 @@ def test_malformed_json_is_named(folder: Path) -> None:
         ({"code": {"shape": 12}}, "the shape 12, expected a list"),
         ({"code": {"shape": [12], "std": [1.0, 2.0]}}, r"std of shape \[2\], expected \[12\], one per unit"),
         ({"code": {"shape": [12], "mean": "low"}}, "mean 'low', expected a number or one per unit"),
-        ({"code": {"shape": [12], "low": 2.0, "high": 1.0}}, "low bound above its high one"),
+        ({"code": {"shape": [12], "low": 2.0, "high": 1.0}}, "code does not fit together: .* expected low <= high"),
+        ({"code": {"shape": [12], "std": float("nan")}}, "its code does not fit together: a code space: std holds NaN"),
+        ({"code": {"shape": [12], "std": [1.0] * 11 + [float("inf")]}}, "a code space: std holds infinity"),
+        ({"code": {"shape": [12], "mean": float("nan")}}, "a code space: mean holds NaN"),
+        ({"code": {"shape": [12], "low": float("nan")}}, "a code space: low holds NaN"),
+        ({"code": {"shape": [12], "std": -1.0}}, "a code space got a negative std"),
         ({"code": {"shape": [12], "relu": 1}}, "relu 1, expected true or false"),
         ({"image": {"height": 8, "width": 8}}, "lacks channels"),
         ({"image": {"height": 8, "width": 8.5, "channels": 1}}, "width 8.5, expected a whole number"),
@@ -281,7 +286,7 @@ def test_a_process_killed_while_it_saves_leaves_the_old_bundle_whole(folder: Pat
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [({"shape": [12], "std": "wide"}, "std 'wide'"), ({"shape": []} | {"low": 1.0, "high": 0.0}, "low bound")]
+    ("code", "said"), [({"shape": [12], "std": "wide"}, "std 'wide'"), ({"shape": []} | {"low": 1.0, "high": 0.0}, "low <= high")]
 )
 def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path, code: dict, said: str) -> None:
     with pytest.raises(BundleError, match=said):
