@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -27,6 +28,13 @@ def plain_number(value: Any) -> Any:
     return value.item() if is_foreign else value
 
 
+def shown(value: Any) -> str:
+    """A value in a message: shortened, of tensors and arrays the shape alone."""
+    if isinstance(value, np.ndarray | Tensor) and value.ndim:
+        return f"{type(value).__name__} of shape {list(value.shape)}"
+    return reprlib.repr(value)
+
+
 def check_finite(tensors: Mapping[str, Tensor], owner: Any = "", allow_infinity: bool = False) -> None:
     """Raises ValueError for NaN, and for infinity unless it is allowed, naming the owner (a file, say) and the tensor."""
     for name, tensor in tensors.items():
@@ -42,7 +50,7 @@ def at_least_one(name: str, value: Any, advice: str) -> int:
     """The value as an int. Raises ValueError, with the advice, for anything but a whole number above 0."""
     number = plain_number(value)
     if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError(f"got {name} {value!r}, expected a whole number of at least 1: {advice}")
+        raise ValueError(f"got {name} {shown(value)}, expected a whole number of at least 1: {advice}")
     if number < 1:
         raise ValueError(f"got {name} {number}, expected at least 1: {advice}")
     return number
@@ -74,7 +82,9 @@ class CodeSpace:
         if self.low is None or self.high is None:
             return
         if not bool(torch.all(torch.as_tensor(self.low) <= torch.as_tensor(self.high))):
-            raise ValueError(f"a code space got low {self.low} and high {self.high}, expected low <= high: swap the two")
+            raise ValueError(
+                f"a code space got low {shown(self.low)} and high {shown(self.high)}, expected low <= high: swap the two"
+            )
 
     def clip(self, code: Code) -> Code:
         """The code `[chain, *code]` inside [low, high], each unit by itself; unchanged where there are no bounds."""

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import CLASS_NAMES, tiny_bundle
+from PIL import Image
 from torch import nn
 
 import ppgn
-from ppgn import evaluation, images, recipes, sampling, seeds, tuning
+from ppgn import evaluation, images, priors, recipes, sampling, seeds, tuning
+from ppgn.conditions import KnownPixels
 from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.samplers import Langevin
-from ppgn.types import ChainState
+from ppgn.types import ChainState, CodeSpace
 
 PICTURE, KNOWN = torch.full((1, 8, 8), 0.5), images.box_mask("1,1,3,3", (8, 8))
 
@@ -172,3 +174,47 @@ def judged(scores: dict[str, Any]) -> dict[str, Any]:
     """All scores but the times they took, to nine digits behind the point."""
     kept = {name: value for name, value in scores.items() if name not in ("seconds", "cost")}
     return json.loads(json.dumps(kept), parse_float=lambda text: round(float(text), 9))
+
+
+def test_pictures_of_numpy_and_pillow_are_taken_as_tensors_are() -> None:
+    bundle = tiny_bundle()
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    tensor = torch.from_numpy(grey[None] / np.float32(255))
+    for picture, known in ((Image.fromarray(grey), KNOWN.numpy()), (tensor.double().numpy(), KNOWN.numpy().astype(float))):
+        filled = ppgn.in_paint(bundle, picture, known, 1, count=1, steps=2)
+        expected = ppgn.in_paint(bundle, tensor, KNOWN, 1, count=1, steps=2)
+        assert torch.equal(filled.images, expected.images) and torch.equal(filled.picture, expected.picture)
+        begun = ppgn.from_picture(bundle, picture, 1, count=1, steps=2)
+        assert torch.equal(begun.images, ppgn.from_picture(bundle, tensor, 1, count=1, steps=2).images)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda bundle: ppgn.from_picture(bundle, "x.png", 1), "got a str as a picture, .*load a file with images.load_image"),
+        (lambda bundle: ppgn.in_paint(bundle, "x.png", KNOWN), "got a str as a picture"),
+        (lambda bundle: ppgn.in_paint(bundle, np.zeros((1, 8, 8), np.uint8), KNOWN), "got an array of uint8 as a picture"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, "mask.png"), "got a str as a picture"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, torch.full((8, 8), 0.5)), "a mask holds 0.5, expected 1 where"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, KNOWN.clamp(min=0.4)), "a mask holds 0.4, expected 1 where"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, torch.ones(8, 8)), "a mask is 1 everywhere, expected 0 in the hole"),
+        (lambda bundle: ppgn.sample(bundle, True), "got True to ask for, expected a class"),
+        (lambda bundle: ppgn.sample(bundle, [0, True]), "got True to ask for, expected a class"),
+        (lambda bundle: ppgn.sample(bundle, torch.tensor(True)), r"got .*True.* to ask for, expected a class"),
+        (
+            lambda bundle: ppgn.sample(bundle, torch.rand(3, 64, 64)),
+            r"got Tensor of shape \[64\] for a class",
+        ),
+        (lambda bundle: ppgn.unit(bundle, "fc7:0"), "got Bundle for a network, expected a module of torch: .*bundle.encoder"),
+        (lambda bundle: ppgn.load("tiny", device="gpu"), "got the device 'gpu', expected one that this machine has: cpu"),
+        (lambda bundle: bundle.to("gpu"), "got the device 'gpu', expected one that this machine has: cpu"),
+        (lambda bundle: bundle.to("xla:7"), "got the device 'xla:7', expected one that this machine has: cpu"),
+        (lambda bundle: CodeSpace((500,), low=torch.ones(500), high=torch.zeros(500)), r"got low Tensor of shape \[500\]"),
+        (lambda bundle: priors.Bounds(torch.ones(500), torch.zeros(500)), r"got low Tensor of shape \[500\]"),
+        (lambda bundle: KnownPixels(PICTURE, KNOWN, torch.zeros(500)), r"got std Tensor of shape \[500\]"),
+    ],
+)
+def test_what_a_call_cannot_take_is_one_short_sentence(folder: Path, call: Callable[[Any], Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as raised:
+        call(tiny_bundle())
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 400

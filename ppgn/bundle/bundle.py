@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ppgn.acceleration import device_of
 from ppgn.bundle.fit import check_scores
 from ppgn.conditions import class_groups
 from ppgn.errors import BundleError, one_line
@@ -93,11 +94,12 @@ class Bundle:
         return next((tensor.device for tensor in tensors), self._home)
 
     def to(self, device: torch.device | str) -> Bundle:
-        """Moves every network, and the numbers of the code space; returns this bundle."""
+        """Moves every network, and the numbers of the code space; returns this bundle. ValueError for an unknown device."""
+        device = device_of(device)
         for part in self.parts.values():
             if isinstance(part, nn.Module):
                 part.to(device)
-        self.code, self._home = self.code.to(device), torch.device(device)
+        self.code, self._home = self.code.to(device), device
         return self
 
     @classmethod

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ppgn import networks
-from ppgn.acceleration import folded, to_channels_last
+from ppgn.acceleration import device_of, folded, to_channels_last
 from ppgn.bundle.bundle import Bundle
 from ppgn.bundle.description import FILE, SPACE, code_space, image_spec
 from ppgn.bundle.find import find
@@ -28,9 +28,9 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
     Hashes are compared before a tensor is read; networks are built without memory, then filled. fold: their BatchNorms are put
     into their convolutions and their maps are channels last in memory (`ppgn.acceleration`): the same functions but for
     rounding, in less time. Without it they are as they were trained, and can be saved again. Raises BundleError where anything
-    is wrong with the bundle.
+    is wrong with the bundle, and ValueError for a device that is not there.
     """
-    folder = find(name_or_path)
+    device, folder = device_of(device), find(name_or_path)
     info = read_info(folder)
     parts = {part: _load_part(folder, part, entry) for part, entry in info["parts"].items()}
     code, image, classes = code_space(info["code"]), image_spec(info["image"]), tuple(info["classes"])

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ppgn.images.constants import constant
-from ppgn.types import Image
+from ppgn.types import Image, shown
 
 Size: TypeAlias = int | tuple[int, int]
 """(height, width) in pixels, or the side of a square."""
@@ -81,7 +81,8 @@ def normalise(images: Image, mean: float | Sequence[float], std: float | Sequenc
     centre, spread = (_per_channel(values, images) for values in (mean, std))
     if not all(0 < value < math.inf for value in _listed(std)) or not all(map(math.isfinite, _listed(mean))):
         raise ValueError(
-            f"normalise got mean {mean} and std {std}, expected finite ones and a positive std: pass 0 and 1 to leave all as is"
+            f"normalise got mean {shown(mean)} and std {shown(std)}, expected finite ones and a positive std: "
+            f"pass 0 and 1 to leave all as is"
         )
     return ((images.flip(-3) if bgr else images) - centre) / spread
 

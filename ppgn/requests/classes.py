@@ -20,7 +20,7 @@ from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Passes
 from ppgn.requests.names import composed, plain, same_name
 from ppgn.requests.request import Request, is_probability, selected
-from ppgn.types import Code, Condition, Image, LogProb
+from ppgn.types import Code, Condition, Image, LogProb, plain_number, shown
 
 LISTED = 20
 """The most classes that a message lists; of more it names the nearest."""
@@ -127,7 +127,9 @@ def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundl
     number = number_in(wanted)
     if number is not None:
         return _in_range(names, number, whose)
-    wanted = str(wanted).strip()
+    if not isinstance(wanted, str):
+        raise ValueError(f"got {shown(wanted)} for a class, expected its name or number: pass one of them")
+    wanted = wanted.strip()
     bare = [name.partition(":")[2] for name in names]
     if NUMBER.fullmatch(wanted):
         found = [index for index, name in enumerate(names) if wanted == composed(name)]
@@ -188,7 +190,9 @@ def target_of(names: Sequence[str], wanted: Any) -> Target:
 
 
 def number_in(wanted: Any) -> int | None:
-    """The whole number that anything stands for: an int, one of NumPy, or a tensor with one number; else None."""
+    """The whole number that anything stands for: an int, one of NumPy, or a tensor with one number; else None, as of booleans."""
+    if isinstance(plain_number(wanted), bool):
+        return None
     try:
         return operator.index(wanted)
     except TypeError:
@@ -203,7 +207,9 @@ def classes(bundle: Bundle | str | Path, wanted: Any) -> ClassRequest:
     """
     bundle = loaders.bundle(bundle)
     if not bundle.classes:
-        raise ValueError(f"{bundle.name} knows no classes, got {wanted!r}: ask for a unit, a function or another network's class")
+        raise ValueError(
+            f"{bundle.name} knows no classes, got {shown(wanted)}: ask for a unit, a function or another network's class"
+        )
     listed = [wanted] if isinstance(wanted, str) or number_in(wanted) is not None else _listed(wanted)
     targets = tuple(target_of(bundle.classes, one) for one in listed)
     return ClassRequest(bundle.classes, bundle.class_groups, targets, bundle.alternatives)
@@ -231,9 +237,9 @@ def listed_classes(bundle: Bundle | str | Path, wanted: Sequence[str | int]) -> 
 
 
 def _listed(wanted: Any) -> list[Any]:
-    if not isinstance(wanted, Iterable):
+    if not isinstance(wanted, Iterable) or getattr(wanted, "ndim", 1) == 0:
         raise ValueError(
-            f"got {wanted!r} to ask for, expected a class by name or number, a list of them, a request or a function of an "
+            f"got {shown(wanted)} to ask for, expected a class by name or number, a list of them, a request or a function of an "
             f"image: pass one of these"
         )
     return list(wanted)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import numpy as np
 from torch import Tensor
 
-from ppgn.types import CodeSpace, plain_number
+from ppgn.types import CodeSpace, plain_number, shown
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def check_scales(who: str, **scales: Scale) -> None:
     for name, scale in scales.items():
         ends = [scale.start, scale.end] if isinstance(scale, Linear) else [] if callable(scale) else [plain_number(scale)]
         if not all(0 <= end < math.inf for end in ends):
-            raise ValueError(f"{who} got {name} {scale}, expected finite numbers of at least 0: 0 leaves its part out")
+            raise ValueError(f"{who} got {name} {shown(scale)}, expected finite numbers of at least 0: 0 leaves its part out")
 
 
 def bound(sampler: AnySampler, steps: int, begin: int = 0, space: CodeSpace | None = None) -> AnySampler:
