@@ -163,6 +163,11 @@ def test_a_changed_byte_is_found_by_its_hash_before_any_tensor_is_read(folder: P
     assert "generator.safetensors" not in read
 
 
+def test_a_hash_may_be_written_in_capitals(folder: Path) -> None:
+    edit_part(folder, "generator", sha256=sha256(folder / "generator.safetensors").upper())
+    assert load_bundle(folder).name == "tiny"
+
+
 def test_truncated_weights_with_a_matching_hash_are_refused(folder: Path) -> None:
     file = folder / "denoiser.safetensors"
     file.write_bytes(file.read_bytes()[:-100])

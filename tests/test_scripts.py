@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training import check_configs
+from training import check_configs, run_script
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,3 +49,12 @@ def test_a_script_ends_with_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "export_bundle.py"), "--config", str(tmp_path / "config.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""})
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    def read(file: str = "") -> None:
+        raise ValueError(f"cannot read {file}")
+
+    with pytest.raises(SystemExit):
+        run_script(read, ["--file", "a\x1b[31m.jpg"])
+    assert capsys.readouterr().err == "error: cannot read a\\x1b[31m.jpg\n"

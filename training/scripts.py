@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from jsonargparse import auto_cli
 
+from ppgn.errors import printable
+
 MOST_NODES = 100_000
 """Values of a YAML file with its aliases written out. A few lines of aliases of aliases can stand for more than memory holds."""
 
@@ -32,7 +34,7 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except ValueError as fault:
-        print(f"error: {fault}", file=sys.stderr)
+        print(f"error: {printable(str(fault))}", file=sys.stderr)
         raise SystemExit(2) from fault
 
 

@@ -74,7 +74,7 @@ def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
         found = sha256(file)
     except OSError as fault:
         raise BundleError(f"{file} cannot be read ({one_line(fault)}): correct its permissions, or download it again") from fault
-    if found != entry["sha256"]:
+    if found != str(entry["sha256"]).lower():
         raise BundleError(
             f"{file} is not what {FILE} describes (SHA-256 {found[:12]}..., expected {str(entry['sha256'])[:12]}...): "
             "download or export the bundle again"

@@ -95,13 +95,13 @@ def in_paint(
     the known pixels as a further term.
 
     picture and known: tensors or floating-point arrays, the picture also one of Pillow. known: 1 where pixels are known, 0 in
-    the hole (`images.box_mask`); several pictures may have one mask each. wanted: as `sample`, or None. count: 1, or as
-    many as are listed, or as pictures are given. recipe: by default the bundle's changed by INPAINTING; "noiseless_joint_ppgn_h_released" with steps=21, step_size=(1, 1e-32), noise_scale=0.0 is the released
-    example. context_scale: epsilon 4 of the released code, for pixels from 0 to 255; 0 for none, by default
-    INPAINTING_CONTEXT_SCALE, or the released 1e-9 where a recipe is named. fill: the colour of the hole at the start, by
-    default the mean of the known pixels. start_noise: N(0, start_noise^2), in standard deviations of each unit over real
-    pictures, is added to each chain's starting code, then clipped to the recipe's bounds; without, a picture is always
-    filled alike.
+    the hole (`images.box_mask`); several pictures may have one mask each. wanted: as `sample`, or None. count: 1, or as many as
+    are listed, or as pictures are given. recipe: by default the bundle's changed by INPAINTING;
+    "noiseless_joint_ppgn_h_released" with steps=21, step_size=(1, 1e-32), noise_scale=0.0 is the released example.
+    context_scale: epsilon 4 of the released code, for pixels from 0 to 255; 0 for none, by default INPAINTING_CONTEXT_SCALE, or
+    the released 1e-9 where a recipe is named. fill: the colour of the hole at the start, by default the mean of the known
+    pixels. start_noise: N(0, start_noise^2), in standard deviations of each unit over real pictures, is added to each chain's
+    starting code, then clipped to the recipe's bounds; without, a picture is always filled alike.
 
     Raises ValueError for pictures or masks that do not fit, and for a negative scale.
     """
