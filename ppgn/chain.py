@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
+from ppgn.autocast import without_autocast
 from ppgn.divergence import DivergenceGuard
 from ppgn.types import ChainState, Evaluation, Evaluator, LogProb, Sampler
 
@@ -126,7 +127,8 @@ def _steps(
     sampler, objective = stage
     for _ in range(steps):
         before = state
-        state, evaluation = guard(before, *sampler.step(before, objective))
+        with without_autocast():
+            state, evaluation = guard(before, *sampler.step(before, objective))
         for callback in callbacks:
             state = _after_callback(callback(state, evaluation), state)
         yield state, evaluation

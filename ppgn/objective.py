@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
+from ppgn.autocast import without_autocast
 from ppgn.types import Code, CodeSpace, Condition, Evaluation, Generator, Image, LogProb, Prior
 
 
@@ -50,6 +51,7 @@ class Objective:
         if len(set(names)) != len(names):
             raise ValueError(f"an objective got the term names {names}, expected each once: rename one of the terms")
 
+    @without_autocast()
     def evaluate(self, code: Code, image_gradient_rule: Callable[[Image], Image] | None = None) -> Evaluation:
         """One generator pass, each condition once, one backward pass to the code `[chain, *code]` and to nothing else.
 
@@ -75,6 +77,7 @@ class Objective:
         detached = {name: value.detach() for name, value in log_probs.items()}
         return Evaluation(leaf.detach(), image.detach(), total.detach(), detached, direction, gradient)
 
+    @without_autocast()
     def evaluate_without_gradient(self, code: Code) -> Evaluation:
         """The evaluation of codes `[chain, *code]` for searches that need no gradient: direction and gradient are 0."""
         _check_code(code)
@@ -86,6 +89,7 @@ class Objective:
             nothing = torch.zeros_like(code)
         return Evaluation(code, image, total, log_probs, nothing, nothing)
 
+    @without_autocast()
     def score(self, code: Code) -> LogProb:
         """log p(y | G(code)) of codes `[chain, *code]` at temperature 1, `[chain]`: one generator pass and no gradient.
 
@@ -96,6 +100,7 @@ class Objective:
         with torch.inference_mode(False), torch.no_grad():
             return self.score_image(self.generator(_versioned(code)))
 
+    @without_autocast()
     def score_image(self, image: Image) -> LogProb:
         """The score of images `[chain, channel, height, width]`, without a generator pass."""
         with torch.inference_mode(False), torch.no_grad():

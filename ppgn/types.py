@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -27,11 +28,29 @@ def plain_number(value: Any) -> Any:
     return value.item() if is_foreign else value
 
 
+def shown(value: Any) -> str:
+    """A value in a message: shortened, of tensors and arrays the shape alone."""
+    if isinstance(value, np.ndarray | Tensor) and value.ndim:
+        return f"{type(value).__name__} of shape {list(value.shape)}"
+    return reprlib.repr(value)
+
+
+def check_finite(tensors: Mapping[str, Tensor], owner: Any = "", allow_infinity: bool = False) -> None:
+    """Raises ValueError for NaN, and for infinity unless it is allowed, naming the owner (a file, say) and the tensor."""
+    for name, tensor in tensors.items():
+        if tensor.is_meta or not tensor.is_floating_point() or not tensor.numel():
+            continue
+        if bool((tensor.isnan() if allow_infinity else ~tensor.isfinite()).any()):
+            held = "NaN" if bool(tensor.isnan().any()) else "infinity"
+            whose = f"{owner}: {name}" if owner else name
+            raise ValueError(f"{whose} holds {held}, expected finite numbers: download or save it again")
+
+
 def at_least_one(name: str, value: Any, advice: str) -> int:
     """The value as an int. Raises ValueError, with the advice, for anything but a whole number above 0."""
     number = plain_number(value)
     if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError(f"got {name} {value!r}, expected a whole number of at least 1: {advice}")
+        raise ValueError(f"got {name} {shown(value)}, expected a whole number of at least 1: {advice}")
     if number < 1:
         raise ValueError(f"got {name} {number}, expected at least 1: {advice}")
     return number
@@ -42,7 +61,8 @@ class CodeSpace:
     """The codes of a generator: their shape, the bounds of each unit, and mean and std of each unit over real pictures.
 
     low, high: in code units, a number or one per unit; None is unbounded. std: None where nobody measured it. relu: codes stand
-    after a ReLU, as fc6 does. Raises ValueError when a low bound exceeds its high bound.
+    after a ReLU, as fc6 does. Raises ValueError when a low bound exceeds its high bound, and for a mean or std that is not finite
+    or a negative std.
     """
 
     shape: tuple[int, ...] = ()
@@ -53,10 +73,18 @@ class CodeSpace:
     relu: bool = False
 
     def __post_init__(self) -> None:
+        bounds = {name: torch.as_tensor(value) for name, value in (("low", self.low), ("high", self.high)) if value is not None}
+        check_finite(bounds, "a code space", allow_infinity=True)
+        given = {"mean": torch.as_tensor(self.mean)} | ({} if self.std is None else {"std": torch.as_tensor(self.std)})
+        check_finite(given, "a code space")
+        if self.std is not None and not given["std"].is_meta and bool((given["std"] < 0).any()):
+            raise ValueError("a code space got a negative std, expected standard deviations: correct it, or leave it out")
         if self.low is None or self.high is None:
             return
         if not bool(torch.all(torch.as_tensor(self.low) <= torch.as_tensor(self.high))):
-            raise ValueError(f"a code space got low {self.low} and high {self.high}, expected low <= high: swap the two")
+            raise ValueError(
+                f"a code space got low {shown(self.low)} and high {shown(self.high)}, expected low <= high: swap the two"
+            )
 
     def clip(self, code: Code) -> Code:
         """The code `[chain, *code]` inside [low, high], each unit by itself; unchanged where there are no bounds."""

@@ -120,7 +120,12 @@ def test_malformed_json_is_named(folder: Path) -> None:
         ({"code": {"shape": 12}}, "the shape 12, expected a list"),
         ({"code": {"shape": [12], "std": [1.0, 2.0]}}, r"std of shape \[2\], expected \[12\], one per unit"),
         ({"code": {"shape": [12], "mean": "low"}}, "mean 'low', expected a number or one per unit"),
-        ({"code": {"shape": [12], "low": 2.0, "high": 1.0}}, "low bound above its high one"),
+        ({"code": {"shape": [12], "low": 2.0, "high": 1.0}}, "code does not fit together: .* expected low <= high"),
+        ({"code": {"shape": [12], "std": float("nan")}}, "its code does not fit together: a code space: std holds NaN"),
+        ({"code": {"shape": [12], "std": [1.0] * 11 + [float("inf")]}}, "a code space: std holds infinity"),
+        ({"code": {"shape": [12], "mean": float("nan")}}, "a code space: mean holds NaN"),
+        ({"code": {"shape": [12], "low": float("nan")}}, "a code space: low holds NaN"),
+        ({"code": {"shape": [12], "std": -1.0}}, "a code space got a negative std"),
         ({"code": {"shape": [12], "relu": 1}}, "relu 1, expected true or false"),
         ({"image": {"height": 8, "width": 8}}, "lacks channels"),
         ({"image": {"height": 8, "width": 8.5, "channels": 1}}, "width 8.5, expected a whole number"),
@@ -156,6 +161,11 @@ def test_a_changed_byte_is_found_by_its_hash_before_any_tensor_is_read(folder: P
         load_bundle(folder)
     assert "encoder.safetensors" in read
     assert "generator.safetensors" not in read
+
+
+def test_a_hash_may_be_written_in_capitals(folder: Path) -> None:
+    edit_part(folder, "generator", sha256=sha256(folder / "generator.safetensors").upper())
+    assert load_bundle(folder).name == "tiny"
 
 
 def test_truncated_weights_with_a_matching_hash_are_refused(folder: Path) -> None:
@@ -281,7 +291,7 @@ def test_a_process_killed_while_it_saves_leaves_the_old_bundle_whole(folder: Pat
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [({"shape": [12], "std": "wide"}, "std 'wide'"), ({"shape": []} | {"low": 1.0, "high": 0.0}, "low bound")]
+    ("code", "said"), [({"shape": [12], "std": "wide"}, "std 'wide'"), ({"shape": []} | {"low": 1.0, "high": 0.0}, "low <= high")]
 )
 def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path, code: dict, said: str) -> None:
     with pytest.raises(BundleError, match=said):
@@ -382,6 +392,23 @@ def test_an_encoder_without_a_head_gives_units_and_says_that_it_scores_no_classe
     assert ppgn.sample(bundle, requests.parse(bundle, unit="1:1"), count=2, steps=2).codes.shape == (2, 2)
     with pytest.raises(ValueError, match="the encoder Sequential has no logits_from_code"):
         ppgn.sample(bundle, "odd", count=1, steps=1)
+
+
+class Scoring(nn.Sequential):
+    def logits_from_code(self, code: torch.Tensor) -> torch.Tensor:
+        return code[:, :2]
+
+
+def test_a_foreign_encoder_scores_as_many_classes_as_are_named() -> None:
+    def encoder() -> nn.Module:
+        return Scoring(nn.Flatten(), nn.Linear(24, 2))
+
+    assert Bundle.of(Stripes(), (2,), encoder=encoder(), classes=["odd", "even"]).classes == ("odd", "even")
+    for names in (["odd"], ["odd", "even", "neither"]):
+        with pytest.raises(ValueError, match=rf"got {len(names)} classes, but the encoder's scores of one image have .*\[1, 2\]"):
+            Bundle.of(Stripes(), (2,), encoder=encoder(), classes=names)
+    with pytest.raises(ValueError, match="the encoder scores no image of shape .*pass the encoder of this generator"):
+        Bundle.of(Stripes(), (2,), encoder=Scoring(nn.Flatten(), nn.Linear(25, 2)), classes=["odd", "even"])
 
 
 @pytest.mark.parametrize("where", ["recipes", "papers"])

@@ -142,10 +142,29 @@ def test_what_would_take_gigabytes_or_reach_the_terminal_is_refused(
         load_bundle(tmp_path / "tiny")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda info: info["classes"].pop(), r"states classes, in number 3, but its encoder scores 4: correct it"),
+        (lambda info: info["classes"].append("extra"), "number 5, but its encoder scores 4"),
+        (lambda info: info["image"].update(channels=3), r"\[3, 8, 8\], but its generator makes \[1, 8, 8\]"),
+        (lambda info: info["image"].update(height=16), r"\[1, 16, 8\], but its generator makes \[1, 8, 8\]"),
+        (lambda info: info["image"].update(width=7), r"\[1, 8, 7\], but its generator makes \[1, 8, 8\]"),
+        (lambda info: info["code"].update(shape=[13]), r"code of shape \[13\], but its encoder has codes of \[12\]"),
+        (lambda info: info["code"].update(shape=[3, 4]), r"code of shape \[3, 4\], but its encoder has codes of \[12\]"),
+    ],
+)
+def test_a_description_that_its_networks_do_not_fit_is_refused(tmp_path: Path, change: Callable[[dict], Any], said: str) -> None:
+    edited(save_tiny_bundle(tmp_path / "tiny"), change)
+    with pytest.raises(BundleError, match=said):
+        load_bundle(tmp_path / "tiny")
+
+
 def test_a_larger_limit_may_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edited(save_tiny_bundle(tmp_path / "tiny"), lambda info: info["image"].update(height=20000, width=20000))
     monkeypatch.setenv("PPGN_MOST_VALUES", "400000000")
-    assert load_bundle(tmp_path / "tiny").image.size == (20000, 20000)
+    with pytest.raises(BundleError, match=r"height, width\] \[1, 20000, 20000\], but its generator makes \[1, 8, 8\]"):
+        load_bundle(tmp_path / "tiny")  # the next check, which the limit came before
     monkeypatch.setenv("PPGN_MOST_VALUES", "all")
     with pytest.raises(BundleError, match="PPGN_MOST_VALUES is 'all', expected a whole number"):
         load_bundle(tmp_path / "tiny")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from caffe_files import write_caffemodel
 from caffe_pairs import CLASSES, write_network, write_pair
 from caffe_topologies import googlenet, pool5_generator
 
@@ -87,6 +88,18 @@ def command(folder: Path, out: str = "checkpoints/original") -> list[str]:
         [str(folder / f"{name}.{end}") for end in ("prototxt", "caffemodel")] for name in ("generator", "caffenet")
     )
     return ["import-caffe", "--generator", *generator, "--encoder", *encoder, "--out", str(folder / out)]
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(np.nan, "NaN"), (np.inf, "infinity")])
+def test_weights_that_are_no_numbers_are_named_with_file_layer_and_blob(wrong: float, said: str, tmp_path: Path) -> None:
+    layers = {"a": ("InnerProduct", [np.zeros((2, 3), np.float32), np.array([0, wrong], np.float32)])}
+    weights = write_caffemodel(tmp_path / "net.caffemodel", layers)
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 1 dim: 1 } } }\n'
+        'layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 2 } }\n'
+    )
+    with pytest.raises(ValueError, match=f"^{weights}: blob 1 of layer 'a' holds {said}, expected finite numbers"):
+        loaders.network(f"caffe:{tmp_path / 'net.prototxt'},{weights}")
 
 
 def test_a_generators_blue_green_red_plus_its_mean_is_red_green_blue_of_one() -> None:

@@ -1,5 +1,6 @@
 """`ppgn evaluate`: what a person types, what is printed, and what is left on the disk."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -147,6 +148,9 @@ def test_another_network_judges_the_classes_it_shares_by_name(folder: Path) -> N
         (["--samples", "nowhere"], "no folder nowhere"),
         (["--class", "whale"], "whale"),
         (["--judge-bgr"], "got bgr, expected none"),
+        (["--judge-classes", "names.txt"], "the judge bundle:classifier got classes, expected none"),
+        (["--judge-classes", "a", "b", "c", "d"], "the judge bundle:classifier got classes, expected none"),
+        ([*JUDGE, "--judge-classes", "nowhere.txt"], "there is no file nowhere.txt of a judge's class names"),
         (["--judge", "nosuch:judge"], "nosuch"),
         (JUDGE, "has 5 classes"),
         ([*JUDGE, "--judge-classes", "a", "b", "c", "d", "e"], "'tench'"),
@@ -206,3 +210,24 @@ def test_a_bundle_of_a_table_is_judged_by_pictures_that_its_training_held_out(fo
     assert scores["samples"]["pictures"] == 4
     pictures = {path for path, _ in table.training} | {path for path, _ in table.held_out}
     assert len(pictures) == 60 == len(table.training) + len(table.held_out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "tiny", "--real", "val", "--class", "tench", *QUICK],
+        ["evaluate", "tiny", "--real", "\x1b[2Jnowhere"],
+        ["sample", "\x1b[2Jtiny", "--class", "1"],
+        ["sample", "tiny", "--class", "1", "\x1b[2Jword"],
+        ["sample", "tiny", "--class", "1", "--count", "1", "--steps", "1", "--out", "\x1b[2J.png"],
+    ],
+)
+def test_control_characters_of_a_name_do_not_reach_the_terminal(
+    arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "val" / "tench" / "\x1b[2J\x9b31m.png").write_bytes(b"no picture")
+    with contextlib.suppress(SystemExit):  # of argparse
+        cli.main(arguments)
+    printed = "".join(capsys.readouterr())
+    assert "\\x1b[2J" in printed
+    assert "\x1b[2J" not in printed and "\x9b" not in printed

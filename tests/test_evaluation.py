@@ -201,3 +201,13 @@ def test_plots_hold_a_mark_for_each_value_and_escape_names() -> None:
     assert calibration.count("<circle") == 2 and "a &lt; b" in calibration and "a < b" not in calibration
     assert evaluation.curves({"one": [1.0, 0.5, 0.0], "two": [1.0, 0.0, -1.0]}).count("<polyline") == 2
     assert evaluation.histogram({"samples": [0.0, 1.0, 5.0]}).count("<rect") == 20 + 1  # and the frame
+
+
+def test_a_whole_number_is_a_position_where_the_names_of_classes_are_numbers(tmp_path: Path) -> None:
+    real = write_pictures(tmp_path, 2, (WIDTH, HEIGHT), 0)
+    for name, number in (("dark", "1"), ("light", "0")):
+        (real / name).rename(real / number)
+    bundle = Bundle.of(Shades(), (1,), classes=("1", "0"))
+    for wanted, found in ((1, (1,)), ("1", (0,))):
+        options = EvaluationOptions(classes=wanted, judge=JudgeSource("it", classes=("1", "0"), network=brightness().network))
+        assert evaluation.prepare(bundle, real, options).classes == found

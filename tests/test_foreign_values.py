@@ -1,19 +1,24 @@
 """Numbers of NumPy and torch, names of bundles, and calls under inference mode, wherever Python hands them in."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_bundle
+from conftest import CLASS_NAMES, tiny_bundle
+from PIL import Image
 from torch import nn
 
 import ppgn
-from ppgn import images, sampling, seeds
+from ppgn import evaluation, images, priors, recipes, sampling, seeds, tuning
+from ppgn.conditions import KnownPixels
+from ppgn.networks import RectifiedGaussian, RectifiedGaussianConfig
 from ppgn.samplers import Langevin
+from ppgn.types import ChainState, CodeSpace
 
 PICTURE, KNOWN = torch.full((1, 8, 8), 0.5), images.box_mask("1,1,3,3", (8, 8))
 
@@ -116,3 +121,100 @@ def test_calls_under_inference_mode_give_the_same_pictures_and_spoil_nothing(fol
             inside = ppgn.sample(bundle, wanted, **options, **more).images
         assert torch.equal(inside, expected)
         assert torch.equal(ppgn.sample(bundle, wanted, **options, **more).images, expected)
+
+
+def written(root: Path) -> Path:
+    """Two pictures of each class of the tiny bundle."""
+    for name in CLASS_NAMES:
+        (root / name).mkdir(parents=True)
+        for number in range(2):
+            images.save_image(torch.rand(1, 8, 8), root / name / f"{number}.png")
+    return root
+
+
+def test_the_callers_autocast_changes_nothing(tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    torch.manual_seed(0)
+    model = RectifiedGaussian(RectifiedGaussianConfig(12)).fit(torch.randn(40, 12))
+    drawn = ppgn.Bundle(**{**vars(bundle), "parts": {**bundle.parts, "start": model}})
+    real = written(tmp_path / "real")
+    options: dict[str, Any] = {"count": 2, "steps": 3, "precision": "float32"}
+    given, asked = recipes.recipe_for(drawn, "class", steps=3), ppgn.requests.of(drawn, [1, 2], None)
+    ways: dict[str, Callable[[], Any]] = {
+        "sample": lambda: ppgn.sample(drawn, 1, start="codes", **options).images.tolist(),
+        "sampler": lambda: ppgn.sample(bundle, 1, sampler=Shrinking(), **options).images.tolist(),
+        "retries": lambda: ppgn.sample(bundle, 1, tries=2, accept=0.0, **options).images.tolist(),
+        "in_paint": lambda: ppgn.in_paint(bundle, PICTURE, KNOWN, 1, **options).images.tolist(),
+        "from_picture": lambda: ppgn.from_picture(bundle, PICTURE, 1, **options).images.tolist(),
+        "walk": lambda: [evaluation.image.tolist() for _, evaluation in ppgn.walk(bundle, [1, 2], 2, precision="float32")],
+        "tune": lambda: [trial.log_prob for trial, _ in tuning.Tuning(bundle, 1, **options).run(2)],
+        "evaluate": lambda: judged(evaluation.evaluate(bundle, real, chain_steps=2, **options).scores),
+        "objective": lambda: recipes.objective(recipes.prepare(drawn, given), asked).score(torch.ones(2, 12)).tolist(),
+    }
+    for name, way in ways.items():
+        expected = way()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert way() == expected, name
+            assert torch.is_autocast_enabled("cpu"), name
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """A sampler of one's own, whose step multiplies matrices."""
+
+    def init(self, code: torch.Tensor, seeds: Sequence[int]) -> ChainState:
+        return ChainState(code, tuple(seeds))
+
+    def step(self, state: ChainState, objective: Any) -> tuple[ChainState, Any]:
+        code = state.code @ (0.9 * torch.eye(12))
+        return ChainState(code, state.seeds, state.step + 1), objective.evaluate(state.code)
+
+
+def judged(scores: dict[str, Any]) -> dict[str, Any]:
+    """All scores but the times they took, to nine digits behind the point."""
+    kept = {name: value for name, value in scores.items() if name not in ("seconds", "cost")}
+    return json.loads(json.dumps(kept), parse_float=lambda text: round(float(text), 9))
+
+
+def test_pictures_of_numpy_and_pillow_are_taken_as_tensors_are() -> None:
+    bundle = tiny_bundle()
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    tensor = torch.from_numpy(grey[None] / np.float32(255))
+    for picture, known in ((Image.fromarray(grey), KNOWN.numpy()), (tensor.double().numpy(), KNOWN.numpy().astype(float))):
+        filled = ppgn.in_paint(bundle, picture, known, 1, count=1, steps=2)
+        expected = ppgn.in_paint(bundle, tensor, KNOWN, 1, count=1, steps=2)
+        assert torch.equal(filled.images, expected.images) and torch.equal(filled.picture, expected.picture)
+        begun = ppgn.from_picture(bundle, picture, 1, count=1, steps=2)
+        assert torch.equal(begun.images, ppgn.from_picture(bundle, tensor, 1, count=1, steps=2).images)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda bundle: ppgn.from_picture(bundle, "x.png", 1), "got a str as a picture, .*load a file with images.load_image"),
+        (lambda bundle: ppgn.in_paint(bundle, "x.png", KNOWN), "got a str as a picture"),
+        (lambda bundle: ppgn.in_paint(bundle, np.zeros((1, 8, 8), np.uint8), KNOWN), "got an array of uint8 as a picture"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, "mask.png"), "got a str as a picture"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, torch.full((8, 8), 0.5)), "a mask holds 0.5, expected 1 where"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, KNOWN.clamp(min=0.4)), "a mask holds 0.4, expected 1 where"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, torch.ones(8, 8)), "a mask is 1 everywhere, expected 0 in the hole"),
+        (lambda bundle: ppgn.sample(bundle, True), "got True to ask for, expected a class"),
+        (lambda bundle: ppgn.sample(bundle, [0, True]), "got True to ask for, expected a class"),
+        (lambda bundle: ppgn.sample(bundle, torch.tensor(True)), r"got .*True.* to ask for, expected a class"),
+        (
+            lambda bundle: ppgn.sample(bundle, torch.rand(3, 64, 64)),
+            r"got Tensor of shape \[64\] for a class",
+        ),
+        (lambda bundle: ppgn.unit(bundle, "fc7:0"), "got Bundle for a network, expected a module of torch: .*bundle.encoder"),
+        (lambda bundle: ppgn.load("tiny", device="gpu"), "got the device 'gpu', expected one that this machine has: cpu"),
+        (lambda bundle: bundle.to("gpu"), "got the device 'gpu', expected one that this machine has: cpu"),
+        (lambda bundle: bundle.to("xla:7"), "got the device 'xla:7', expected one that this machine has: cpu"),
+        (lambda bundle: CodeSpace((500,), low=torch.ones(500), high=torch.zeros(500)), r"got low Tensor of shape \[500\]"),
+        (lambda bundle: priors.Bounds(torch.ones(500), torch.zeros(500)), r"got low Tensor of shape \[500\]"),
+        (lambda bundle: KnownPixels(PICTURE, KNOWN, torch.zeros(500)), r"got std Tensor of shape \[500\]"),
+    ],
+)
+def test_what_a_call_cannot_take_is_one_short_sentence(folder: Path, call: Callable[[Any], Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as raised:
+        call(tiny_bundle())
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 400

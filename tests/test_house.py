@@ -29,9 +29,10 @@ from house import (
 from ppgn.seeds import Stream
 
 ORDER = [
-    "types", "seeds", "errors", "progress", "images", "caffe", "networks", "generators", "probe", "priors", "conditions",
-    "objective", "samplers", "evolution", "divergence", "chain", "starts", "facets", "toy", "checks", "acceleration", "bundle",
-    "loaders", "requests", "recipes", "importers", "sampling", "experiment", "tuning", "evaluation", "cli",
+    "types", "seeds", "errors", "progress", "autocast", "images", "caffe", "networks", "generators", "probe", "priors",
+    "conditions", "objective", "samplers", "evolution", "divergence", "chain", "starts", "facets", "toy", "checks",
+    "acceleration", "bundle", "loaders", "requests", "recipes", "importers", "sampling", "experiment", "tuning", "evaluation",
+    "cli",
 ]  # fmt: skip
 """The rooms of ppgn in the order in which data walks through them: each imports only from those before it."""
 CORE = ["types", "seeds", "priors", "conditions", "objective", "samplers", "evolution", "divergence", "chain", "starts", "toy"]

@@ -282,3 +282,8 @@ def test_input_channels_are_those_of_the_first_convolution() -> None:
     assert loaders.input_channels(nn.Linear(2, 2), default=1) == 1
     assert isinstance(loaders.build("torchvision:resnet18").module, nn.Module)
     assert isinstance(loaders.network("bundle:classifier", bundle=tiny_bundle()), Preprocessed)
+
+
+def test_a_caffe_definition_with_a_comma_needs_weights_after_it() -> None:
+    with pytest.raises(ValueError, match="got no weights after net.prototxt, expected NET.prototxt,NET.caffemodel"):
+        loaders.network("caffe:net.prototxt,")

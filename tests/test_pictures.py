@@ -115,7 +115,7 @@ def test_chains_from_a_picture_are_the_same_in_batches_of_two(method: Any) -> No
     [
         (torch.ones(1, 7, 8), {}, "a mask has shape"),
         (2 * torch.ones(1, 8, 8), {}, r"outside \[0, 1\]"),
-        (torch.ones(1, 8, 8), {"condition_scale": 0.0}, "condition_scale 0"),
+        (images.box_mask("2,3,4,2", 8), {"condition_scale": 0.0}, "condition_scale 0"),
         (torch.ones(1, 8, 8), {"count": 0}, "at least 1"),
     ],
 )

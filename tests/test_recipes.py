@@ -16,6 +16,7 @@ from ppgn.probe import EncoderPass
 from ppgn.samplers import Langevin
 from ppgn.types import CodeSpace
 
+SORTED = ["0", "1", "10", "3", "2", "5", "6", "7"]
 NAMES = ("tench", "English springer", "golf ball", "gas pump")
 
 
@@ -52,6 +53,36 @@ def test_a_name_spelled_exactly_so_goes_first_and_one_of_several_classes_is_refu
             requests.classes(bundle, wanted)
     else:
         assert requests.classes(bundle, wanted).targets == (index,)
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "index"),
+    [
+        (SORTED, "2", 4),
+        (SORTED, "10", 2),
+        (SORTED, 2, 2),
+        (SORTED, "8", "no class '8': did you mean '7', '10', '6'. the bundle has 8 classes"),
+        (SORTED, "-1", "no class '-1': did you mean '0', '1', '2'"),
+        (SORTED, -1, "class -1 is out of range"),
+        (SORTED, 8, "class 8 is out of range"),
+        (["10", "2", "other"], "1", "no class '1': did you mean '2', '10'. the bundle has 0 10, 1 2, 2 other"),
+        (["digit:0", "digit:10", "digit:2"], "2", 2),
+        (["digit:0", "digit:10", "digit:2"], "1", "no class '1': did you mean 'digit:0', 'digit:2', 'digit:10'"),
+        (["one-1", "two"], "-1", "class -1 is out of range"),
+        (["0", "1", "2"], "3", "class 3 is out of range"),
+    ],
+)
+def test_where_names_are_numbers_a_number_is_a_name(names: list[str], wanted: str | int, index: int | str) -> None:
+    if isinstance(index, str):
+        with pytest.raises(ValueError, match=index):
+            requests.class_index(names, wanted)
+    else:
+        assert requests.class_index(names, wanted) == index
+
+
+def test_whole_numbers_in_python_are_positions_and_text_of_digits_a_name() -> None:
+    bundle = Bundle.of(lambda code: code.reshape(-1, 1, 1, 1), (1,), classes=SORTED)
+    assert requests.classes(bundle, [2, "2"]).targets == requests.listed_classes(bundle, [2, "2"]).targets == (2, 4)
 
 
 @pytest.mark.parametrize(

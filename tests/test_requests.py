@@ -156,7 +156,7 @@ def test_a_caption_condition_of_several_captions_asks_one_of_each_chain() -> Non
         (1.5, None, "got 1.5 to ask for"),
         ([1.5], None, "got 1.5 to ask for"),
         (7, None, "class 7 is out of range"),
-        (-1, None, "no class '?-1"),
+        (-1, None, "class -1 is out of range"),
         ("church", None, "no class 'church'"),
         ([], None, "got count 0, expected at least 1"),
         ([0, 1], 3, "got 2 classes for 3 chains"),

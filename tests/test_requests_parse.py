@@ -62,6 +62,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     save_file({"W_enc": weight.T.contiguous(), "b_enc": bias, "b_dec": offset}, "transposed.safetensors")
     save_file({"encoder.weight": weight, "encoder.bias": bias}, "without_offset.safetensors")
     save_file({"one": weight, "two": bias}, "two.safetensors")
+    save_file({"encoder.weight": weight, "encoder.bias": torch.full((6,), torch.nan)}, "nan.safetensors")
+    save_file({"far": torch.full((6,), torch.inf)}, "inf.safetensors")
     (tmp_path / "text.safetensors").write_text("no tensors")
     yield tmp_path
     sys.modules.pop("plugged_mine", None)
@@ -232,6 +234,9 @@ LATENT = {"sae": "linear.safetensors", "latent": [0], "layer": "0", "network": N
         ({**LATENT, "sae": "two.safetensors"}, "expected the encoder's encoder.weight and encoder.bias or W_enc and b_enc"),
         ({**LATENT, "layer": "4"}, "weights of 5 channels got the layer '4' of 7, expected as many"),
         ({**LATENT, "sae": "nowhere.safetensors"}, "cannot read a sparse auto-encoder from nowhere.safetensors"),
+        ({"direction": "nan.safetensors", "layer": "fc7"}, "^nan.safetensors: encoder.bias holds NaN, expected finite numbers"),
+        ({"sae": "nan.safetensors", "latent": "1", "layer": "fc7"}, "^nan.safetensors: encoder.bias holds NaN"),
+        ({"direction": "inf.safetensors", "layer": "fc7"}, "^inf.safetensors: far holds infinity, expected finite numbers"),
         ({"direction": "text.safetensors", "layer": "fc7"}, "cannot read a direction from text.safetensors"),
         ({"direction": "two.safetensors", "layer": "fc7"}, r"expected one tensor \[channel\] or \[direction, channel\]"),
         ({"class_": "1", "network": Plugged("plugged_mine:nobody")}, "has no function 'nobody'"),

@@ -54,3 +54,12 @@ def test_a_script_ends_with_one_sentence(tmp_path: Path) -> None:
 def test_a_config_that_notepad_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / "notepad.yaml").write_bytes(b"\xef\xbb\xbfname: church\r\n")
     assert run_script(lambda name="": name, ["--config", str(tmp_path / "notepad.yaml")]) == "church"
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    def read(file: str = "") -> None:
+        raise ValueError(f"cannot read {file}")
+
+    with pytest.raises(SystemExit):
+        run_script(read, ["--file", "a\x1b[31m.jpg"])
+    assert capsys.readouterr().err == "error: cannot read a\\x1b[31m.jpg\n"

@@ -249,7 +249,7 @@ def test_the_gaussian_direction_is_the_variance_times_the_gradient_of_its_log_de
 
 
 def test_a_gaussian_of_width_zero_is_refused():
-    with pytest.raises(ValueError, match="got std 0.0, expected positive"):
+    with pytest.raises(ValueError, match="got mean 0.0 and std 0.0, expected finite numbers"):
         Gaussian(std=0.0)
 
 

@@ -1,6 +1,7 @@
 """Files of weights as they are found: under prefixes, nested, misnamed, with another head, or no weights at all."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,26 @@ def test_a_scripted_network_in_place_of_weights_is_one_sentence(tmp_path: Path) 
     with pytest.raises(ValueError, match="open it by torch.jit.load in a function of yours") as raised:
         loaders.read_weights(tmp_path / "file.pt")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda one: one * torch.nan, "^{file}: classifier.1.bias holds NaN, expected finite numbers"),
+        (lambda one: one + torch.inf, "^{file}: classifier.1.bias holds infinity, expected finite numbers"),
+        (
+            lambda one: one.to(torch.int8),
+            "^{file} does not fit .* has whole numbers in place of 1 values",
+        ),
+    ],
+)
+def test_weights_that_are_no_numbers_are_named_with_their_file(wrong: Any, said: str, state: State, tmp_path: Path) -> None:
+    file = tmp_path / "file.pth"
+    torch.save({**state, "classifier.1.bias": wrong(state["classifier.1.bias"])}, file)
+    with pytest.raises(ValueError, match=said.format(file=re.escape(str(file)))):
+        loaded(file)
+
+
+def test_infinity_in_a_mask_beside_the_weights_is_kept(tmp_path: Path) -> None:
+    torch.save({"mask": torch.tensor([0.0, -torch.inf])}, tmp_path / "file.pth")
+    assert loaders.read_weights(tmp_path / "file.pth")["mask"][1] == -torch.inf

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from jsonargparse import auto_cli
 
-from ppgn.errors import one_line
+from ppgn.errors import one_line, printable
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 """Errors of a disk that is full, limited or read-only, and of a folder that is no one's to write."""
@@ -39,7 +39,7 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except ValueError as fault:
-        print(f"error: {fault}", file=sys.stderr)
+        print(f"error: {printable(str(fault))}", file=sys.stderr)
         raise SystemExit(2) from fault
     except OSError as fault:
         if fault.errno not in UNWRITABLE:

@@ -21,6 +21,19 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def device_of(device: torch.device | str) -> torch.device:
+    """The device of that name. Raises ValueError, with those that this machine has, for any other."""
+    accelerator = torch.accelerator.current_accelerator()
+    there = [] if accelerator is None else [f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count())]
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        found = None
+    if found is None or (found.type not in ("cpu", "meta") and f"{found.type}:{found.index or 0}" not in there):
+        raise ValueError(f"got the device {device!r}, expected one that this machine has: {', '.join(['cpu', *there])}")
+    return found
+
+
 def facts_of_run(device: torch.device, batch: int) -> dict[str, Any]:
     """batch, device, its name, threads, and the versions of torch and Python, as JSON."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ppgn.acceleration import device_of
+from ppgn.bundle.fit import check_scores
 from ppgn.conditions import class_groups
 from ppgn.errors import BundleError, one_line
 from ppgn.types import CodeSpace, ImageSpec
@@ -92,11 +94,12 @@ class Bundle:
         return next((tensor.device for tensor in tensors), self._home)
 
     def to(self, device: torch.device | str) -> Bundle:
-        """Moves every network, and the numbers of the code space; returns this bundle."""
+        """Moves every network, and the numbers of the code space; returns this bundle. ValueError for an unknown device."""
+        device = device_of(device)
         for part in self.parts.values():
             if isinstance(part, nn.Module):
                 part.to(device)
-        self.code, self._home = self.code.to(device), torch.device(device)
+        self.code, self._home = self.code.to(device), device
         return self
 
     @classmethod
@@ -124,7 +127,7 @@ class Bundle:
         low, high, mean, std, relu: see CodeSpace; a bound alone leaves the other side open. classes: names of the scores
         `encoder.logits_from_code(code)`; groups: those of classes such as "type:Bag", in their order. parts: more networks by
         name, such as a "denoiser" or a "classifier". Raises ValueError where the generator takes no such code, or makes no such
-        image, and for numbers that are not one per unit.
+        image, for numbers that are not one per unit, and where the encoder scores another number of classes.
         """
         given = {"generator": generator, **({} if encoder is None else {"encoder": encoder}), **(parts or {})}
         for part in given.values():
@@ -138,7 +141,9 @@ class Bundle:
         space = CodeSpace(shape, **units, relu=relu)
         made = cls(name, given, space, ImageSpec(1, 1), tuple(classes), dict(recipes or {}), groups=tuple(groups))
         made.image = _image_of(generator, made.code.shape, made.device)
-        return made.to(made.device)
+        made.to(made.device)
+        check_scores(made.encoder, torch.zeros(1, *made.image.shape, device=made.device), made.classes)
+        return made
 
 
 def _out_of_inference_mode(network: nn.Module) -> None:

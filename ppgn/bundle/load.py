@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ppgn import networks
-from ppgn.acceleration import folded, to_channels_last
+from ppgn.acceleration import device_of, folded, to_channels_last
 from ppgn.bundle.bundle import Bundle
 from ppgn.bundle.description import FILE, SPACE, code_space, image_spec
 from ppgn.bundle.find import find
+from ppgn.bundle.fit import check_fit
 from ppgn.bundle.migrate import read_info
 from ppgn.errors import BundleError, one_line
 
@@ -27,11 +28,16 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
     Hashes are compared before a tensor is read; networks are built without memory, then filled. fold: their BatchNorms are put
     into their convolutions and their maps are channels last in memory (`ppgn.acceleration`): the same functions but for
     rounding, in less time. Without it they are as they were trained, and can be saved again. Raises BundleError where anything
-    is wrong with the bundle.
+    is wrong with the bundle, and ValueError for a device that is not there.
     """
-    folder = find(name_or_path)
+    device, folder = device_of(device), find(name_or_path)
     info = read_info(folder)
     parts = {part: _load_part(folder, part, entry) for part, entry in info["parts"].items()}
+    code, image, classes = code_space(info["code"]), image_spec(info["image"]), tuple(info["classes"])
+    try:
+        check_fit(parts, code, image, classes)
+    except ValueError as fault:
+        raise BundleError(f"{folder / FILE} {fault}") from fault
     if fold:
         parts = {part: to_channels_last(folded(network)) for part, network in parts.items()}
     kept = {name: info[name] for name in ("training", "data", "licence", "source", "scores", "parts")}
@@ -39,9 +45,9 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
     return Bundle(
         name=info["name"],
         parts=parts,
-        code=code_space(info["code"]),
-        image=image_spec(info["image"]),
-        classes=tuple(info["classes"]),
+        code=code,
+        image=image,
+        classes=classes,
         recipes=info["recipes"],
         papers=info["papers"],
         precisions=tuple(info["precisions"]),
@@ -68,7 +74,7 @@ def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
         found = sha256(file)
     except OSError as fault:
         raise BundleError(f"{file} cannot be read ({one_line(fault)}): correct its permissions, or download it again") from fault
-    if found != entry["sha256"]:
+    if found != str(entry["sha256"]).lower():
         raise BundleError(
             f"{file} is not what {FILE} describes (SHA-256 {found[:12]}..., expected {str(entry['sha256'])[:12]}...): "
             "download or export the bundle again"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ppgn.caffe.layers import build_layer, kind_of
 from ppgn.caffe.wiring import Numbered, computing_layers, declared_inputs, last_top, needed_layers, read_from_outside
+from ppgn.types import check_finite
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class CaffeNetwork(nn.Module):
 
         An array fits if its shape is that of the weights except for leading 1s, as in the 4-d shapes of old files. For weights
         on the meta device, writable float32 arrays become the weights themselves; elsewhere they are copied. Raises ValueError
-        for the first layer whose arrays are missing or do not fit; the network then stays as it was.
+        for the first layer whose arrays are missing do not fit, or are not finite; the network then stays as
+        it was.
         """
         filled = []
         for (name, _, _), layer in zip(self.wiring, self.layers.values(), strict=True):
@@ -102,6 +104,7 @@ class CaffeNetwork(nn.Module):
                 raise ValueError(
                     f"layer {name!r} got {given}, expected {wanted}: give a definition and weights that belong together"
                 )
+            check_finite({f"blob {index} of layer {name!r}": _tensor(array) for index, array in enumerate(found)})
             filled += [(layer, key, array) for key, array in zip(expected, found, strict=True)]
         for layer, key, array in filled:
             _fill(layer, key, array)
@@ -179,9 +182,13 @@ def _bare(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape[first:])
 
 
+def _tensor(array: Any) -> Tensor:
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
 def _fill(layer: nn.Module, key: str, array: Any) -> None:
     old = layer.get_parameter(key)
-    new = torch.from_numpy(array if array.flags.writeable else array.copy()).reshape(old.shape)
+    new = _tensor(array).reshape(old.shape)
     if old.is_meta:
         layer.register_parameter(key, nn.Parameter(new.to(old.dtype), requires_grad=old.requires_grad))
     else:

@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", metavar="FOLDER",
                         help="pictures to score instead of sampling: likewise, or from `ppgn sample --save-images`")  # fmt: skip
     parser.add_argument("--class", dest="classes", nargs="+", action="extend", metavar="CLASS",
-                        help="name, unique part of a name, or index; several, `all`, or GROUP:all (default: all)")  # fmt: skip
+                        help="name, unique part of a name, or index (unless names are numbers); several, `all`, or GROUP:all "
+                        "(default: all)")  # fmt: skip
     parser.add_argument("--count", type=int, help="samples of each class (default: 10, fewer for many classes; all of --samples)")
     parser.add_argument("--real-count", type=int, default=40, help="real pictures of each class, 0 for all (default: 40)")
     parser.add_argument("--train-count", type=int, default=200, help="training pictures of each class, 0 for all (default: 200)")
@@ -94,7 +95,7 @@ def options_of(given: argparse.Namespace) -> EvaluationOptions:
     from ppgn.evaluation import EvaluationOptions, JudgeSource
 
     classes: Any = given.judge_classes or ()
-    if len(classes) == 1 and Path(classes[0]).is_file():
+    if len(classes) == 1:  # a file, as a judge of one class could not tell any apart
         classes = Path(classes[0])
     adapter = {name: getattr(given, f"judge_{name}") for name in ("weights", "size", "mean", "std", "bgr", "layer")}
     names = ("train", "samples", "count", "seed", "batch", "real_count", "train_count", "chain_steps", "lpips", "inception")

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked = parser.add_argument_group("what to ask for", "One kind, or several, which are added up (--weight).")
     many = {"nargs": "+", "action": "extend", "default": []}
     asked.add_argument("--class", dest="class_", metavar="CLASS", **many,
-                       help="name, unique part of a name, or index; several, `all` or `GROUP:all`; of several groups "
-                       "(type:Handbags colour:Red) each of one with each of the other")  # fmt: skip
+                       help="name, unique part of a name, or index (unless names are numbers); several, `all` or `GROUP:all`; of "
+                       "several groups (type:Handbags colour:Red) each of one with each of the other")  # fmt: skip
     asked.add_argument("--unit", metavar="LAYER:UNIT", help="of --network, or of the bundle's encoder (see `ppgn layers`); "
                        "layer:3,8,9, layer:0-15, layer:* for several, layer:17@centre, layer:17@row,column in a map")  # fmt: skip
     asked.add_argument("--caption", metavar="TEXT", **many, help="a sentence, in quotes, for the bundle's captioner or "

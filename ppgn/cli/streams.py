@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
+
+from ppgn.errors import printable
 
 BROKEN_PIPE = 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
 """What a shell reports for a program whose reader went away."""
@@ -16,8 +19,13 @@ WRITE_ERROR = 1
 """What commands of Unix return where their output cannot be written."""
 
 
+MOVES = re.compile(r"[\r\n]*(\x1b\[A)*")
+"""What tqdm writes between bars: next lines, then lines up."""
+
+
 class Lenient:
-    """A text stream that drops what cannot be written and keeps the first fault; a letter that its encoding lacks is escaped."""
+    """A text stream that drops what cannot be written and keeps the first fault; letters that its encoding lacks, and control
+    characters of the names of files, are escaped."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -29,7 +37,7 @@ class Lenient:
     def write(self, text: str) -> int:
         if self.fault is None:
             try:
-                self._stream.write(self._escaped(text))
+                self._stream.write(self._escaped(_without_control(text)))
             except OSError as fault:
                 self._give_up(fault)
         return len(text)
@@ -55,6 +63,13 @@ class Lenient:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
+
+
+def _without_control(text: str) -> str:
+    """The text with control characters escaped but for ends of lines, tabs, and what a progress bar writes to move about."""
+    if text.isprintable() or MOVES.fullmatch(text):
+        return text
+    return "".join(one if one in "\n\r\t" else printable(one) for one in text)
 
 
 @contextmanager

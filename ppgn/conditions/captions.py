@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ class Caption:
         truncated: bool = False,
         temperature: float = 1.0,
     ) -> None:
-        if not temperature > 0:
+        if not 0 < temperature < math.inf:
             raise ValueError(
                 f"a caption condition got temperature {temperature}, expected more than 0: 1 is the softmax as it is"
             )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ppgn.probe import Probe
-from ppgn.types import Image, LogProb
+from ppgn.types import Image, LogProb, shown
 
 
 class FeatureMatch:
@@ -89,7 +89,8 @@ def gaussian(difference: Tensor, std: float | Tensor) -> LogProb:
 
 
 def check_std(who: str, std: float | Tensor) -> float | Tensor:
-    """std, or ValueError unless all of it is positive."""
-    if not bool(torch.all(torch.as_tensor(std) > 0)):
-        raise ValueError(f"{who} got std {std}, expected positive numbers: pass std > 0")
+    """std, or ValueError unless all of it is positive and finite."""
+    given = torch.as_tensor(std)
+    if not bool(((given > 0) & (given < torch.inf)).all()):
+        raise ValueError(f"{who} got std {shown(std)}, expected positive numbers: pass std > 0")
     return std

@@ -118,6 +118,8 @@ class Weighted:
     """weight * condition(image): a likelihood at temperature 1 / weight, avoided where the weight is negative. `[chain]`."""
 
     def __init__(self, condition: Condition, weight: float) -> None:
+        if not math.isfinite(weight):
+            raise ValueError(f"a condition got weight {weight}, expected a finite number: 1 is its log-probability as it is")
         self.condition = condition
         self.weight = weight
 

@@ -32,6 +32,8 @@ class GaussianLikelihood:
     ) -> None:
         self.network = network
         self.target = torch.as_tensor(target, dtype=None if isinstance(target, Tensor) else torch.float64).detach().clone()
+        if not bool(self.target.isfinite().all()):
+            raise ValueError("a Gaussian likelihood got a target that is not finite, expected numbers: correct it")
         self.std = check_std("a Gaussian likelihood", std)
         self.index = index
 

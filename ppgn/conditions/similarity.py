@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -45,6 +46,8 @@ class TextSimilarity:
         measure: TextMeasure = "log_softmax",
         crops: Crops | None = None,
     ) -> None:
+        if not 0 < scale < math.inf or not math.isfinite(bias):
+            raise ValueError(f"{WHO} got scale {scale} and bias {bias}, expected finite ones and a scale above 0: correct them")
         if measure not in MEASURES:
             raise ValueError(f"{WHO} got measure={measure!r}, expected one of {sorted(MEASURES)}: pass one of them")
         if measure == "log_softmax" and len(texts) < 2:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ppgn import __version__
+from ppgn.autocast import without_autocast
 from ppgn.bundle import Bundle
 from ppgn.evaluation.compare import compare
 from ppgn.evaluation.evaluated import Evaluated
@@ -61,6 +62,7 @@ def evaluate(
     return run(prepare(bundle, real, options), on_progress)
 
 
+@without_autocast()
 def run(task: Task, on_progress: OnProgress = ignore) -> Evaluated:
     """Runs a task from `prepare`: samples or reads, judges, and scores."""
     begun = time.perf_counter()

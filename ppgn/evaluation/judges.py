@@ -75,6 +75,10 @@ def read_class_names(file: Path) -> list[str]:
 
     Raises ValueError for a file that cannot be read as text.
     """
+    if not file.is_file():
+        raise ValueError(
+            f"there is no file {file} of a judge's class names: correct the path, or list the names of all its classes"
+        )
     try:
         rows = [line.split("\t") for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as fault:

@@ -45,6 +45,7 @@ class JudgeSource:
                 f"a judge in memory got {', '.join(given) or 'no name'}, expected a name of its own and no further description: "
                 f"describe its input in its Preprocessed"
             )
+        given += ["classes"] if self.classes else []
         if given and not self.held_out:
             raise ValueError(
                 f"the judge {BUNDLE_CLASSIFIER} got {', '.join(given)}, expected none of them: name the network that they "

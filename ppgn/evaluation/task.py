@@ -81,7 +81,7 @@ def choose_classes(bundle: Bundle, wanted: str | int | Sequence[str | int]) -> t
     ValueError for a bundle without classes, an unknown class, no class, and classes of several groups.
     """
     wanted = [wanted] if isinstance(wanted, str | int) else list(wanted)
-    targets = requests.listed_classes(bundle, [str(one) for one in wanted]).targets
+    targets = requests.listed_classes(bundle, wanted).targets
     groups = [range(*span) for span in bundle.class_groups.values()]
     group = next((span for span in groups if targets and targets[0] in span), None)
     indices = [target for target in targets if isinstance(target, int) and group is not None and target in group]

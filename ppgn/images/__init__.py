@@ -5,6 +5,7 @@ Images are `[chain, channel, height, width]`, RGB or grey. A size is (height, wi
 
 from ppgn.images.constants import constant as constant
 from ppgn.images.files import BROKEN_FILE as BROKEN_FILE
+from ppgn.images.files import as_picture as as_picture
 from ppgn.images.files import check_regular as check_regular
 from ppgn.images.files import check_writable as check_writable
 from ppgn.images.files import is_whole_picture as is_whole_picture
@@ -32,6 +33,7 @@ from ppgn.images.masks import composite as composite
 from ppgn.images.masks import file_mask as file_mask
 from ppgn.images.masks import fitted as fitted
 from ppgn.images.masks import random_mask as random_mask
+from ppgn.images.masks import with_hole as with_hole
 from ppgn.images.pixels import Size as Size
 from ppgn.images.pixels import cover as cover
 from ppgn.images.pixels import covering_size as covering_size

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -194,6 +195,25 @@ def _pixels(picture: Pillow.Image, channels: int) -> np.ndarray:
         white = Pillow.new("RGBA", picture.size, "white")
         picture = Pillow.alpha_composite(white, picture.convert("RGBA"))
     return np.divide(np.asarray(picture.convert("L" if channels == 1 else "RGB")), 255, dtype=np.float32)
+
+
+def as_picture(picture: Any, channels: int = 3) -> Tensor:
+    """A picture in memory as a tensor: of Pillow as `[channel, height, width]` in [0, 1], of NumPy as it is, in float32.
+
+    Raises ValueError for anything else, and for an array of whole numbers, whose range is not known.
+    """
+    if isinstance(picture, Tensor):
+        return picture
+    if isinstance(picture, Pillow.Image):
+        pixels = torch.from_numpy(_pixels(picture, channels))
+        return pixels.expand(channels, -1, -1) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+    if isinstance(picture, np.ndarray) and np.issubdtype(picture.dtype, np.floating):
+        return torch.from_numpy(picture.astype(np.float32))
+    what = f"an array of {picture.dtype}" if isinstance(picture, np.ndarray) else f"a {type(picture).__name__}"
+    raise ValueError(
+        f"got {what} as a picture, expected a tensor or floating-point array [channel, height, width] in [0, 1], or a picture of "
+        f"Pillow: load a file with images.load_image"
+    )
 
 
 def make_folder(folder: str | Path) -> Path:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ppgn.images.files import load_image
-from ppgn.images.pixels import Size, height_and_width, in_unit_range
+from ppgn.images.pixels import ROUNDING, Size, height_and_width, in_unit_range
 from ppgn.seeds import Stream, uniform
 from ppgn.types import Image
 
@@ -107,6 +107,19 @@ def check_known(known: Tensor, picture: Tensor) -> Tensor:
             f"make it of the picture's size"
         )
     return in_unit_range(known.detach(), "a mask has").clone()
+
+
+def with_hole(known: Tensor) -> Tensor:
+    """The mask, exactly 0 and 1. Raises ValueError for values between them, beyond rounding, and for a mask without a hole."""
+    between = (known - known.round()).abs() > ROUNDING
+    if bool(between.any()):
+        raise ValueError(
+            f"a mask holds {float(known[between][0]):.3g}, expected 1 where pixels are known and 0 in the hole: round it, as in "
+            f"(known > 0.5).float()"
+        )
+    if bool(known.round().all()):
+        raise ValueError("a mask is 1 everywhere, expected 0 in the hole that is to be filled: make a hole")
+    return known.round()
 
 
 def fitted(picture: Tensor, known: Tensor, image: Image) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ppgn.images.constants import constant
-from ppgn.types import Image
+from ppgn.types import Image, shown
 
 Size: TypeAlias = int | tuple[int, int]
 """(height, width) in pixels, or the side of a square."""
@@ -78,8 +79,11 @@ def normalise(images: Image, mean: float | Sequence[float], std: float | Sequenc
     its std 1 / 255. Raises ValueError for another number of values than channels and for a std that is not positive.
     """
     centre, spread = (_per_channel(values, images) for values in (mean, std))
-    if not all(value > 0 for value in _listed(std)):
-        raise ValueError(f"normalise got std {std}, expected a positive std: pass 1.0 to leave the scale as it is")
+    if not all(0 < value < math.inf for value in _listed(std)) or not all(map(math.isfinite, _listed(mean))):
+        raise ValueError(
+            f"normalise got mean {shown(mean)} and std {shown(std)}, expected finite ones and a positive std: "
+            f"pass 0 and 1 to leave all as is"
+        )
     return ((images.flip(-3) if bgr else images) - centre) / spread
 
 

@@ -57,7 +57,9 @@ def caffe_network(files: str) -> tuple[Scores, tuple[int, int]]:
     Without a caffemodel its weights are on the meta device, which is enough to list layers. Raises ValueError for a definition
     whose input is not a single picture of three channels or one, and for files that do not belong together.
     """
-    definition, _, weights = files.partition(",")
+    definition, comma, weights = files.partition(",")
+    if comma and not weights:
+        raise ValueError(f"got no weights after {definition}, expected NET.prototxt,NET.caffemodel: name the weights")
     described = read_definition(definition)
     with of_file(definition):
         with torch.device("meta"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ppgn.loaders.weights import read_weights
+from ppgn.types import check_finite
 
 PREFIXES = ("module", "model", "_orig_mod", "backbone", "encoder", "net", "network")
 """Names under which wrappers hold a network: DataParallel, Lightning modules, torch.compile, MMPretrain, and users' own."""
@@ -22,7 +23,7 @@ def load_weights(module: nn.Module, file: str | Path, trust: bool = False) -> No
     """Fills a network from a state dict in a file. trust: see `read_weights`.
 
     A prefix of `PREFIXES`, or several, is removed. A last layer of another number of classes takes the place of the network's
-    own. Raises ValueError where the two do not fit otherwise.
+    own. Raises ValueError where the two do not fit otherwise, and for weights that are not finite.
     """
     state = _without_prefix(read_weights(file, trust), module, file)
     own = tuple(f"{name}." for name, _ in module.named_children())
@@ -34,6 +35,9 @@ def load_weights(module: nn.Module, file: str | Path, trust: bool = False) -> No
     faults = {
         "lacks": [key for key in expected if key not in state and not key.endswith("num_batches_tracked")],
         "has unknown": [key for key in state if key not in expected],
+        "has whole numbers in place of": [
+            key for key in shared if expected[key].is_floating_point() and not state[key].is_floating_point()
+        ],
         "has another shape of": [f"{key} {found} for {wanted}" for key, (found, wanted) in shapes.items() if found != wanted],
     }
     found = [f"{fault} {len(keys)} values (first {keys[0]})" for fault, keys in faults.items() if keys]
@@ -42,6 +46,7 @@ def load_weights(module: nn.Module, file: str | Path, trust: bool = False) -> No
             f"{file} does not fit {type(module).__name__}: it {' and '.join(found)}, expected its {len(expected)} values and no "
             f"others: give weights of this network"
         )
+    check_finite({name: state[name] for name, _ in module.named_parameters() if name in state}, file)
     module.load_state_dict(state)
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ppgn.errors import one_line
+from ppgn.types import check_finite
 
 NESTED = ("state_dict", "model_state_dict", "model", "module", "state_dict_ema", "model_ema", "net", "network")
 """Names under which checkpoints hold a state dict; of several the first is taken."""
@@ -25,7 +26,7 @@ def read_weights(file: str | Path, trust: bool = False) -> dict[str, Tensor]:
 
     A state dict under one of `NESTED` is unpacked, which is logged, and the prefix "module." of DataParallel is removed. trust:
     reads a file that holds more than tensors, which can run code. Raises ValueError for a file that is missing, cannot be read,
-    or holds no state dict.
+    holds no state dict, or NaN.
     """
     path = Path(file)
     if not path.is_file():
@@ -58,6 +59,7 @@ def read_weights(file: str | Path, trust: bool = False) -> dict[str, Tensor]:
         raise ValueError(
             f"{path} holds {type(stored).__name__}{entries}, expected a state dict, name -> tensor: save network.state_dict()"
         )
+    check_finite(stored, path, allow_infinity=True)  # masks of attention hold infinity
     parallel = all(key.startswith("module.") for key in stored)
     return {key.removeprefix("module.") if parallel else key: value for key, value in stored.items()}
 

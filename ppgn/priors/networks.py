@@ -6,6 +6,7 @@ A recipe names a prior by a frozen dataclass of its settings. Where the prior ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -51,7 +52,7 @@ class NoiseLevel:
     """
 
     def __init__(self, denoise: Callable[[Tensor, float], Tensor], level: float) -> None:
-        if not level > 0:
+        if not 0 < level < math.inf:
             raise ValueError(f"a noise-level prior got level {level}, expected more than 0: pass 0.3, say")
         self.denoise, self.level = denoise, level
 
@@ -112,7 +113,7 @@ class NoiseLevelPrior:
     codes: ClassVar[str] = "before_relu"
 
     def __post_init__(self) -> None:
-        if not self.level > 0:
+        if not 0 < self.level < math.inf:
             raise ValueError(f"a noise-level prior got level {self.level}, expected more than 0: pass 0.3, say")
 
     def bind(self, passes: Passes) -> Prior:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ppgn.types import Code, Image, LogProb, Prior
+from ppgn.types import Code, Image, LogProb, Prior, shown
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,11 @@ class Gaussian:
     """
 
     def __init__(self, mean: float | Tensor = 0.0, std: float | Tensor = 1.0) -> None:
-        if not bool(torch.all(torch.as_tensor(std) > 0)):
-            raise ValueError(f"a Gaussian prior got std {std}, expected positive numbers: pass std > 0")
+        given = torch.as_tensor(std)
+        if not bool(((given > 0) & (given < torch.inf)).all()) or not bool(torch.as_tensor(mean).isfinite().all()):
+            raise ValueError(
+                f"a Gaussian prior got mean {shown(mean)} and std {shown(std)}, expected finite numbers: pass std > 0"
+            )
         self.mean = mean
         self.std = std
 
@@ -71,7 +74,7 @@ class Bounds:
 
     def __init__(self, low: float | Tensor = 0.0, high: float | Tensor = 30.0) -> None:
         if not bool(torch.all(torch.as_tensor(low) <= torch.as_tensor(high))):
-            raise ValueError(f"bounds got low {low} and high {high}, expected low <= high: swap the two")
+            raise ValueError(f"bounds got low {shown(low)} and high {shown(high)}, expected low <= high: swap the two")
         self.low = low
         self.high = high
 

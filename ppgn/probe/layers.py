@@ -115,8 +115,13 @@ class Layer:
 
 
 def module_of(network: nn.Module | Preprocessed) -> nn.Module:
-    """The module whose layers have names: the network, or the one that Preprocessed holds."""
-    return network.network if isinstance(network, Preprocessed) else network
+    """The module whose layers have names: the network, or the one that Preprocessed holds. ProbeError for anything else."""
+    module = network.network if isinstance(network, Preprocessed) else network
+    if not isinstance(module, nn.Module):
+        raise ProbeError(
+            f"got {type(module).__name__} for a network, expected a module of torch: pass the network itself, bundle.encoder, say"
+        )
+    return module
 
 
 def _hookable(network: nn.Module, name: str) -> nn.Module:

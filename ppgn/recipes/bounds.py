@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,14 +13,14 @@ from ppgn.types import CodeSpace
 class FixedBounds:
     """[low, high] for every unit, in code units; [0, 30] is the range of the released code.
 
-    Raises ValueError when low exceeds high.
+    Raises ValueError when low exceeds high, and for NaN.
     """
 
     low: float = 0.0
     high: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.low > self.high:
+        if not (self.low <= self.high and self.low < math.inf and self.high > -math.inf):
             raise ValueError(f"got bounds from {self.low} to {self.high}, expected low <= high: swap the two")
 
     def of(self, space: CodeSpace) -> CodeSpace:

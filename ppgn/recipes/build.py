@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ppgn import acceleration, loaders, starts
+from ppgn.autocast import without_autocast
 from ppgn.bundle import Bundle
 from ppgn.conditions import KnownPixels
 from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
@@ -27,6 +28,7 @@ DRAWN_AT_ONCE = 1024
 """Starting codes that a model of codes draws in one pass: it is small, and a pass of a few codes takes as long."""
 
 
+@without_autocast()
 def prepare(bundle: Bundle, recipe: Recipe, request: Request | None = None) -> Setup:
     """The bundle in the recipe's precision, which is decided here and nowhere further in.
 
@@ -67,6 +69,7 @@ def objective(setup: Setup, request: Request | None = None, hole: Hole | None = 
     return Objective(_generator(setup, passes), _prior(setup, passes), terms, setup.space, code_condition)
 
 
+@without_autocast()
 def starting_codes(setup: Setup, seeds: Sequence[int], objective: Objective | None = None) -> Code:
     """Starting codes of the recipe, `[len(seeds), *code]`.
 

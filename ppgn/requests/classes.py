@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from ppgn.bundle import Bundle
 from ppgn.conditions import And, ClassesOfGroups, ClassMeasure, Measure
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Passes
-from ppgn.requests.names import plain, same_name
+from ppgn.requests.names import composed, plain, same_name
 from ppgn.requests.request import Request, is_probability, selected
-from ppgn.types import Code, Condition, Image, LogProb
+from ppgn.types import Code, Condition, Image, LogProb, plain_number, shown
 
 LISTED = 20
 """The most classes that a message lists; of more it names the nearest."""
+NUMBER = re.compile(r"-?[0-9]{1,18}")
 Target: TypeAlias = int | tuple[int, ...]
 """A class, or one class of each of several groups."""
 
@@ -116,31 +118,61 @@ class NetworkClassRequest(Request):
 
 
 def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle") -> int:
-    """The index of a class by name, name without its group, unique part of a name, or number.
+    """The index of a class: a whole number is the index itself, text a name, name without its group, or unique part of a name.
 
-    A name that is spelled exactly so goes first; else case does not matter, nor whether words are joined by spaces, "_" or "-".
-    Raises ValueError, with the classes of `whose` network or the nearest of them, for an unknown or ambiguous class.
+    Text of digits is an index too, unless names are numbers: then it is a name. A name that is spelled exactly so goes first;
+    else case does not matter, nor whether words are joined by spaces, "_" or "-". Raises ValueError, with the classes of
+    `whose` network or the nearest of them, for an unknown or ambiguous class.
     """
-    wanted = str(wanted).strip()
-    text, lowered = plain(wanted), [plain(name) for name in names]
-    nearest = ", ".join(repr(names[lowered.index(name)]) for name in difflib.get_close_matches(text, lowered, 3))
-    few = len(names) <= LISTED and not all(name.isdecimal() for name in names)
-    listed = ", ".join(f"{index} {name}" for index, name in enumerate(names)) if few else f"{len(names)} classes"
-    found = same_name(names, wanted) if text else []
-    if not found and wanted.isdecimal():
-        if int(wanted) < len(names):
-            return int(wanted)
-        raise ValueError(f"class {wanted} is out of range: {whose} has {listed}, numbered from 0")
-    if not found and text:
-        found = same_name([name.partition(":")[2] for name in names], wanted)
-        found = found or [index for index, name in enumerate(lowered) if text in name]
+    number = number_in(wanted)
+    if number is not None:
+        return _in_range(names, number, whose)
+    if not isinstance(wanted, str):
+        raise ValueError(f"got {shown(wanted)} for a class, expected its name or number: pass one of them")
+    wanted = wanted.strip()
+    bare = [name.partition(":")[2] for name in names]
+    if NUMBER.fullmatch(wanted):
+        found = [index for index, name in enumerate(names) if wanted == composed(name)]
+        found = found or [index for index, name in enumerate(bare) if wanted == composed(name)]
+        if not found and not _has_numbers(names, bare):
+            return _in_range(names, int(wanted), whose)
+    else:
+        found = (same_name(names, wanted) or same_name(bare, wanted)) if plain(wanted) else []
+        found = found or [index for index, name in enumerate(names) if plain(wanted) and plain(wanted) in plain(name)]
     if len(found) == 1:
         return found[0]
     if found:
         several = ", ".join(f"{index} {names[index]}" for index in found[:5])
         raise ValueError(f"class {wanted!r} fits {len(found)} classes ({several}): write more of the name, or its number")
-    guess = f"did you mean {nearest}? " if nearest else ""
-    raise ValueError(f"no class {wanted!r}: {guess}{whose} has {listed}")
+    near = _nearest(names, bare, wanted)
+    guess = f"did you mean {', '.join(map(repr, near))}? " if near else ""
+    raise ValueError(f"no class {wanted!r}: {guess}{whose} has {_listed_names(names)}")
+
+
+def _in_range(names: Sequence[str], number: int, whose: str) -> int:
+    if not 0 <= number < len(names):
+        raise ValueError(f"class {number} is out of range: {whose} has {_listed_names(names)}, numbered from 0")
+    return number
+
+
+def _has_numbers(names: Sequence[str], bare: Sequence[str]) -> bool:
+    """Whether names are numbers, other than those that classes without names have: 0, 1, 2, ... in their order."""
+    return any(map(NUMBER.fullmatch, (*names, *bare))) and list(names) != [str(index) for index in range(len(names))]
+
+
+def _nearest(names: Sequence[str], bare: Sequence[str], wanted: str) -> list[str]:
+    """The nearest three names: of a number those with the nearest numbers, else those that are spelled much like it."""
+    if NUMBER.fullmatch(wanted):
+        numbers = [(abs(int(text) - int(wanted)), name) for name, own in zip(names, bare, strict=True)
+                   for text in (name, own) if NUMBER.fullmatch(text)]  # fmt: skip
+        return [name for _, name in sorted(numbers, key=lambda pair: pair[0])[:3]]
+    lowered = [plain(name) for name in names]
+    return [names[lowered.index(name)] for name in difflib.get_close_matches(plain(wanted), lowered, 3)]
+
+
+def _listed_names(names: Sequence[str]) -> str:
+    few = len(names) <= LISTED and not all(name.isdecimal() for name in names)
+    return ", ".join(f"{index} {name}" for index, name in enumerate(names)) if few else f"{len(names)} classes"
 
 
 def target_of(names: Sequence[str], wanted: Any) -> Target:
@@ -158,7 +190,9 @@ def target_of(names: Sequence[str], wanted: Any) -> Target:
 
 
 def number_in(wanted: Any) -> int | None:
-    """The whole number that anything stands for: an int, one of NumPy, or a tensor with one number; else None."""
+    """The whole number that anything stands for: an int, one of NumPy, or a tensor with one number; else None, as of booleans."""
+    if isinstance(plain_number(wanted), bool):
+        return None
     try:
         return operator.index(wanted)
     except TypeError:
@@ -173,13 +207,15 @@ def classes(bundle: Bundle | str | Path, wanted: Any) -> ClassRequest:
     """
     bundle = loaders.bundle(bundle)
     if not bundle.classes:
-        raise ValueError(f"{bundle.name} knows no classes, got {wanted!r}: ask for a unit, a function or another network's class")
+        raise ValueError(
+            f"{bundle.name} knows no classes, got {shown(wanted)}: ask for a unit, a function or another network's class"
+        )
     listed = [wanted] if isinstance(wanted, str) or number_in(wanted) is not None else _listed(wanted)
     targets = tuple(target_of(bundle.classes, one) for one in listed)
     return ClassRequest(bundle.classes, bundle.class_groups, targets, bundle.alternatives)
 
 
-def listed_classes(bundle: Bundle | str | Path, wanted: Sequence[str]) -> ClassRequest:
+def listed_classes(bundle: Bundle | str | Path, wanted: Sequence[str | int]) -> ClassRequest:
     """Classes by names, numbers, "all" (the first group) or "GROUP:all", each once.
 
     Where they come from several groups, such as "type:Handbags" and "colour:Red", the targets are all combinations of a class of
@@ -192,7 +228,7 @@ def listed_classes(bundle: Bundle | str | Path, wanted: Sequence[str]) -> ClassR
     every = {f"{group}:all": span for group, span in groups.items()} | {"all": next(iter(groups.values()))}
     found: list[Target] = []
     for name in wanted:
-        found += range(*every[name]) if name in every else [target_of(bundle.classes, name)]
+        found += range(*every[name]) if isinstance(name, str) and name in every else [target_of(bundle.classes, name)]
     if not any(isinstance(target, tuple) for target in found):
         by_group = [[one for one in found if isinstance(one, int) and first <= one < last] for first, last in groups.values()]
         by_group = [own for own in by_group if own]
@@ -201,9 +237,9 @@ def listed_classes(bundle: Bundle | str | Path, wanted: Sequence[str]) -> ClassR
 
 
 def _listed(wanted: Any) -> list[Any]:
-    if not isinstance(wanted, Iterable):
+    if not isinstance(wanted, Iterable) or getattr(wanted, "ndim", 1) == 0:
         raise ValueError(
-            f"got {wanted!r} to ask for, expected a class by name or number, a list of them, a request or a function of an "
+            f"got {shown(wanted)} to ask for, expected a class by name or number, a list of them, a request or a function of an "
             f"image: pass one of these"
         )
     return list(wanted)

@@ -22,6 +22,7 @@ from ppgn.requests.classes import NetworkClassRequest, class_index
 from ppgn.requests.request import Request
 from ppgn.requests.trial import check_request, check_scores, fitted, with_graph
 from ppgn.requests.units import LatentRequest, UnitRequest
+from ppgn.types import check_finite
 
 _log = logging.getLogger("ppgn")
 Made = TypeVar("Made", bound=Request)
@@ -206,6 +207,8 @@ def _linear(
 
 def _tensors(file: str | Path, what: str) -> dict[str, Tensor]:
     try:
-        return load_file(file)
+        stored = load_file(file)
     except (OSError, SafetensorError) as fault:
         raise ValueError(f"cannot read {what} from {file} ({one_line(fault)}): give a .safetensors file") from fault
+    check_finite(stored, file)
+    return stored

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ppgn.samplers.langevin import noise_for, root_mean_square, update
-from ppgn.samplers.schedules import Scale, scale_at
+from ppgn.samplers.schedules import Scale, check_scales, scale_at
 from ppgn.seeds import check_seeds
 from ppgn.types import ChainState, Code, Evaluation, Evaluator
 
@@ -31,7 +31,7 @@ class Adaptive:
     carries m as "steepest" `[chain]`, from which e2 can be read, and v as "velocity" `[chain, *code]`. Scales: a number or a
     schedule.
 
-    Raises ValueError for a momentum outside [0, 1).
+    Raises ValueError for a momentum outside [0, 1), and for scales that are negative or not finite.
     """
 
     prior_scale: Scale
@@ -40,6 +40,8 @@ class Adaptive:
     momentum: float = 0.0
 
     def __post_init__(self) -> None:
+        scales = {"prior_scale": self.prior_scale, "step_size": self.step_size, "noise_scale": self.noise_scale}
+        check_scales("an adaptive sampler", **scales)
         if not 0 <= self.momentum < 1:
             raise ValueError(f"an adaptive sampler got momentum {self.momentum}, expected it in [0, 1): pass 0 for none")
 

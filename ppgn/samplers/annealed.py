@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from ppgn.samplers.langevin import noise_for, update
-from ppgn.samplers.schedules import Spaced
+from ppgn.samplers.schedules import Spaced, check_scales
 from ppgn.seeds import Stream, check_seeds, normal
 from ppgn.types import ChainState, Code, CodeSpace, Evaluation, Evaluator
 
@@ -34,7 +34,8 @@ class Annealed:
     plus noise of the first level (SDEdit, Meng et al. 2022): the higher that level, the less of the code is kept. After
     `updates` updates a chain stays where it is.
 
-    Raises ValueError unless levels fall and are positive, step_size is in (0, 1], and corrections is not negative.
+    Raises ValueError unless levels fall and are positive, step_size is in (0, 1], and corrections and condition_scale are not
+    negative.
     """
 
     levels: Spaced | Sequence[float] = Spaced(0.5, 0.05)
@@ -44,9 +45,10 @@ class Annealed:
     spread: float | Tensor = field(default=1.0, metadata={"setting": False})
 
     def __post_init__(self) -> None:
+        check_scales("an annealed sampler", condition_scale=self.condition_scale)
         levels = [] if isinstance(self.levels, Spaced) else list(self.levels)
         falls = all(a > b for a, b in zip(levels, levels[1:], strict=False))
-        if not isinstance(self.levels, Spaced) and not (levels and levels[-1] > 0 and falls):
+        if not isinstance(self.levels, Spaced) and not (levels and levels[-1] > 0 and levels[0] < math.inf and falls):
             raise ValueError(f"an annealed sampler got the levels {levels}, expected falling ones above 0: sort them")
         if not 0 < self.step_size <= 1:
             raise ValueError(f"an annealed sampler got step_size {self.step_size}, expected it in (0, 1]: pass 0.1, say")

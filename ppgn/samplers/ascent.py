@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ppgn.samplers.langevin import update
 from ppgn.samplers.released import unit_mean
-from ppgn.samplers.schedules import Scale, scale_at
+from ppgn.samplers.schedules import Scale, check_scales, scale_at
 from ppgn.seeds import check_seeds
 from ppgn.types import ChainState, Code, Evaluation, Evaluator
 
@@ -23,7 +23,7 @@ class Ascent:
     As released: the objective is a raw activation and has NoPrior, step_size is `Linear(8.0, 1e-10, 200)` (from a real picture 30
     steps of 1.0), codes are clipped to [0, mean + 3 std] of each unit over real pictures, decay is 0.99, there is no noise. The
     picture that the released code keeps is that of the last step plus step_size * d / mean|d|, which is less than a pixel level
-    there; here it is G(h). Raises ValueError unless 0 < decay <= 1.
+    there; here it is G(h). Raises ValueError unless 0 < decay <= 1, and for negative scales.
     """
 
     step_size: Scale
@@ -31,6 +31,7 @@ class Ascent:
     prior_scale: Scale = 1.0
 
     def __post_init__(self) -> None:
+        check_scales("an ascent", step_size=self.step_size, prior_scale=self.prior_scale)
         if not 0 < self.decay <= 1:
             raise ValueError(f"an ascent got decay {self.decay}, expected it in (0, 1]: pass 0.99 as released, or 1 for none")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ppgn.samplers.schedules import Scale, scale_at
+from ppgn.samplers.schedules import Scale, check_scales, scale_at
 from ppgn.seeds import check_seeds, normal
 from ppgn.types import ChainState, Code, Evaluation, Evaluator
 
@@ -38,7 +38,7 @@ class Langevin:
     training (Pascanu et al. 2013). 0, the default, is no limit; about one chain in two hundred of imagenette64 then leaps to a
     code that decodes to black.
 
-    Raises ValueError for a negative limit.
+    Raises ValueError for a negative limit, and for scales that are negative or not finite.
     """
 
     prior_scale: Scale
@@ -47,6 +47,8 @@ class Langevin:
     condition_limit: float = 0.0
 
     def __post_init__(self) -> None:
+        scales = {"prior_scale": self.prior_scale, "condition_scale": self.condition_scale, "noise_scale": self.noise_scale}
+        check_scales("a sampler", **scales)
         if not self.condition_limit >= 0:
             raise ValueError(f"a sampler got condition_limit {self.condition_limit}, expected at least 0: 0 is no limit")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ppgn.samplers.langevin import noise_for, update
-from ppgn.samplers.schedules import Scale, scale_at
+from ppgn.samplers.schedules import Scale, check_scales, scale_at
 from ppgn.seeds import Stream, check_seeds, normal, uniform
 from ppgn.types import ChainState, Code, Evaluation, Evaluator
 
@@ -29,7 +29,7 @@ class ReleasedLangevin:
     come before the first): h' ~ N(0, 1), not clipped, and from then on e1 ~ U(1e-6, 1e-2), carried as "prior_scale"
     `[chain]`. Both are functions of (seed, step). 0 never resets; the released unit examples use 100.
 
-    Raises ValueError when reset_every is no whole number of at least 0.
+    Raises ValueError when reset_every is no whole number of at least 0, and for scales that are negative or not finite.
     """
 
     prior_scale: Scale = 1e-5
@@ -39,6 +39,8 @@ class ReleasedLangevin:
     reset_every: int = 0
 
     def __post_init__(self) -> None:
+        scales = {"prior_scale": self.prior_scale, "condition_scale": self.condition_scale, "noise_scale": self.noise_scale}
+        check_scales("a sampler", **scales, step_size=self.step_size)
         if isinstance(self.reset_every, bool) or not isinstance(self.reset_every, int) or self.reset_every < 0:
             raise ValueError(
                 f"a sampler got reset_every {self.reset_every!r}, expected a whole number of at least 0: pass 0 for no resets"

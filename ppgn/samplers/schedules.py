@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import numpy as np
 from torch import Tensor
 
-from ppgn.types import CodeSpace, plain_number
+from ppgn.types import CodeSpace, plain_number, shown
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,14 @@ AnySampler = TypeVar("AnySampler")
 def scale_at(scale: Scale, step: int) -> float:
     """The scale at this step, counted from 0."""
     return scale(step) if callable(scale) else scale
+
+
+def check_scales(who: str, **scales: Scale) -> None:
+    """Raises ValueError, in the name of `who`, for a scale that is negative or not finite, at either end of a `Linear`."""
+    for name, scale in scales.items():
+        ends = [scale.start, scale.end] if isinstance(scale, Linear) else [] if callable(scale) else [plain_number(scale)]
+        if not all(0 <= end < math.inf for end in ends):
+            raise ValueError(f"{who} got {name} {shown(scale)}, expected finite numbers of at least 0: 0 leaves its part out")
 
 
 def bound(sampler: AnySampler, steps: int, begin: int = 0, space: CodeSpace | None = None) -> AnySampler:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ppgn import loaders, recipes, requests, starts
 from ppgn.bundle import Bundle
-from ppgn.images import check_known, composite, fitted, seamless
+from ppgn.images import as_picture, check_known, composite, fitted, seamless, with_hole
 from ppgn.recipes import Hole, Recipe
 from ppgn.samplers import Linear, ReleasedLangevin
 from ppgn.sampling.batches import Begin, run_batches
@@ -76,8 +76,8 @@ class Inpainted:
 
 def in_paint(
     bundle: Bundle | str | Path,
-    picture: Tensor,
-    known: Tensor,
+    picture: Any,
+    known: Any,
     wanted: Any = None,
     *,
     count: int | None = None,
@@ -94,23 +94,23 @@ def in_paint(
     height, width]`: from the code of the masked picture, with the composite in front of E and the condition (PPGN 4.3), and
     the known pixels as a further term.
 
-    known: 1 where pixels are known, 0 in the hole (see `images.box_mask`); several pictures may have one mask each. wanted: as
-    `sample`, or None. count: 1, or as many as are listed, or as pictures are given. recipe: by default the bundle's changed
-    by INPAINTING; "noiseless_joint_ppgn_h_released" with steps=21, step_size=(1, 1e-32), noise_scale=0.0 is the released
-    example. context_scale: epsilon 4 of the released code, for pixels from 0 to 255; 0 for none, by default
-    INPAINTING_CONTEXT_SCALE, or the released 1e-9 where a recipe is named. fill: the colour of the hole at the start, by
-    default the mean of the known pixels. start_noise: N(0, start_noise^2), in standard deviations of each unit over real
-    pictures, is added to each chain's starting code, then clipped to the recipe's bounds; without, a picture is always
-    filled alike.
+    picture and known: tensors or floating-point arrays, the picture also one of Pillow. known: 1 where pixels are known, 0 in
+    the hole (`images.box_mask`); several pictures may have one mask each. wanted: as `sample`, or None. count: 1, or as many as
+    are listed, or as pictures are given. recipe: by default the bundle's changed by INPAINTING;
+    "noiseless_joint_ppgn_h_released" with steps=21, step_size=(1, 1e-32), noise_scale=0.0 is the released example.
+    context_scale: epsilon 4 of the released code, for pixels from 0 to 255; 0 for none, by default INPAINTING_CONTEXT_SCALE, or
+    the released 1e-9 where a recipe is named. fill: the colour of the hole at the start, by default the mean of the known
+    pixels. start_noise: N(0, start_noise^2), in standard deviations of each unit over real pictures, is added to each chain's
+    starting code, then clipped to the recipe's bounds; without, a picture is always filled alike.
 
     Raises ValueError for pictures or masks that do not fit, and for a negative scale.
     """
     refuse_retries(changes, "in-painting")
-    bundle, count = loaders.bundle(bundle), _count_of(picture, count)
+    bundle = loaders.bundle(bundle)
+    picture, count = _counted(as_picture(picture, bundle.image.channels), count)
     request = None if wanted is None else requests.of(bundle, wanted, count, default=1)
     count = len(request) if request is not None else 1 if count is None else count
-    kind = "class" if request is None else request.kind
-    chosen = inpainting_recipe(bundle, recipe, kind=kind, **changes)
+    chosen = inpainting_recipe(bundle, recipe, kind="class" if request is None else request.kind, **changes)
     if context_scale is None:
         context_scale = INPAINTING_CONTEXT_SCALE if recipe is None else RELEASED_CONTEXT_SCALE
     check_scales(start_noise, context_scale)
@@ -141,12 +141,12 @@ def check_scales(start_noise: float, context_scale: float | None) -> None:
         raise ValueError(f"in-painting got context_scale {context_scale}, expected at least 0: 0 leaves the known pixels out")
 
 
-def _count_of(picture: Tensor, count: int | None) -> int | None:
-    """The number of chains: of several pictures as many as there are, else the one given."""
+def _counted(picture: Tensor, count: int | None) -> tuple[Tensor, int | None]:
+    """The picture, and the number of chains: of several pictures as many as there are, else the one given."""
     pictures = len(picture) if picture.ndim == 4 else 1
     if pictures > 1 and count not in (None, pictures):
         raise ValueError(f"got {pictures} pictures for {count} chains: leave count out, or give one picture per chain")
-    return pictures if pictures > 1 else count
+    return picture, pictures if pictures > 1 else count
 
 
 def _hole_of(hole: Hole, chains: Sequence[int]) -> Hole:
@@ -168,7 +168,7 @@ def _noised(setup: recipes.Setup, code: Code, seeds: Sequence[int], start_noise:
 def hole_and_start(
     bundle: Bundle,
     picture: Tensor,
-    known: Tensor,
+    known: Any,
     recipe: Recipe,
     context_scale: float,
     fill: float | Sequence[float] | None,
@@ -181,7 +181,7 @@ def hole_and_start(
     checked = [checked_picture(bundle, one) for one in (picture if picture.ndim == 4 else [picture])]
     pictures = torch.stack(checked) if picture.ndim == 4 else checked[0][None]
     picture = pictures if picture.ndim == 4 else pictures[0]
-    known = check_known(known, picture).to(picture)
+    known = with_hole(check_known(as_picture(known, channels=1), picture).to(picture))
     mask = fitted(picture, known, pictures)[1].expand_as(pictures)
     colour = (pictures * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp_min(1.0)
     start = starts.from_masked_image(encoder_of(bundle, recipe), pictures, known, colour.clamp(0, 1) if fill is None else fill)

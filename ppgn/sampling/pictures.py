@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ppgn import loaders, recipes, requests, starts
 from ppgn.bundle import Bundle
-from ppgn.images import in_unit_range
+from ppgn.images import as_picture, in_unit_range
 from ppgn.recipes import Recipe
 from ppgn.sampling.batches import Begin, run_batches
 from ppgn.sampling.sample import origin_of
@@ -21,7 +21,7 @@ from ppgn.types import Code, Encoder
 
 def from_picture(
     bundle: Bundle | str | Path,
-    picture: Tensor,
+    picture: Any,
     wanted: Any,
     *,
     count: int | None = None,
@@ -31,7 +31,8 @@ def from_picture(
     recipe: str | Recipe | None = None,
     **changes: Any,
 ) -> Samples:
-    """`count` chains from the code of one picture `[channel, height, width]` in [0, 1]; otherwise as `sample`.
+    """`count` chains from the code of one picture `[channel, height, width]` in [0, 1], a tensor, a floating-point array
+    or a picture of Pillow; otherwise as `sample`.
 
     count: 1, or as many as are listed; without noise only chains of different targets differ. The released example takes 200
     steps of 0.5, DGN-AM 30 of 1. Raises ValueError for a picture of another size than the bundle's, or outside [0, 1].
@@ -45,7 +46,7 @@ def from_picture(
     return replace(run_batches(setup, request, seeds_of(seed, len(request)), batch, watch, begin)[0], origin=origin)
 
 
-def picture_code(bundle: Bundle, picture: Tensor, recipe: Recipe) -> Code:
+def picture_code(bundle: Bundle, picture: Any, recipe: Recipe) -> Code:
     """The code `[1, *code]` of a picture, which is the picture itself where pixels are the code.
 
     Raises ValueError for a picture that does not fit the bundle, and for a bundle without an encoder.
@@ -67,9 +68,9 @@ def encoder_of(bundle: Bundle, recipe: Recipe) -> Encoder:
     return bundle.encoder
 
 
-def checked_picture(bundle: Bundle, picture: Tensor) -> Tensor:
+def checked_picture(bundle: Bundle, picture: Any) -> Tensor:
     """The picture on the bundle's device. Raises ValueError for another shape than that of its images, and outside [0, 1]."""
-    shape = bundle.image.shape
+    picture, shape = as_picture(picture, bundle.image.channels), bundle.image.shape
     if tuple(picture.shape) != shape:
         raise ValueError(
             f"got a picture of shape {tuple(picture.shape)}, expected [channel, height, width] = {list(shape)} for bundle "

@@ -44,7 +44,9 @@ class GuidedCodes:
     codes: ClassVar[tuple[str, ...]] = ("codes", "before_relu")
 
     def __post_init__(self) -> None:
-        if not (0 <= self.guidance < math.inf and 0 <= self.churn < math.inf and self.temperature > 0 and self.steps >= 1):
+        if not (
+            0 <= self.guidance < math.inf and 0 <= self.churn < math.inf and 0 < self.temperature < math.inf and self.steps >= 1
+        ):
             raise ValueError(
                 f"a guided start got {self}, expected guidance and churn of at least 0, a temperature above 0 and at least one "
                 f"step: correct the number that is not"

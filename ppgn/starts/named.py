@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,11 +17,14 @@ from ppgn.types import CodeSpace
 
 @dataclass(frozen=True)
 class Normal:
-    """N(mean, std^2), clipped from below at the lowest code of the space."""
+    """N(mean, std^2), clipped from below at the lowest code of the space; ValueError for a negative std."""
 
     mean: float = 0.0
     std: float = 1.0
     codes: ClassVar[tuple[str, ...]] = ("codes", "pixels")
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
         """Codes `[draw, chain, *code]`, each a function of its chain's seed and the number of the draw alone."""
@@ -29,11 +33,14 @@ class Normal:
 
 @dataclass(frozen=True)
 class Unclipped:
-    """N(mean, std^2) with its negative entries, as released (docs/released-code.md, section 2)."""
+    """N(mean, std^2) with its negative entries, as released (docs/released-code.md, section 2); ValueError for a negative std."""
 
     mean: float = 0.0
     std: float = 1.0
     codes: ClassVar[tuple[str, ...]] = ("codes", "pixels")
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
         """Codes `[draw, chain, *code]`, each a function of its chain's seed and the number of the draw alone."""
@@ -62,6 +69,13 @@ class NoiseLevelCodes:
     def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
         """Codes `[draw, chain, *code]`, all draws in one pass of the model."""
         return _modelled(self.part, seeds, draws, space, passes)
+
+
+def _check(start: Normal | Unclipped) -> None:
+    if not math.isfinite(start.mean) or not 0 <= start.std < math.inf:
+        raise ValueError(
+            f"a start got mean {start.mean} and std {start.std}, expected finite numbers and a std of at least 0: correct them"
+        )
 
 
 def _random(

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ppgn.autocast import without_autocast
 from ppgn.images import composite, in_unit_range
 from ppgn.types import Code, Encoder, Image
 
 
+@without_autocast()
 def from_image(encoder: Encoder, image: Image) -> Code:
     """E(image), the codes of real images `[chain, channel, height, width]` in [0, 1]; ValueError for another rank."""
     _check_rank(image)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ppgn import recipes, starts
+from ppgn.autocast import without_autocast
 from ppgn.recipes import Setup
 from ppgn.types import Code
 
@@ -17,6 +18,7 @@ REFERENCES = 32
 """Realistic codes with which gaps and diversity are compared."""
 
 
+@without_autocast()
 @torch.no_grad()
 def reference(setup: Setup) -> tuple[float, float]:
     """(mean gap, diversity) of REFERENCES realistic codes, whatever their pictures show. Neither is 0, as both divide."""
@@ -26,6 +28,7 @@ def reference(setup: Setup) -> tuple[float, float]:
     return max(gap, 1e-12), max(diversity(seen, [range(REFERENCES)]), 1e-12)
 
 
+@without_autocast()
 @torch.no_grad()
 def realistic_codes(setup: Setup, seeds: Sequence[int]) -> Code:
     """Codes that are distributed as those of real pictures, `[chain, *code]`; where the chain moves pixels, their pictures.

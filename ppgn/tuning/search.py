@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ppgn import loaders, recipes, requests, sampling
+from ppgn.autocast import without_autocast
 from ppgn.bundle import Bundle
 from ppgn.conditions import LogSoftmax
 from ppgn.errors import ChainStopped
@@ -82,7 +83,7 @@ class Tuning:
         self.seeds = sampling.seeds_of(seed, len(self.request))
         self.kinds = _kinds(self.request.names if kinds is None else kinds, len(self.request))
         self.enough = ENOUGH if enough is None and judge is None and self.counts_probability else enough
-        _check(bundle, most_gap, least_diversity)
+        _check(bundle, most_gap, least_diversity, enough)
         kept = [name for name, value in changes.items() if value is not None] if keep is None else keep
         names = space.searched(self.recipe, kept, self._asks_for_classes)
         self._setup = recipes.prepare(bundle, self.recipe, self.request)
@@ -151,6 +152,7 @@ class Tuning:
         excess = max(0.0, gap - self.most_gap) + max(0.0, self.least_diversity - diversity)
         return Trial(number, recipe, proposed, value, gap, diversity, excess)
 
+    @without_autocast()
     @torch.no_grad()
     def _measured(self, evaluation: Evaluation) -> tuple[float, float, float]:
         """Means over chains of what is maximised, of |E(G(h)) - h|, and of the distances of E(x) within a kind.
@@ -190,10 +192,12 @@ def _kinds(labels: Sequence[Hashable], chains: int) -> list[list[int]]:
     return found
 
 
-def _check(bundle: Bundle, most_gap: float, least_diversity: float) -> None:
+def _check(bundle: Bundle, most_gap: float, least_diversity: float, enough: float | None) -> None:
     if bundle.encoder is None:
         raise ValueError(f"{bundle.name} has no encoder, expected one to measure gap and diversity by: use another bundle")
+    if enough is not None and math.isnan(enough):
+        raise ValueError("got enough nan, expected a log-probability from which more counts as no better: correct it")
     if not most_gap > 0:
         raise ValueError(f"got most_gap {most_gap}, expected more than 0: 1 is the gap of realistic codes")
-    if not least_diversity >= 0:
+    if not 0 <= least_diversity < math.inf:
         raise ValueError(f"got least_diversity {least_diversity}, expected at least 0: 1 is that of realistic codes")
