@@ -63,7 +63,7 @@ def packs(folder: Path) -> Path:
 
 def run_state(folder: Path) -> Path:
     state = RunState.open(folder / "run", {"root": "one"})
-    state.finish("pictures", {"count": 1})
+    state.finish("pictures", {"count": 1, "seconds": 2.0})
     return next((folder / "run").glob("*.json"))
 
 

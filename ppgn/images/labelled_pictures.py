@@ -116,9 +116,9 @@ def _rows(path: Path, columns: Mapping[str, str]) -> list[dict]:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, ValueError, RecursionError) as fault:
         raise ValueError(f"cannot read {path} ({one_line(fault)}), expected JSON lines, one per picture: correct it") from fault
-    odd = next((row for row in rows if not isinstance(row, dict) or not isinstance(row.get("file", ""), str)), None)
-    if odd is not None:
-        raise ValueError(f'{path} has the line {reprlib.repr(odd)}, expected {{"file": path, column: value, ...}}: correct it')
+    odd = [row for row in rows if not isinstance(row, dict) or not isinstance(row.get("file", ""), str)]
+    if odd:
+        raise ValueError(f'{path} has the line {reprlib.repr(odd[0])}, expected {{"file": path, column: value, ...}}: correct it')
     lacking = [column for column in ("file", *columns.values()) if any(column not in row for row in rows)]
     if lacking or not rows:
         there = ", ".join(rows[0]) if rows else "no line at all"
