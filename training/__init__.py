@@ -110,6 +110,7 @@ from training.resumable import plain_loader as plain_loader
 from training.resumable import shuffled_loader as shuffled_loader
 from training.run_state import RunState as RunState
 from training.scripts import check_configs as check_configs
+from training.scripts import one_sentence as one_sentence
 from training.scripts import run_script as run_script
 from training.settings_search import choose as choose
 from training.side_by_side import SourceOptions as SourceOptions

@@ -176,9 +176,10 @@ def _progress(plan: experiment.Plan, units: int, folder: Path) -> Iterator[exper
     bars: list[Any] = []
 
     def watch(generation: experiment.Generation, rows: list[list[float]]) -> None:
-        before = generation.number * units * (plan.size + plan.elite) * plan.repeats
+        each = units * (plan.size + plan.elite) * plan.repeats
+        before = generation.number * each
         if not bars:
-            bars.append(bar("evolving", total=plan.budget, initial=before, unit="picture"))
+            bars.append(bar("evolving", total=plan.budget // each * each, initial=before, unit="picture"))
         best = torch.tensor(rows).nan_to_num(-torch.inf).amax(0)
         bars[0].set_postfix_str(
             f"generation {generation.number}, highest {', '.join(f'{one:.3g}' for one in best.tolist())}", False

@@ -6,6 +6,8 @@ from ppgn.experiment.evolution import Plan as Plan
 from ppgn.experiment.first import codes_of_pictures as codes_of_pictures
 from ppgn.experiment.folder import RunFolder as RunFolder
 from ppgn.experiment.folder import read_responses as read_responses
+from ppgn.experiment.neuron import Laboratory as Laboratory
+from ppgn.experiment.neuron import SpikingNeuron as SpikingNeuron
 from ppgn.experiment.plot import line_plot as line_plot
 from ppgn.experiment.prediction import Prediction as Prediction
 from ppgn.experiment.prediction import predicted as predicted

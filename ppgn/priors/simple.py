@@ -29,8 +29,9 @@ class Gaussian:
     """
 
     def __init__(self, mean: float | Tensor = 0.0, std: float | Tensor = 1.0) -> None:
-        given = torch.as_tensor(std)
-        if not bool(((given > 0) & (given < torch.inf)).all()) or not bool(torch.as_tensor(mean).isfinite().all()):
+        spread, centre = torch.as_tensor(std), torch.as_tensor(mean)
+        fits = ((spread > 0) & (spread < torch.inf)).all(), centre.isfinite().all()
+        if not all(bool(one) for one in fits if not one.is_meta):
             raise ValueError(
                 f"a Gaussian prior got mean {shown(mean)} and std {shown(std)}, expected finite numbers: pass std > 0"
             )
