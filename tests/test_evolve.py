@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import save_tiny_bundle, tiny_bundle
@@ -19,7 +20,20 @@ from torch import Tensor
 
 import ppgn
 from ppgn import cli, images
-from ppgn.experiment import Evolution, FunctionScore, Noise, Plan, ProgramScore, RunFolder, evolve
+from ppgn.experiment import (
+    Evolution,
+    FunctionScore,
+    Laboratory,
+    Noise,
+    Plan,
+    ProgramScore,
+    RunFolder,
+    SpikingNeuron,
+    evolve,
+    predicted,
+    prediction_figure,
+    spearman,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -359,3 +373,52 @@ def test_memory_and_files_do_not_grow_with_generations_but_for_what_is_recorded(
     evolve(tiny_bundle(), FunctionScore(left, 1, {}), budget=200, population=5, method="genetic", folder=tmp_path / "run")
     state = (tmp_path / "run" / "state.safetensors").stat().st_size
     assert state < 4000 and RunFolder(tmp_path / "run").begun
+
+
+def test_a_neuron_in_silico_spikes_tires_and_has_a_refractory_period() -> None:
+    rested = [SpikingNeuron(gain=50, adaptation=0, seed=seed).spikes(2.0) for seed in range(2000)]
+    assert np.mean(rested) == pytest.approx(100 / (1 + 100 * 0.002) * 0.1, rel=0.03)
+    tiring = SpikingNeuron(gain=500, adaptation=0.5)
+    counts = [tiring.spikes(2.0) for _ in range(60)]
+    assert np.mean(counts[:3]) > 1.5 * np.mean(counts[-20:]) > 0
+    assert max(SpikingNeuron(gain=1e9).spikes(1.0) for _ in range(5)) == 50  # window / refractory
+    assert SpikingNeuron().spikes(-3.0) == 0
+    for wrong in ({"window": 0.001}, {"gain": -1.0}, {"memory": 0.5}, {"gain": math.nan}):
+        with pytest.raises(ValueError, match="expected numbers of at least 0"):
+            SpikingNeuron(**wrong)
+
+
+def test_a_session_of_the_laboratory_goes_on_as_one_that_was_not_ended(tmp_path: Path) -> None:
+    for number in range(6):
+        images.save_image(torch.full((1, 8, 8), number / 5), tmp_path / f"{number}.png")
+    bright, spec = (lambda image: 40 * image.mean()), ppgn.ImageSpec(8, 8, 1)
+    whole = Laboratory(bright, spec, tmp_path / "whole.json", {"gain": 3.0})
+    wanted = [whole.show(tmp_path / f"{number}.png") for number in range(6)]
+    found = [Laboratory(bright, spec, tmp_path / "parts.json", {"gain": 3.0}).show(tmp_path / f"{n}.png") for n in range(6)]
+    assert found == wanted and (tmp_path / "parts.json").read_text() == (tmp_path / "whole.json").read_text()
+    (tmp_path / "parts.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds no session"):
+        Laboratory(bright, spec, tmp_path / "parts.json")
+
+
+def test_nearer_pictures_that_evoke_more_are_a_positive_correlation() -> None:
+    points = torch.rand(200, 3, generator=torch.Generator().manual_seed(0))
+    responses = -(points - 0.5).norm(dim=1)
+    found = predicted(torch.full((3,), 0.5), points, responses)
+    assert found.correlation == pytest.approx(1) and found.low > 0.99
+    scipy = pytest.importorskip("scipy.stats")
+    noisy = responses + 0.2 * torch.rand(200, generator=torch.Generator().manual_seed(1))
+    noisy[3] = noisy[4]  # a tie
+    found = predicted(torch.full((3,), 0.5), points, noisy)
+    assert found.correlation == pytest.approx(scipy.spearmanr(-found.distance.numpy(), noisy.numpy()).statistic, abs=1e-6)
+    assert found.low < found.correlation < found.high
+    assert math.isnan(spearman(np.ones(4), np.arange(4.0)))
+    with pytest.raises(ValueError, match="expected at least 3"):
+        predicted(torch.zeros(3), points[:4], torch.tensor([math.nan, math.nan, 1.0, 2.0]))
+
+
+def test_the_figure_of_a_prediction_has_a_row_for_each_space() -> None:
+    real = torch.rand(30, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = predicted(real[0], real, torch.rand(30))
+    figure = prediction_figure(real[0], real, torch.rand(30), {"code": found, "pool5": found})
+    assert figure.width > 2 * figure.height

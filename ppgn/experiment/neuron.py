@@ -58,9 +58,9 @@ class SpikingNeuron:
 class Laboratory:
     """Shows pictures to a neuron and keeps its state in a file after each, so that a session may end at any moment.
 
-    response: images `[1, channel, height, width]` in [0, 1] -> a number. image: the size at which pictures are shown. file: of the
-    state and of the names of all pictures shown. settings: fields of SpikingNeuron for a new session. Raises ValueError for a file
-    that cannot be read.
+    response: images `[1, channel, height, width]` in [0, 1] -> a number. image: the size at which pictures are shown. file: of
+    the state and of the names of all pictures shown. settings: fields of SpikingNeuron for a new session. Raises ValueError for a
+    file that cannot be read.
     """
 
     response: Callable[[Image], Any]
