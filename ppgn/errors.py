@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from typing import Any
 
 MOST_VALUES, LARGER = 2**26, "PPGN_MOST_VALUES"
 """The most numbers that a picture or a description may ask memory for (256 MiB of float32), and the environment variable that
@@ -70,3 +71,14 @@ def is_out_of_memory(fault: BaseException) -> bool:
     """Whether memory did not suffice: Python's, a processor's as torch reports it, or an accelerator's."""
     name = type(fault).__name__  # torch's OutOfMemoryError, without importing torch here
     return isinstance(fault, MemoryError) or name == "OutOfMemoryError" or "can't allocate memory" in str(fault)
+
+
+def check_downloaded(file: Any, beginning: bytes, expected: str) -> None:
+    """Raises ValueError, by the first bytes of a file, for what is often downloaded in the place of what was `expected`."""
+    text = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not beginning:
+        raise ValueError(f"{file} is empty, expected {expected}: download or save it again")
+    if text.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{file} is a Git LFS pointer, expected the file that it stands for: run `git lfs pull`, or download it")
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise ValueError(f"{file} is a web page, expected {expected}: download the file itself, not the page that shows it")

@@ -281,3 +281,14 @@ def test_a_network_whose_input_is_not_stated_is_described_by_flags_of_the_same_c
     assert "use another bundle" in said and "--captioner" not in said
     assert cli.main(["sample", "tiny", "--caption", "a red bag"]) == 2
     assert "--captioner hf:NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["tune", "x", "--trials", "1e9"], ["sample"], ["chain", "x", "--steps", "many"], ["evolve", "x", "--method", "luck"]],
+)
+def test_what_cannot_be_read_is_one_line_that_names_the_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(words)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.endswith(f"(see ppgn {words[0]} --help)\n")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ppgn.caffe.limits import MOST_BLOBS, MOST_LAYERS, check_shape
 from ppgn.caffe.schema import CaffeError, message, protobuf, quoted
 from ppgn.caffe.wire import AGAIN, FIXED32, FIXED64, LENGTH, Field, Wire
+from ppgn.errors import check_downloaded
 
 LARGEST_HEADER = 4096  # bytes of a layer's name or of a blob's shape
 BLOB_HEADER = (1, 2, 3, 4, 7)  # BlobProto's num, channels, height, width, shape
@@ -51,6 +52,9 @@ def read_weights(path: str | Path) -> dict[str, list[NDArray[numpy.float32]]]:
     """
     try:
         with Path(path).open("rb") as file:
+            if beginning := file.read(512):
+                check_downloaded(path, beginning, "a .caffemodel")
+            file.seek(0)
             return _weights(Wire(file, Path(path).stat().st_size))
     except OSError as fault:
         raise CaffeError(f"{path}: cannot be read ({fault.strerror}); give the path of a .caffemodel file") from fault

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from ppgn import __version__
 from ppgn.cli import positionals
@@ -48,6 +48,14 @@ EXAMPLES = """examples:
 """
 
 
+class OneLine(argparse.ArgumentParser):
+    """A parser that says in one line what it cannot read; all flags are a page of their own, --help."""
+
+    def error(self, message: str) -> NoReturn:
+        where = "" if "--help" in message else f" (see {self.prog} --help)"
+        self.exit(2, f"{self.prog}: error: {message}{where}\n")
+
+
 def module_of(command: str) -> Any:
     """The file of a command."""
     return importlib.import_module(f"ppgn.cli.{command.replace('-', '_')}")
@@ -58,7 +66,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     read. Raises ValueError for an empty value."""
     style: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     about = "Images through a learned prior, asked for by any network you plug in."
-    top = argparse.ArgumentParser(prog="ppgn", description=about, epilog=EXAMPLES, **style)
+    top = OneLine(prog="ppgn", description=about, epilog=EXAMPLES, **style)
     top.add_argument("--version", action="version", version=f"ppgn {__version__}")
     named = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     first = words[0] if words else ""

@@ -96,7 +96,7 @@ class EvaluationOptions:
                 "an evaluation got chain_steps 1, expected at least 2, or 0 for no long chains: one step has no autocorrelation"
             )
         sampling = [name for name, value in self.changes.items() if value is not None]
-        sampling += [name for name in ("recipe", "chain_steps") if getattr(self, name) is not None]
+        sampling += [name for name in ("recipe", "chain_steps") if getattr(self, name) not in (None, 0)]
         if self.samples is not None and sampling:
             raise ValueError(
                 f"an evaluation got samples from {self.samples} and {', '.join(sampling)}, expected one of them: leave "

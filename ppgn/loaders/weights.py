@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ppgn.errors import one_line
+from ppgn.errors import check_downloaded, one_line
 from ppgn.types import check_finite
 
 NESTED = ("state_dict", "model_state_dict", "model", "module", "state_dict_ema", "model_ema", "net", "network")
@@ -36,7 +36,7 @@ def read_weights(file: str | Path, trust: bool = False) -> dict[str, Tensor]:
             beginning = stream.read(512)
     except OSError as fault:
         raise ValueError(f"{path} cannot be read ({one_line(fault)}): make it readable, or give another file") from fault
-    _check_kind(path, beginning)
+    check_downloaded(path, beginning, "a state dict")
     of_torch = beginning.startswith((b"PK", b"\x80"))
     try:
         if beginning[8:9] == b"{" or (path.suffix == ".safetensors" and not of_torch):
@@ -62,17 +62,6 @@ def read_weights(file: str | Path, trust: bool = False) -> dict[str, Tensor]:
     check_finite(stored, path, allow_infinity=True)  # masks of attention hold infinity
     parallel = all(key.startswith("module.") for key in stored)
     return {key.removeprefix("module.") if parallel else key: value for key, value in stored.items()}
-
-
-def _check_kind(path: Path, beginning: bytes) -> None:
-    """Raises ValueError for what is often downloaded in place of weights, by its first bytes."""
-    text = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not beginning:
-        raise ValueError(f"{path} is empty, expected a state dict: download or save it again")
-    if text.startswith(b"version https://git-lfs"):
-        raise ValueError(f"{path} is a Git LFS pointer, expected the file that it stands for: run `git lfs pull`, or download it")
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise ValueError(f"{path} is a web page, expected a state dict: download the file itself, not the page that shows it")
 
 
 def _unpacked(stored: Any, path: Path) -> Any:
