@@ -60,6 +60,8 @@ def read_weights(path: str | Path) -> dict[str, list[NDArray[numpy.float32]]]:
         raise CaffeError(f"{path}: cannot be read ({fault.strerror}); give the path of a .caffemodel file") from fault
     except CaffeError as fault:
         raise CaffeError(f"{path}: {fault}") from fault.__cause__
+    except ValueError as fault:  # of what is no .caffemodel at all
+        raise CaffeError(str(fault)) from fault
 
 
 def _weights(wire: Wire) -> dict[str, list[NDArray[numpy.float32]]]:
