@@ -422,3 +422,24 @@ def test_the_figure_of_a_prediction_has_a_row_for_each_space() -> None:
     found = predicted(real[0], real, torch.rand(30))
     figure = prediction_figure(real[0], real, torch.rand(30), {"code": found, "pool5": found})
     assert figure.width > 2 * figure.height
+
+
+def test_real_pictures_are_shown_once_and_ranked_by_their_distance_to_the_evolved_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_tiny_bundle(tmp_path / "tiny")
+    (tmp_path / "photos").mkdir()
+    for number in range(12):
+        image = torch.linspace(number / 11, 1 - number / 11, 8).expand(1, 8, 8)  # from bright on the right to bright on the left
+        images.save_image(image, tmp_path / "photos" / f"{number}.png")
+    words = ["evolve", str(folder), "--exec", program(tmp_path), "--budget", "40", "--population", "10", "--out"]
+    words += [str(tmp_path / "run"), "--predict", str(tmp_path / "photos"), "--features", "trunk.block0"]
+    for _ in range(2):
+        assert cli.main(words) == 0
+        assert capsys.readouterr().out.count("rank correlation") == 2
+    assert len((tmp_path / "shown.txt").read_text().split()) == 40 + 12
+    found = json.loads((tmp_path / "run" / "prediction.json").read_text())
+    assert found["pictures"] == 12 and -1 <= found["units"]["response"]["code"]["correlation"] <= 1
+    rows = list(csv.DictReader((tmp_path / "run" / "real" / "responses.csv").open()))
+    assert float(rows[0]["response"]) < 0 < float(rows[-3]["response"])
+    assert (tmp_path / "run" / "prediction_0.png").is_file()

@@ -15,6 +15,7 @@ from ppgn import experiment, images, loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.cli import request_flags, terminal
 from ppgn.cli.values import BUNDLE, literal
+from ppgn.probe import Layer
 from ppgn.progress import bar
 
 WORDS = ("ask", "tell")
@@ -26,6 +27,7 @@ EXAMPLES = """examples:
   ppgn evolve imagenette64 --unit trunk.12:7 --noise poisson:0.1 --repeats 2 --elite 2 --out noisy
   ppgn evolve imagenette64 --score my_module:response --out mine          a function of an image batch
   ppgn evolve imagenette64 --exec "./show {images}" --out neuron          a program that prints a number for each picture
+  ppgn evolve imagenette64 --unit trunk.12:7 --out unit --predict photos  ... and what it predicts of real pictures
   ppgn evolve imagenette64 --budget 400 --out session                     nothing that answers: then
   ppgn evolve ask session                                                 writes the next pictures and ends
   ppgn evolve tell session responses.csv                                  takes the numbers, minutes or days later
@@ -67,6 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--natural", metavar="FOLDER", help="pictures whose codes are the first generation")
     for name in RULE:
         search.add_argument(f"--{name.replace('_', '-')}", type=literal, metavar="X", help="a setting of the method")
+    after = parser.add_argument_group("what the evolved picture predicts")
+    after.add_argument("--predict", metavar="FOLDER", help="real pictures to show at the end, ranked by their distance to the "
+                       "evolved picture, beside the responses they evoke")  # fmt: skip
+    after.add_argument("--predict-count", type=int, default=500, metavar="N", help="how many of them (default: %(default)s)")
+    after.add_argument("--features", metavar="LAYER", help="of --network, or of the bundle's encoder: distances in this layer, "
+                       "too")  # fmt: skip
     parser.add_argument("--out", default="evolved", metavar="FOLDER", help="the run: evolve.json, responses.csv, all codes, best "
                         "pictures, evolve.png (default: %(default)s)")  # fmt: skip
     terminal.add_device(parser)
@@ -91,7 +99,29 @@ def run(given: argparse.Namespace) -> int:
     for name, response, times in zip(found.units, found.responses, found.measured, strict=True):
         print(f"{name}: {response:.4g}, measured {times} time{'' if times == 1 else 's'}")
     print(f"wrote responses.csv, all codes, the best pictures and evolve.png into {given.out}")
+    if given.predict is not None:
+        _predict(given, bundle, score, plan, units)
     return 0
+
+
+def _predict(given: argparse.Namespace, bundle: Bundle, score: Any, plan: experiment.Plan, units: tuple[str, ...]) -> None:
+    folder = Path(given.out)
+    features = {}
+    if given.features is not None:
+        name = given.network or loaders.BUNDLE_CLASSIFIER
+        features[f"{name} {given.features}"] = Layer(_plugged(given, name).loaded(bundle, [given.features]), given.features)
+    with images.alone_in(folder):
+        place, evolution = experiment.begun(bundle, plan, units, score.describe(), folder, given.natural)
+        found = experiment.predict(place, evolution, score, given.predict, given.predict_count, features)
+    for unit, spaces in found.items():
+        for space, one in spaces.items():
+            about = f"{one.correlation:.2f} ({one.low:.2f} to {one.high:.2f})"
+            print(f"{unit}: nearness in {space} and response, rank correlation {about}")
+    print(f"wrote prediction.json and prediction_0.png, ... into {folder}")
+
+
+def _plugged(given: argparse.Namespace, name: str) -> requests.Plugged:
+    return requests.Plugged(name, **{one: getattr(given, one) for one in ("weights", "size", "mean", "std", "bgr")})
 
 
 def _ask(words: list[str]) -> int:
@@ -136,15 +166,14 @@ def _score(given: argparse.Namespace, bundle: Bundle) -> tuple[Any, tuple[str, .
     chosen = [name for name in ("score", "unit", "exec") if getattr(given, name) is not None]
     if len(chosen) > 1:
         raise ValueError(f"got --{' and --'.join(chosen)}, expected one of them: leave the others out")
-    if given.network is not None and given.unit is None:
-        raise ValueError("got --network without --unit, expected a unit of it: add --unit LAYER:UNIT")
+    if given.network is not None and given.unit is None and given.features is None:
+        raise ValueError("got --network without --unit, expected a unit of it: add --unit LAYER:UNIT, or --features LAYER")
     if given.noise is not None and chosen not in (["unit"], ["score"]):
         raise ValueError("got --noise without --unit or --score, expected one of them: leave it out")
     units = tuple(given.units or ("response",))
     noise = None if given.noise is None else _noise(given)
     if given.unit is not None:
-        adapter = {name: getattr(given, name) for name in ("weights", "size", "mean", "std", "bgr")}
-        network = None if given.network is None else requests.Plugged(given.network, **adapter)
+        network = None if given.network is None else _plugged(given, given.network)
         request = requests.parse(bundle, unit=given.unit, network=network)
         setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"), request)
         return experiment.unit_score(setup, request, noise), request.names

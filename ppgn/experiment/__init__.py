@@ -9,6 +9,7 @@ from ppgn.experiment.folder import read_responses as read_responses
 from ppgn.experiment.neuron import Laboratory as Laboratory
 from ppgn.experiment.neuron import SpikingNeuron as SpikingNeuron
 from ppgn.experiment.plot import line_plot as line_plot
+from ppgn.experiment.predict import predict as predict
 from ppgn.experiment.prediction import Prediction as Prediction
 from ppgn.experiment.prediction import predicted as predicted
 from ppgn.experiment.prediction import prediction_figure as prediction_figure
