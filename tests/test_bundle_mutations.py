@@ -200,6 +200,7 @@ def test_more_units_than_memory_holds_chains_for_are_refused_before_they_are_lis
 SCRIPT = """
 import argparse, os
 from ppgn.cli import bundles
+"".encode("utf-8-sig")  # Python's own files may be root's
 os.setgid(65534), os.setuid(65534)
 bundles.run(argparse.Namespace(names=[], migrate=[]))
 """

@@ -24,7 +24,9 @@ CALLS: dict[str, Callable[[Any, int], object]] = {
     "sample_into": lambda bundle, count: next(sampling.sample_into("each", bundle, 1, count=count, steps=1)),
     "walk": lambda bundle, count: sampling.walk(bundle, [1], 1, count=count),
     "from_picture": lambda bundle, count: sampling.from_picture(bundle, torch.rand(1, 8, 8), 1, count=count, steps=1),
-    "in_paint": lambda bundle, count: sampling.in_paint(bundle, torch.rand(1, 8, 8), torch.ones(1, 8, 8), count=count, steps=1),
+    "in_paint": lambda bundle, count: sampling.in_paint(
+        bundle, torch.rand(1, 8, 8), (torch.rand(1, 8, 8) > 0.5).float(), count=count, steps=1
+    ),
     "tune": lambda bundle, count: tuning.Tuning(bundle, 1, count=count, steps=1),
     "evaluate": lambda bundle, count: evaluation.prepare(bundle, "val", evaluation.EvaluationOptions(count=count)),
 }

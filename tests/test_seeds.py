@@ -101,5 +101,17 @@ def test_a_start_from_an_image_without_a_chain_axis_is_refused():
 
 
 def test_streams_keep_their_numbers_because_stored_chains_depend_on_them():
-    names = ("NOISE", "START", "RESET_CODE", "RESET_PRIOR_SCALE", "HOLE_PLACE", "START_CHOICE", "FIRST_LEVEL", "RETRY", "FLOW")
-    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(9), strict=True))
+    names = [
+        "NOISE",
+        "START",
+        "RESET_CODE",
+        "RESET_PRIOR_SCALE",
+        "HOLE_PLACE",
+        "START_CHOICE",
+        "FIRST_LEVEL",
+        "RETRY",
+        "FLOW",
+        "EVOLUTION",
+        "RESPONSE",
+    ]
+    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(11), strict=True))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ppgn.bundle import Bundle
 from ppgn.requests.request import Request
@@ -102,6 +103,8 @@ class _Facts:
         return found + [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
 
     def _of_numbers(self, value: Tensor | np.ndarray) -> Any:
+        if isinstance(value, Tensor) and is_lazy(value):
+            return "not made yet"
         kind = [str(value.dtype), list(value.shape)]
         if not self.weights or (isinstance(value, Tensor) and (value.layout != torch.strided or value.is_meta)):
             return kind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from ppgn.bundle import Bundle
 from ppgn.images import as_picture, in_unit_range
 from ppgn.recipes import Recipe
 from ppgn.sampling.batches import Begin, run_batches
-from ppgn.sampling.sample import origin_of
 from ppgn.sampling.samples import OnStep, Samples, refuse_retries, seeds_of
 from ppgn.types import Code, Encoder
 
@@ -41,9 +39,9 @@ def from_picture(
     bundle = loaders.bundle(bundle)
     request = requests.of(bundle, wanted, count, default=1)
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, request.kind, recipe, **changes), request)
-    start, origin = picture_code(bundle, picture, setup.recipe), origin_of(setup, request)
+    start = picture_code(bundle, picture, setup.recipe)
     begin = Begin(lambda chains, seeds: repeated(start, seeds))
-    return replace(run_batches(setup, request, seeds_of(seed, len(request)), batch, watch, begin)[0], origin=origin)
+    return run_batches(setup, request, seeds_of(seed, len(request)), batch, watch, begin)[0]
 
 
 def picture_code(bundle: Bundle, picture: Any, recipe: Recipe) -> Code:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,7 @@ def sample(
     changes: settings by name, e.g. steps=100, sampler=ppgn.samplers.Langevin(0.15, 50), prior_scale=0.1. Raises ValueError for
     what does not fit, naming what there is.
     """
-    setup, request, seeds, size = prepared(bundle, wanted, count, seed, batch, recipe, changes)
-    origin = origin_of(setup, request)
-    return replace(run(setup, request, seeds, size, watch), origin=origin)
+    return run(*prepared(bundle, wanted, count, seed, batch, recipe, changes), watch)
 
 
 def prepared(

@@ -32,7 +32,7 @@ class Samples:
     seeds: one per chain. recipe: of the chains, with the precision that was decided. names: a label per chain. about: the request
     as JSON. stopped: chain -> why it stopped early. bundle: its name. run: what
     else rounding depends on: how many chains ran at once, on which device, with how many threads and which versions. origin:
-    fingerprints of the bundle's "weights", and as "source" of the code and weights of request and recipe.
+    fingerprints of the bundle's "weights", and as "source" of the code and weights of request and recipe; of `sample_into`.
     """
 
     images: Tensor
