@@ -7,9 +7,11 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +65,7 @@ def test_ask_gives_the_same_generation_until_it_was_told() -> None:
     evolution = Evolution(tiny_bundle(), Plan(budget=100, population=5, repeats=2, elite=1), ("a", "b"))
     first = evolution.ask()
     assert torch.equal(first.codes, evolution.ask().codes) and first.owners == (0, 1) * 5
-    with pytest.raises(ValueError, match="got 3 responses, expected 20"):
+    with pytest.raises(ValueError, match=r"got responses of shape \[3, 2\], expected \[20, 2\]"):
         evolution.tell(torch.zeros(3, 2))
     with pytest.raises(ValueError, match="infinite response"):
         evolution.tell(torch.full((20, 2), math.inf))
@@ -139,8 +141,15 @@ def test_a_score_that_returns_something_else_is_a_sentence(answer, said: str) ->
         ({"population": 500, "budget": 400}, "expected at least 500"),
         ({"method": "annealing"}, "no method 'annealing', expected one of cma"),
         ({"settings": {"heat": 3}}, "cma has no setting heat"),
-        ({"repeats": 0}, "repeats 0, expected at least 1"),
-        ({"elite": -1}, "elite -1"),
+        ({"repeats": 0}, "got repeats 0, expected a whole number of at least 1"),
+        ({"elite": -1}, "got elite -1"),
+        ({"budget": 40.5}, "got budget 40.5, expected a whole number"),
+        ({"settings": {"step_size": "abc"}}, "got step_size 'abc' for cma, expected a finite number"),
+        ({"settings": {"sphere": 1}}, "got sphere 1 for cma, expected true or false"),
+        ({"method": "genetic", "settings": {"conserved": 0.5}}, "got conserved 0.5 for genetic, expected a whole number"),
+        ({"population": 1}, "population of 1, expected at least 2"),
+        ({"units": ("a", "a")}, "expected names that differ"),
+        ({"units": ("a", "picture")}, "expected names that differ .*rename picture"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(plan: dict, said: str) -> None:
@@ -167,7 +176,7 @@ def test_an_evolution_begins_at_the_codes_of_real_pictures(tmp_path: Path) -> No
 def test_another_evolution_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     evolve(tiny_bundle(), left, budget=10, population=5, folder=tmp_path / "run")
     with pytest.raises(ValueError, match="an evolution with another plan"):
-        evolve(tiny_bundle(), left, budget=20, population=5, folder=tmp_path / "run")
+        evolve(tiny_bundle(), left, budget=20, population=10, folder=tmp_path / "run")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds other files"):
@@ -205,7 +214,7 @@ def test_a_program_answers_and_sees_each_picture_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("print('abc')", "printed 'abc' for picture 0, expected 1 number a line"),
+        ("print('abc')", "printed 'abc' for picture 0, expected a number a line"),
         ("print('1 2')", "printed '1 2' for picture 0"),
         ("print('inf')", "printed 'inf' for picture 0"),
         ("import sys\nfor _ in sys.argv: print(1)", "printed 6 lines for 5 pictures"),
@@ -219,10 +228,112 @@ def test_a_program_that_misbehaves_is_a_sentence_and_the_run_goes_on_there(body:
     command = f"{sys.executable} {tmp_path / 'bad.py'} {{images}}"
     with pytest.raises(ValueError, match=said):
         evolve(tiny_bundle(), ProgramScore(command, timeout=1), budget=10, population=5, folder=tmp_path / "run")
+    rejected = list((tmp_path / "run").rglob("program.rejected-1.out"))
+    assert [one.read_text() for one in rejected] == ([] if "status" in said or "nothing" in said else [printed(body)])
     (tmp_path / "bad.py").write_text(SHOWN.format(log=str(tmp_path / "shown.txt"), pause=0))
     evolve(tiny_bundle(), ProgramScore(command, timeout=60), budget=10, population=5, folder=tmp_path / "run")
     kept = 1 if "after 1 of" in said else 0
     assert len((tmp_path / "shown.txt").read_text().split()) == 10 - kept and len(table(tmp_path / "run")) == 10
+
+
+def printed(body: str) -> str:
+    """What a program of two lines prints, given five pictures."""
+    return subprocess.run([sys.executable, "-c", body, *"12345"], capture_output=True, text=True).stdout
+
+
+def test_a_program_that_first_greets_is_stopped_at_once_and_its_numbers_are_kept(tmp_path: Path) -> None:
+    body = "import sys\nprint(1.5, flush=True)\nprint('Loading model', flush=True)\nimport time; time.sleep(60)"
+    (tmp_path / "bad.py").write_text(body)
+    command = f"{sys.executable} {tmp_path / 'bad.py'} {{images}}"
+    begun = time.monotonic()
+    with pytest.raises(ValueError, match=r"'Loading model' for picture 1.*all it printed is in program.rejected-1.out"):
+        evolve(tiny_bundle(), ProgramScore(command), budget=5, population=5, folder=tmp_path / "run")
+    assert time.monotonic() - begun < 30
+    place = tmp_path / "run" / "generations" / "0000"
+    assert (place / "program.out").read_text() == "1.5\n" and "Loading" in (place / "program.rejected-1.out").read_text()
+
+
+def test_a_program_that_ignores_the_end_is_killed_with_what_it_has_started(tmp_path: Path) -> None:
+    (tmp_path / "bad.sh").write_text("trap '' TERM\nsleep 120 &\necho $! > child.txt\nwhile true; do sleep 1; done\n")
+    begun = time.monotonic()
+    command = f"sh -c 'cd {tmp_path} && sh bad.sh' {{images}}"
+    with pytest.raises(ValueError, match="printed nothing for 1 s"):
+        evolve(tiny_bundle(), ProgramScore(command, timeout=1), budget=5, population=5, folder=tmp_path / "run")
+    assert time.monotonic() - begun < 15
+    child = Path(f"/proc/{(tmp_path / 'child.txt').read_text().strip()}/stat")
+    assert not child.exists() or child.read_text().split()[2] == "Z"
+
+
+def test_an_infinite_or_empty_answer_does_not_end_a_run_for_good(tmp_path: Path) -> None:
+    def score(image: Tensor) -> Tensor:
+        wrong = {1: math.inf, 2: math.nan}.get(calls.pop(0) if calls else 0, 0.0)
+        return left(image) + wrong
+
+    for order in ([0, 1], [0, 2]):
+        calls = order
+        folder = tmp_path / str(order[1])
+        with pytest.raises(ValueError, match="infinite response|no picture has a response"):
+            evolve(tiny_bundle(), Named(score), budget=20, population=5, folder=folder)
+        found = evolve(tiny_bundle(), Named(score), budget=20, population=5, folder=folder)
+        assert len(table(folder)) == 20 and math.isfinite(found.responses[0])
+
+
+class Named(FunctionScore):
+    """A score of which evolve.json says nothing that changes."""
+
+    def __init__(self, function) -> None:
+        super().__init__(function, 1, {"kind": "function"})
+
+
+def test_a_run_goes_on_with_the_same_score_and_weights_alone_and_with_a_larger_budget(tmp_path: Path) -> None:
+    def other(image: Tensor) -> Tensor:
+        return -left(image)
+
+    evolve(tiny_bundle(), left, budget=10, population=5, folder=tmp_path / "run")
+    with pytest.raises(ValueError, match="another score"):
+        evolve(tiny_bundle(), other, budget=10, population=5, folder=tmp_path / "run")
+    first, second = (ppgn.Bundle.of(tiny_bundle().generator, tiny_bundle().code.shape, std=1.0) for _ in range(2))
+    with torch.no_grad():
+        next(second.generator.parameters()).add_(1)
+    evolve(first, left, budget=10, population=5, folder=tmp_path / "bare")
+    with pytest.raises(ValueError, match="another weights"):
+        evolve(second, left, budget=10, population=5, folder=tmp_path / "bare")
+    evolve(tiny_bundle(), left, budget=np.int64(20), population=5, folder=tmp_path / "run")
+    evolve(tiny_bundle(), left, budget=20, population=5, folder=tmp_path / "whole")
+    assert table(tmp_path / "run") == table(tmp_path / "whole")
+
+
+def test_answers_the_other_way_round_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"returned shape \[2, 10\] for 10 pictures, expected \[10, 2\]"):
+        evolve(tiny_bundle(), lambda image: torch.zeros(2, len(image)), units=("a", "b"), budget=10, population=5)
+    evolution = Evolution(tiny_bundle(), Plan(budget=100, population=10), ("a", "b"))
+    for wrong in (torch.rand(2, 20), torch.rand(40)):
+        with pytest.raises(ValueError, match=r"expected \[20, 2\]"):
+            evolution.tell(wrong)
+
+
+def test_the_first_generation_of_real_pictures_stays_what_was_shown(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    for number in range(3):
+        images.save_image(torch.full((1, 8, 8), number / 2), tmp_path / "real" / f"{number}.png")
+    about = {"budget": 12, "population": 6, "method": "genetic", "folder": tmp_path / "run", "natural": tmp_path / "real"}
+    with pytest.raises(RuntimeError, match="dead"):
+        evolve(tiny_bundle(), Named(lambda image: (_ for _ in ()).throw(RuntimeError("dead"))), **about)
+    shutil.rmtree(tmp_path / "real")
+    found = evolve(tiny_bundle(), Named(left), **about)
+    from safetensors.torch import load_file
+
+    codes = load_file(tmp_path / "run" / "generations" / "0000" / "codes.safetensors")["codes"]
+    assert len(codes) == 6 and found.highest.shape == (2, 1)
+
+
+def test_equal_codes_are_one_picture_of_the_elite() -> None:
+    evolution = Evolution(tiny_bundle(), Plan(budget=400, population=4, method="genetic", elite=1))
+    evolution.tell([9.0, 5.0, 6.0, 7.0])
+    again = evolution.ask()  # the algorithm keeps the best one, so it is not shown a second time
+    assert len(again.codes) == 4 and torch.equal(again.codes[0], evolution.best()[0])
+    evolution.tell([5.0, 1.0, 1.0, 1.0])
+    assert evolution.best()[1:] == (7.0, 2)
 
 
 def test_a_program_needs_a_place_for_the_pictures(tmp_path: Path) -> None:
@@ -284,7 +395,9 @@ def test_a_run_killed_twenty_times_is_the_undisturbed_one_and_shows_no_picture_t
 def test_ask_and_tell_from_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     save_tiny_bundle(tmp_path / "tiny")
     monkeypatch.chdir(tmp_path)
-    begin = ["evolve", "./tiny", "--budget", "24", "--population", "6", "--units", "left", "right", "--out", "run"]
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "tiny").rename(tmp_path / "shelf" / "renamed")
+    begin = ["evolve", "shelf/renamed", "--budget", "24", "--population", "6", "--units", "left", "right", "--out", "run"]
     assert cli.main(begin) == 0
     assert "generation 0 of 2: 12 pictures in run/generations/0000" in capsys.readouterr().out
     form = tmp_path / "run" / "generations" / "0000" / "responses.csv"
@@ -309,6 +422,8 @@ def test_ask_and_tell_from_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         row["generation"] = "1"
     assert cli.main(["evolve", "tell", "run", str(fill(rows))]) == 0
     assert cli.main(["evolve", "ask", "run"]) == 0 and "the budget of 24 pictures is spent" in capsys.readouterr().out
+    assert cli.main(["evolve", "shelf/renamed", "--unit", "fc6:0", "--budget", "10", "--population", "5", "--out", "unit"]) == 0
+    assert cli.main(["evolve", "ask", "unit"]) == 2 and "is answered by a unit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -352,6 +467,7 @@ def test_the_command_evolves_units_with_noise(tmp_path: Path, capsys: pytest.Cap
         (["--network", "torchvision:resnet18"], "got --network without --unit"),
         (["--exec", "show"], "expected {images}"),
         (["--unit", "fc6:0", "--heritability", "0.3"], "cma has no setting heritability"),
+        (["--unit", "fc6:0", "--step-size", "abc"], "got --step-size 'abc' for cma, expected a finite number"),
     ],
 )
 def test_options_that_do_not_fit_are_a_sentence(
@@ -369,10 +485,10 @@ def test_a_state_that_was_damaged_is_named(tmp_path: Path) -> None:
         evolve(tiny_bundle(), left, budget=10, population=5, folder=tmp_path / "run")
 
 
-def test_memory_and_files_do_not_grow_with_generations_but_for_what_is_recorded(tmp_path: Path) -> None:
+def test_the_state_of_the_genetic_algorithm_does_not_grow_with_generations(tmp_path: Path) -> None:
     evolve(tiny_bundle(), FunctionScore(left, 1, {}), budget=200, population=5, method="genetic", folder=tmp_path / "run")
     state = (tmp_path / "run" / "state.safetensors").stat().st_size
-    assert state < 4000 and RunFolder(tmp_path / "run").begun
+    assert state < 4000 and RunFolder(tmp_path / "run").is_begun
 
 
 def test_a_neuron_in_silico_spikes_tires_and_has_a_refractory_period() -> None:

@@ -62,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--method", default="cma", choices=("cma", "genetic", "nes", "random"),
                         help="CMA-ES (pycma), XDream's genetic algorithm, a natural evolution strategy, or random codes "
                         "(default: %(default)s)")  # fmt: skip
-    search.add_argument("--population", type=int, default=0, metavar="N", help="pictures of a generation (default: 20)")
+    search.add_argument(
+        "--population", type=int, default=0, metavar="N", help="pictures of a generation (default: 20; 40 for nes)"
+    )
     search.add_argument("--repeats", type=int, default=1, metavar="N", help="showings of each picture, whose mean counts")
     search.add_argument("--elite", type=int, default=0, metavar="N", help="best pictures shown again in each generation")
     search.add_argument("--seed", type=int, default=0, help="of the first unit; the next ones count up")
@@ -92,10 +94,15 @@ def run(given: argparse.Namespace) -> int:
     if score is None:
         folder = images.make_folder(given.out)
         with images.alone_in(folder):
-            experiment.begun(bundle, plan, units, {"kind": "by hand"}, folder, given.natural)
+            experiment.open_run(folder, bundle, plan, units, experiment.BY_HAND, given.natural)
         return _ask([given.out])
-    with _progress(plan, len(units), Path(given.out)) as watch:
-        found = experiment.evolve(bundle, score, units=units, folder=given.out, natural=given.natural, watch=watch, **vars(plan))
+    try:
+        with _progress(plan, len(units)) as watch:
+            about = {"units": units, "folder": given.out, "natural": given.natural, "watch": watch, **vars(plan)}
+            found = experiment.evolve(bundle, score, **about)
+    except KeyboardInterrupt:
+        print(f"\nppgn: interrupted: all responses are in {given.out}, and the same command goes on from there", file=sys.stderr)
+        return 130
     for name, response, times in zip(found.units, found.responses, found.measured, strict=True):
         print(f"{name}: {response:.4g}, measured {times} time{'' if times == 1 else 's'}")
     print(f"wrote responses.csv, all codes, the best pictures and evolve.png into {given.out}")
@@ -111,7 +118,7 @@ def _predict(given: argparse.Namespace, bundle: Bundle, score: Any, plan: experi
         name = given.network or loaders.BUNDLE_CLASSIFIER
         features[f"{name} {given.features}"] = Layer(_plugged(given, name).loaded(bundle, [given.features]), given.features)
     with images.alone_in(folder):
-        place, evolution = experiment.begun(bundle, plan, units, score.describe(), folder, given.natural)
+        place, evolution = experiment.open_run(folder, bundle, plan, units, score.describe(), given.natural)
         found = experiment.predict(place, evolution, score, given.predict, given.predict_count, features)
     for unit, spaces in found.items():
         for space, one in spaces.items():
@@ -125,40 +132,40 @@ def _plugged(given: argparse.Namespace, name: str) -> requests.Plugged:
 
 
 def _ask(words: list[str]) -> int:
-    place, evolution = _opened(words, 1)
-    if evolution.done:
-        print(f"the budget of {evolution.plan.budget} pictures is spent: the best are in {place.folder / 'best'}")
-        return 0
-    with images.alone_in(place.folder):
+    folder = _folder(words, 1)
+    with images.alone_in(folder):
+        place, evolution = experiment.reopen_run(folder, loaders.bundle)
+        if evolution.done:
+            print(f"the budget of {evolution.plan.budget} pictures is spent: the best are in {folder / 'best'}")
+            return 0
         generation, files = place.prepare(evolution, True)
-    repeats = evolution.plan.repeats
+    repeats, table = evolution.plan.repeats, files[0].parent / "responses.csv"
+    times = "once" if repeats == 1 else f"{repeats} times"
     print(f"generation {generation.number} of {evolution.generations}: {len(files)} pictures in {files[0].parent}")
-    table = files[0].parent / "responses.csv"
-    print(
-        f"show each {repeats} time{'' if repeats == 1 else 's'}, fill in {table}, then: ppgn evolve tell {place.folder} {table}"
-    )
+    print(f"show each {times}, fill in the responses in {table}, then:\n  ppgn evolve tell {folder} {table}")
     return 0
 
 
 def _tell(words: list[str]) -> int:
-    place, evolution = _opened(words, 2)
-    with images.alone_in(place.folder):
+    folder = _folder(words, 2)
+    with images.alone_in(folder):
+        place, evolution = experiment.reopen_run(folder, loaders.bundle)
         generation, files = place.prepare(evolution, True)
         responses = experiment.read_responses(words[1], len(files), evolution.plan.repeats, evolution.units, generation.number)
         place.answer(generation.number, responses.tolist(), 0)
-        experiment.told(place, evolution, generation, responses)
+        experiment.tell_and_save(place, evolution, generation, responses)
     best = ", ".join(f"{name} {evolution.best(unit)[1]:.4g}" for unit, name in enumerate(evolution.units))
     print(f"took {len(responses)} responses of generation {generation.number}; best so far: {best}")
     return 0
 
 
-def _opened(words: list[str], wanted: int) -> tuple[experiment.RunFolder, experiment.Evolution]:
+def _folder(words: list[str], wanted: int) -> Path:
     if len(words) != wanted:
         form = "ppgn evolve ask RUN" if wanted == 1 else "ppgn evolve tell RUN RESPONSES.csv"
         raise ValueError(f"got {len(words)} arguments, expected {wanted}: write {form}")
     if not Path(words[0]).is_dir():
         raise ValueError(f"there is no folder {words[0]}, expected a run: begin one with ppgn evolve BUNDLE --out {words[0]}")
-    return experiment.opened(words[0], loaders.bundle)
+    return Path(words[0])
 
 
 def _score(given: argparse.Namespace, bundle: Bundle) -> tuple[Any, tuple[str, ...]]:
@@ -178,8 +185,10 @@ def _score(given: argparse.Namespace, bundle: Bundle) -> tuple[Any, tuple[str, .
         setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"), request)
         return experiment.unit_score(setup, request, noise), request.names
     if given.score is not None:
-        about = {"kind": "function", "function": given.score}
-        return experiment.FunctionScore(loaders.import_callable(given.score), len(units), about, noise), units
+        function = loaders.import_callable(given.score)
+        source = requests.fingerprint(function, weights=True)
+        about = {"kind": "function", "function": given.score, "source": source}
+        return experiment.FunctionScore(function, len(units), about, noise), units
     return None if given.exec is None else experiment.ProgramScore(given.exec, len(units), given.timeout), units
 
 
@@ -200,7 +209,7 @@ def _plan(given: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(plan: experiment.Plan, units: int, folder: Path) -> Iterator[experiment.OnGeneration]:
+def _progress(plan: experiment.Plan, units: int) -> Iterator[experiment.OnGeneration]:
     """A bar over the pictures shown, with the highest response of the generation."""
     bars: list[Any] = []
 
@@ -217,9 +226,6 @@ def _progress(plan: experiment.Plan, units: int, folder: Path) -> Iterator[exper
 
     try:
         yield watch
-    except KeyboardInterrupt:
-        print(f"\nppgn: interrupted: all responses are in {folder}, and the same command goes on from there", file=sys.stderr)
-        raise
     finally:
         for shown in bars:
             shown.close()

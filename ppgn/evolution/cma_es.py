@@ -21,8 +21,8 @@ class CmaEs:
     """N(mean, step_size^2 C) in standardised units z = (code - start) / std, whose mean, step size and C learn from ranks.
 
     covariance: "full"; "separable", its diagonal; "vd" and "vkd", a diagonal and one or several directions (Akimoto et al. 2014,
-    2016); "auto" is full up to 1,024 units, else vkd. sphere: codes keep the length of the start around the space's mean, as on
-    natural images of one contrast (after Wang & Ponce 2022). step_size: the first one, in units of each unit's spread over real
+    2016); "auto" is full up to 1,024 units, else vkd. sphere: codes keep the length of the start around the space's mean, before
+    they are clipped to its bounds (after Wang & Ponce 2022). step_size: the first one, in units of each unit's spread over real
     pictures. population: 0 for pycma's, 4 + 3 ln(units). Hansen & Ostermeier 2001; Nikolaus Hansen's pycma.
 
     The state carries all scores told, from which pycma is brought to where it was, so that no object needs to be stored. Raises
@@ -37,8 +37,8 @@ class CmaEs:
     _running: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.population:
-            at_least_one("a population", self.population, "CMA-ES takes 0 for its own")
+        if self.population and at_least_one("a population", self.population, "CMA-ES takes 0 for its own") < 2:
+            raise ValueError("CMA-ES got a population of 1, expected at least 2, as it learns from ranks: raise it")
         if self.covariance not in COVARIANCES or not self.step_size > 0:
             got = f"covariance {self.covariance!r} and step_size {self.step_size}"
             raise ValueError(f"CMA-ES got {got}, expected one of {', '.join(COVARIANCES)} and a size above 0: correct them")

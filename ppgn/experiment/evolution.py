@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +13,13 @@ import torch
 from ppgn.bundle import Bundle
 from ppgn.evolution import RULES
 from ppgn.experiment.elite import Elite
-from ppgn.experiment.first import first_codes
-from ppgn.types import ChainState, Code, Image, at_least_one
+from ppgn.experiment.first import AT_ONCE, first_codes
+from ppgn.types import ChainState, Code, Image, plain_number
 
 POPULATIONS = {"cma": 20, "genetic": 20, "nes": 40, "random": 20}
 """Method -> pictures of a generation where nobody says."""
-AT_ONCE = 50
-"""Pictures that the generator makes at once."""
+HEADINGS = ("generation", "picture", "showing", "seed", "unit", "file")
+"""Columns of tables of responses, beside which the units have theirs."""
 
 
 @dataclass(frozen=True)
@@ -42,61 +43,92 @@ class Plan:
     def __post_init__(self) -> None:
         if self.method not in RULES:
             raise ValueError(f"no method {self.method!r}, expected one of {', '.join(RULES)}: choose one of them")
-        at_least_one("a budget", self.budget, "it counts pictures that are shown")
-        at_least_one("repeats", self.repeats, "a picture is shown once or more")
-        if self.elite < 0 or self.population < 0:
-            raise ValueError(f"got elite {self.elite} and population {self.population}, expected 0 or more: correct them")
-        known = {one.name for one in dataclasses.fields(RULES[self.method]) if not one.name.startswith("_")} - {
-            "space",
-            "population",
-        }
-        if odd := set(self.settings) - known:
-            names = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"{self.method} has no setting {', '.join(sorted(odd))}, expected some of {names}: leave it out")
+        for name, least in {"budget": 1, "repeats": 1, "population": 0, "elite": 0, "seed": 0}.items():
+            value = plain_number(getattr(self, name))
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"got {name} {value!r}, expected a whole number of at least {least}: correct it")
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "settings", {name: self._setting(name, value) for name, value in self.settings.items()})
+        self.rule()
+
+    def rule(self) -> Any:
+        """The rule with its settings. Raises ValueError for those that cannot be."""
+        return RULES[self.method](population=self.size, **self.settings)
 
     @property
     def size(self) -> int:
         """Pictures of a generation for each unit."""
         return self.population or POPULATIONS[self.method]
 
+    def _setting(self, name: str, value: Any) -> Any:
+        fields = {one.name: one.default for one in dataclasses.fields(RULES[self.method]) if not one.name.startswith("_")}
+        default, value = fields.get(name), plain_number(value)
+        if name in ("space", "population") or name not in fields:
+            names = ", ".join(sorted(set(fields) - {"space", "population"})) or "none"
+            raise ValueError(f"{self.method} has no setting {name}, expected some of {names}: leave it out")
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        fits = isinstance(value, type(default)) if isinstance(default, bool | str) else number
+        if not fits or (type(default) is int and value != int(value)):
+            wanted = {bool: "true or false", str: "a word", int: "a whole number"}.get(type(default), "a finite number")
+            raise ValueError(f"got {name} {value!r} for {self.method}, expected {wanted}: correct it")
+        return int(value) if type(default) is int else value
+
 
 @dataclass(frozen=True, eq=False)
 class Generation:
-    """The pictures of a generation. codes `[picture, *code]`; owners: the unit that each is for; fresh: how many of them are new,
-    the others are shown again."""
+    """The pictures of a generation. codes `[picture, *code]`; owners: the unit that each is for; fresh: how many of them are
+    new; again: (unit, place) in the elite of the others, which are shown once more."""
 
     number: int
     codes: Code
     owners: tuple[int, ...]
     fresh: int
+    again: tuple[tuple[int, int], ...] = ()
 
 
 class Evolution:
     """Evolutions of pictures, one for each unit, in one stream: pictures of the units take turns.
 
     units: names. codes: of the first generation, `[picture, *code]`, such as those of real pictures; else draws of the bundle's
-    model of codes. Raises ValueError for a budget below one generation, and for codes that do not fit.
+    model of codes. state, elite: where an earlier one was, in place of a first generation. Raises ValueError for a budget below
+    one generation, for codes that do not fit, and for names of units that are not unique or those of other columns.
     """
 
-    def __init__(self, bundle: Bundle, plan: Plan, units: Sequence[str] = ("response",), codes: Code | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        plan: Plan,
+        units: Sequence[str] = ("response",),
+        codes: Code | None = None,
+        state: ChainState | None = None,
+        elite: Elite | None = None,
+    ) -> None:
         self.bundle, self.plan, self.units = bundle, plan, tuple(units)
-        self.space = bundle.code
-        self.rule = RULES[plan.method](population=plan.size, **plan.settings).bound_to(0, 0, self.space)
-        if self.plan.budget < self.shown_each:
+        odd = [name for name in self.units if not name or self.units.count(name) > 1 or name in HEADINGS]
+        if odd or not self.units:
+            raise ValueError(
+                f"got the units {list(self.units)}, expected names that differ from each other and from {', '.join(HEADINGS)}: "
+                f"rename {odd[0] if odd else 'them'}"
+            )
+        self.rule = plan.rule().bound_to(0, 0, bundle.code)
+        if plan.budget < self.shown_each:
             raise ValueError(
                 f"got a budget of {plan.budget} pictures, expected at least {self.shown_each}, one generation of "
                 f"{len(self.units)} times {plan.size} pictures: raise it, or lower population, repeats or elite"
             )
-        seeds = tuple(range(plan.seed, plan.seed + len(self.units)))
-        first = first_codes(bundle, seeds, plan.size, codes)
-        begin = getattr(self.rule, "init_from", None)
-        self.state: ChainState = begin(first, seeds) if begin else self.rule.init(first.mean(1), seeds)
-        self.elite = Elite.empty(len(self.units), max(1, plan.elite), self.state.code)
+        self.state = self._first(codes) if state is None else state
+        self.elite = Elite.empty(len(self.units), max(1, plan.elite), self.state.code) if elite is None else elite
         self._asked: Generation | None = None
+
+    def _first(self, codes: Code | None) -> ChainState:
+        seeds = tuple(range(self.plan.seed, self.plan.seed + len(self.units)))
+        first = first_codes(self.bundle, seeds, self.plan.size, codes)
+        begin = getattr(self.rule, "init_from", None)
+        return begin(first, seeds) if begin else self.rule.init(first.mean(1), seeds)
 
     @property
     def shown_each(self) -> int:
-        """Pictures shown in a generation, repeats included."""
+        """Pictures shown in a generation at most, repeats included."""
         return len(self.units) * (self.plan.size + self.plan.elite) * self.plan.repeats
 
     @property
@@ -112,12 +144,16 @@ class Evolution:
     def ask(self) -> Generation:
         """The next generation; the same until it was told. Raises ValueError once the budget is spent."""
         if self.done:
-            raise ValueError(f"the budget of {self.plan.budget} pictures is spent, expected some left: begin another evolution")
+            raise ValueError(f"the budget of {self.plan.budget} pictures is spent, expected some left: raise it to go on")
         if self._asked is None:
             asked = self.rule.ask(self.state)
             codes, owners = asked.transpose(0, 1).flatten(0, 1), [*range(len(self.units))] * asked.shape[1]
-            again, owned = self.elite.shown(self.plan.elite)
-            self._asked = Generation(self.state.step, torch.cat([codes, again]), (*owners, *owned), len(codes))
+            places = self.elite.shown(self.plan.elite, codes)
+            again = [self.elite.codes[unit, place] for unit, place in places]
+            together = torch.cat([codes, torch.stack(again)]) if again else codes
+            self._asked = Generation(
+                self.state.step, together, (*owners, *(unit for unit, _ in places)), len(codes), tuple(places)
+            )
         return self._asked
 
     def images(self, codes: Code) -> Image:
@@ -132,11 +168,13 @@ class Evolution:
         they are repeated. Higher is better. NaN: that showing is out. Raises ValueError for another shape, for infinite
         responses, and where a unit has none at all; the evolution then stays as it was.
         """
-        generation = self.ask()
-        told = torch.as_tensor(responses, dtype=torch.float64).reshape(-1, len(self.units))
+        generation, told = self.ask(), torch.as_tensor(responses, dtype=torch.float64).cpu()
         wanted = len(generation.codes) * self.plan.repeats
-        if len(told) != wanted:
-            raise ValueError(f"got {len(told)} responses, expected {wanted}, one for each picture shown: tell all of them")
+        if told.shape != (wanted, len(self.units)) and not (len(self.units) == 1 and told.shape == (wanted,)):
+            raise ValueError(
+                f"got responses of shape {list(told.shape)}, expected [{wanted}, {len(self.units)}], one of each unit for each "
+                f"picture shown: tell all of them"
+            )
         if bool(told.isinf().any()):
             raise ValueError("got an infinite response, expected finite ones, or NaN where there is none: measure it again")
         means = told.reshape(self.plan.repeats, len(generation.codes), -1).nanmean(0)
@@ -145,8 +183,8 @@ class Evolution:
         for unit, row in zip(self.units, scores, strict=True):
             if bool(row.isnan().all()):
                 raise ValueError(f"no picture has a response of {unit}, expected some: check the recording, and tell them again")
-        state = self.rule.tell(self.state, scores)
-        self.elite = self.elite.after(generation, own, self.plan.elite)
+        state = self.rule.tell(self.state, scores.to(self.state.code.device))
+        self.elite = self.elite.after(generation, own)
         self.state, self._asked = state, None
 
     def best(self, unit: int = 0) -> tuple[Code, float, int]:

@@ -14,7 +14,8 @@ from ppgn.seeds import Stream, normal
 from ppgn.starts import GaussianCodes, NoiseLevelCodes, from_image
 from ppgn.types import Code
 
-BATCH = 50
+AT_ONCE = 50
+"""Pictures that a network sees or makes at once."""
 MODELS = {"noise_level": NoiseLevelCodes(), "start": GaussianCodes()}
 """Part of a bundle that models its codes -> the draws of it, the better one first."""
 
@@ -50,7 +51,7 @@ def codes_of_pictures(bundle: Bundle, folder: str | Path, most: int) -> Code:
         raise ValueError(f"there are no pictures in {folder}, expected some for the first generation: correct the folder")
     chosen = [files[index] for index in images.spread(len(files), most)]
     parts = []
-    for first in range(0, len(chosen), BATCH):
-        shown = [images.load_image(file, bundle.image.size, bundle.image.channels) for file in chosen[first : first + BATCH]]
+    for first in range(0, len(chosen), AT_ONCE):
+        shown = [images.load_image(file, bundle.image.size, bundle.image.channels) for file in chosen[first : first + AT_ONCE]]
         parts.append(from_image(bundle.encoder, torch.stack(shown).to(bundle.device)))
     return torch.cat(parts)

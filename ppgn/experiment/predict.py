@@ -14,7 +14,7 @@ from ppgn import images
 from ppgn.experiment.evolution import Evolution
 from ppgn.experiment.folder import RunFolder
 from ppgn.experiment.prediction import Prediction, predicted, prediction_figure
-from ppgn.experiment.run import evolved
+from ppgn.experiment.run import result_of
 from ppgn.experiment.scores import Score
 from ppgn.starts import from_image
 from ppgn.types import Image
@@ -46,7 +46,7 @@ def predict(
         spaces = {"pixels": lambda image: image, **spaces}
     else:
         spaces = {"code": lambda image: from_image(bundle.encoder, image), **spaces}
-    found, best = {}, evolved(place, evolution)
+    found, best = {}, result_of(place, evolution)
     with torch.no_grad():
         placed = {name: torch.cat([space(some) for some in shown.split(50)]) for name, space in spaces.items()}
         for unit, name in enumerate(best.units):

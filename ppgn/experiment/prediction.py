@@ -60,14 +60,15 @@ def prediction_figure(evolved: Image, real: Image, responses: Tensor, spaces: Ma
     tiles, labels = [], []
     for name, found in spaces.items():
         order = found.distance.argsort()
-        middle = (len(order) - SHOWN) // 2
+        shown = max(1, min(SHOWN, len(order) // 3))
+        middle = (len(order) - shown) // 2
         tiles.append(evolved)
         labels.append(f"{name}\nrank correlation {found.correlation:.2f}\n({found.low:.2f} to {found.high:.2f})")
-        chosen = {"near": order[:SHOWN], "middle": order[middle : middle + SHOWN], "far": order[-SHOWN:]}
+        chosen = {"near": order[:shown], "middle": order[middle : middle + shown], "far": order[-shown:]}
         for word, places in chosen.items():
             tiles += [real[place] for place in places.tolist()]
             labels += [f"{word}\n{float(responses[place]):.3g}" for place in places.tolist()]
-    return images.grid(torch.stack(tiles), labels, columns=1 + 3 * SHOWN)
+    return images.grid(torch.stack(tiles), labels, columns=1 + 3 * max(1, min(SHOWN, len(real) // 3)))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
+import logging
 import math
 import os
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ppgn.errors import printable
 from ppgn.types import Image
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
 OUTPUT, ERRORS, LOCK = "program.out", "program.err", "program.lock"
 PLACE = "{images}"
-POLL = 0.02
-"""Seconds between two looks at what the program has printed."""
+POLL, GRACE = 0.02, 3.0
+"""Seconds between two looks at what the program has printed; and after which one that should end is killed."""
+_log = logging.getLogger("ppgn")
 
 
 class ProgramScore:
@@ -27,14 +34,17 @@ class ProgramScore:
     order, NaN where there is no response.
 
     It prints into a file of the run, not into a pipe: a program outlives the death of ppgn, and what it answers afterwards is
-    read when the run goes on. So no picture is shown twice. timeout: seconds without a new line after which the program is ended.
-    Raises ValueError for a command without {images}, and in a run where the program fails, prints something else than numbers,
-    too few or too many; the numbers before that stay.
+    read when the run goes on. So no picture is shown twice. timeout: seconds without a new line after which the program and what
+    it has started are ended. Raises ValueError for a command without {images}; and in a run where the program prints something
+    else than numbers, at once; too few, or too many; or is silent for too long. The numbers before that stay; output that cannot
+    be used is kept under another name.
     """
 
     files = True
 
     def __init__(self, command: str, units: int = 1, timeout: float = 600.0) -> None:
+        if fcntl is None:
+            raise ValueError("got a program on a system without file locks, expected Linux or macOS: answer with a function")
         words = shlex.split(command)
         if PLACE not in words:
             raise ValueError(f"got the program {command!r}, expected {PLACE} where the paths of pictures go: add it")
@@ -49,19 +59,23 @@ class ProgramScore:
         self, images: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
     ) -> Iterator[list[list[float]]]:
         out, wanted = place / OUTPUT, len(files)
-        _wait_for_former(place)
+        self._wait_for_former(place)
         _cut_to_lines(out)
-        if self._answered(out, wanted) < wanted:
-            with self._started(files[len(self._rows(out)) :], place) as process:
+        if len(self._rows(out, wanted)) < wanted:
+            with self._started(files[len(self._rows(out, wanted)) :], place) as process:
                 self._wait(process, out, wanted)
-            found = self._answered(out, wanted)
+            found = len(self._rows(out, wanted))
             if found < wanted:
                 raise ValueError(
-                    f"{self.words[0]} ended with status {process.returncode} after {found} of {wanted} numbers"
+                    f"{self._name} ended with status {process.returncode} after {found} of {wanted} numbers"
                     f"{_last_line(place / ERRORS)}, expected one a line for each picture: correct it and run again, which goes "
                     f"on there"
                 )
-        yield self._rows(out)[first:]
+        yield self._rows(out, wanted)[first:]
+
+    @property
+    def _name(self) -> str:
+        return f"the program {printable(self.command)[:60]!r}"
 
     @contextmanager
     def _started(self, files: Sequence[Path], place: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -69,66 +83,101 @@ class ProgramScore:
         words = [word for part in self.words for word in (paths if part == PLACE else [part])]
         lock = os.open(place / LOCK, os.O_CREAT | os.O_RDWR)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _locked(lock)
             os.set_inheritable(lock, True)  # the program keeps the lock for as long as it lives
             with (place / OUTPUT).open("ab") as out, (place / ERRORS).open("ab") as errors:
                 process = subprocess.Popen(
                     words, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, pass_fds=[lock], start_new_session=True
                 )
+            os.pwrite(lock, f"{process.pid:<20}".encode(), 0)
         except OSError as fault:
-            raise ValueError(
-                f"cannot start {self.words[0]!r} ({fault.strerror}), expected a program: correct the command"
-            ) from fault
+            raise ValueError(f"cannot start {self.words[0]!r} ({fault.strerror}), expected a program: correct it") from fault
         finally:
             os.close(lock)
         try:
             yield process
         finally:
             if process.poll() is None:
-                process.terminate()
-                process.wait()
+                _end(process)
 
     def _wait(self, process: subprocess.Popen[bytes], out: Path, wanted: int) -> None:
-        """Waits for the program to end, or to be silent for too long."""
+        """Waits for the program to end; not once it prints what cannot be used, or nothing for too long."""
         heard, size = time.monotonic(), -1
         while process.poll() is None:
             now, grown = time.monotonic(), out.stat().st_size
             if grown != size:
                 heard, size = now, grown
+                self._rows(out, wanted)
             if now - heard > self.timeout:
                 raise ValueError(
-                    f"{self.words[0]} printed nothing for {self.timeout:g} s, after {len(self._rows(out))} of {wanted} numbers, "
-                    f"expected one for each picture: look at {ERRORS}, or raise the timeout, and run again, which goes on there"
+                    f"{self._name} printed nothing for {self.timeout:g} s, after {len(self._rows(out, wanted))} of {wanted} "
+                    f"numbers, expected one for each picture: read {ERRORS}, or raise the timeout, and run again, which goes on "
+                    f"there"
                 )
             time.sleep(POLL)
 
-    def _answered(self, out: Path, wanted: int) -> int:
-        """How many lines there are. Takes all away where there are more than pictures, and raises ValueError."""
-        found = len(self._rows(out))
-        if found > wanted:
-            out.write_bytes(b"")  # nobody knows which of them belong to which picture
-            raise ValueError(
-                f"{self.words[0]} printed {found} lines for {wanted} pictures, expected as many: correct the program; the lines "
-                f"of this generation are not used"
-            )
-        return found
-
-    def _rows(self, out: Path) -> list[list[float]]:
-        """The complete lines as numbers. Takes away a line that is none, and raises ValueError for it."""
+    def _rows(self, out: Path, wanted: int) -> list[list[float]]:
+        """The complete lines as numbers. Sets output aside that cannot be used, and raises ValueError for it."""
         lines = out.read_bytes().split(b"\n")[:-1]
-        rows = []
-        for place, line in enumerate(lines):
-            row = _numbers(line, self.units)
-            if row is None:
-                with out.open("r+b") as file:
-                    file.truncate(sum(len(one) + 1 for one in lines[:place]))
-                said = printable(line.decode(errors="replace"))[:80]
+        rows = [_numbers(line, self.units) for line in lines]
+        wrong = next((place for place, row in enumerate(rows) if row is None), None)
+        if wrong is not None:
+            aside = _set_aside(out, lines[:wrong])
+            said = printable(lines[wrong].decode(errors="replace"))[:80]
+            numbers = "a number" if self.units == 1 else f"{self.units} numbers"
+            raise ValueError(
+                f"{self._name} printed {said!r} for picture {wrong}, expected {numbers} a line: correct it and run again, which "
+                f"goes on there (all it printed is in {aside.name})"
+            )
+        if len(rows) > wanted:
+            aside = _set_aside(out, [])  # nobody knows which of them belong to which picture
+            raise ValueError(
+                f"{self._name} printed {len(rows)} lines for {wanted} pictures, expected as many: correct it; the lines are kept "
+                f"in {aside.name} and not used"
+            )
+        return [row for row in rows if row is not None]
+
+    def _wait_for_former(self, place: Path) -> None:
+        """Waits until a program that an earlier, killed run has started has ended. Raises ValueError after the timeout."""
+        file, begun, told = place / LOCK, time.monotonic(), False
+        while file.exists():
+            with file.open("rb") as lock:
+                if _locked(lock.fileno(), wait=False):
+                    return
+                pid = lock.read().decode(errors="replace").strip()
+            if not told:
+                _log.warning(f"waiting for {self._name} of the run before, process {pid}, which goes on answering")
+                told = True
+            if time.monotonic() - begun > self.timeout:
                 raise ValueError(
-                    f"{self.words[0]} printed {said!r} for picture {place}, expected {self.units} number"
-                    f"{'s' if self.units > 1 else ''} a line: correct it and run again, which goes on there"
+                    f"{self._name} of the run before is still there, process {pid}, expected its end within {self.timeout:g} s: "
+                    f"end it, and run again"
                 )
-            rows.append(row)
-        return rows
+            time.sleep(POLL)
+
+
+def _locked(handle: int, wait: bool = True) -> bool:
+    """Takes the lock of an open file; whether it could be had at once, where it is not waited for."""
+    assert fcntl is not None, "ProgramScore has looked"
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a program and what it has started, first with a request."""
+    for request, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, request)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # children that the request did not end
+        return
 
 
 def _numbers(line: bytes, units: int) -> list[float] | None:
@@ -139,11 +188,13 @@ def _numbers(line: bytes, units: int) -> list[float] | None:
     return row if len(row) == units and not any(math.isinf(value) for value in row) else None
 
 
-def _wait_for_former(place: Path) -> None:
-    """Waits until a program that an earlier, killed run has started has ended."""
-    if (place / LOCK).exists():
-        with (place / LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+def _set_aside(out: Path, kept: Sequence[bytes]) -> Path:
+    """Gives output another name, and leaves the lines that can be used in its place."""
+    number = next(one for one in range(1, 10**6) if not out.with_name(f"program.rejected-{one}.out").exists())
+    aside = out.with_name(f"program.rejected-{number}.out")
+    aside.write_bytes(out.read_bytes())
+    out.write_bytes(b"".join(line + b"\n" for line in kept))
+    return aside
 
 
 def _cut_to_lines(out: Path) -> None:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
-from ppgn import images, loaders
+from ppgn import images, loaders, requests
 from ppgn.bundle import Bundle
 from ppgn.errors import one_line
 from ppgn.experiment.evolution import Evolution, Generation, Plan
 from ppgn.experiment.first import codes_of_pictures
-from ppgn.experiment.folder import RESPONSES, RunFolder
+from ppgn.experiment.folder import RunFolder
 from ppgn.experiment.plot import line_plot
 from ppgn.experiment.scores import FunctionScore, Score
+from ppgn.experiment.tables import columns_of
 from ppgn.types import Code, Image
 
 OnGeneration: TypeAlias = Callable[[Generation, list[list[float]]], None]
 """Called with each generation and the responses `[showing, unit]` so far, also while it is being answered."""
+BY_HAND = {"kind": "by hand"}
+"""What evolve.json says of the score where a person answers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,82 +59,104 @@ def evolve(
 
     bundle: or its name or folder. score: images `[picture, channel, height, width]` in [0, 1] -> numbers `[picture]`, or
     `[picture, unit]` for several units, each of which gets an evolution; or a Score. budget: pictures shown in all. folder: where
-    codes, responses and the state are kept; the same call goes on there. natural: a folder of pictures whose codes are the first
-    generation. plan: fields of `Plan`: method, population, repeats, elite, seed, settings. Raises ValueError for what does not
-    fit, and where a unit has no response in a whole generation.
+    codes, responses and the state are kept; the same call goes on there, also with a larger budget. natural: a folder of pictures
+    whose codes are the first generation. plan: fields of `Plan`: method, population, repeats, elite, seed, settings. Raises
+    ValueError for what does not fit, and where a unit has no response in a whole generation.
     """
     bundle = loaders.bundle(bundle)
     chosen = Plan(budget=budget, **plan)
-    answering: Score = score if hasattr(score, "respond") else FunctionScore(score, len(units), _named(score))  # type: ignore
+    answering = cast(Score, score if hasattr(score, "respond") else FunctionScore(cast(Any, score), len(units), _named(score)))
     if folder is not None:
         return _evolved(bundle, answering, chosen, units, images.make_folder(folder), natural, watch)
     with TemporaryDirectory() as place:
         return _evolved(bundle, answering, chosen, units, Path(place), natural, watch)
 
 
-def begun(
-    bundle: Bundle, plan: Plan, units: tuple[str, ...], about: dict[str, Any], folder: Path, natural: str | Path | None
+def open_run(
+    folder: Path, bundle: Bundle, plan: Plan, units: tuple[str, ...], about: dict[str, Any], natural: str | Path | None = None
 ) -> tuple[RunFolder, Evolution]:
-    """The run in a folder and its evolution, new or as it was left. about: what evolve.json says of the score."""
-    codes = None if natural is None else codes_of_pictures(bundle, natural, plan.size * len(units))
-    evolution = Evolution(bundle, plan, units, codes)
+    """The run in a folder and its evolution: begun now, or as it was left, also with another budget.
+
+    about: what the score is. Raises ValueError where the folder holds another evolution (of another bundle, plan, score, of other
+    weights or code), or something else.
+    """
     place = RunFolder(folder)
-    weights = {part: entry.get("sha256") for part, entry in bundle.info.get("parts", {}).items()}
-    stated = {"bundle": bundle.name, "weights": weights, "plan": asdict(plan), "units": list(units), "score": about}
-    place.begin({**stated, "natural": None if natural is None else str(natural)})
-    place.restore(evolution)
+    stated = {
+        "bundle": bundle.name, "folder": None if bundle.folder is None else str(Path(bundle.folder).absolute()),
+        "weights": requests.weights_of(bundle), "units": list(units), "score": about,
+        "natural": None if natural is None else str(natural), "plan": asdict(plan),
+    }  # fmt: skip
+    stated = json.loads(json.dumps(stated))
+    if not place.is_begun:
+        place.check_new()
+        codes = None if natural is None else codes_of_pictures(bundle, natural, plan.size * len(units))
+        evolution = Evolution(bundle, plan, units, codes)
+        place.save_state(evolution)
+        place.write_about(stated)
+        return place, evolution
+    before = place.about()
+    odd = [name for name in stated if name != "folder" and _identity(before.get(name)) != _identity(stated[name])]
+    if odd:
+        raise ValueError(
+            f"{folder} holds an evolution with another {', '.join(odd)}, expected that of this run: give another folder, or the "
+            f"same arguments to go on"
+        )
+    evolution = Evolution(bundle, plan, units, None, *place.state(bundle.device))
+    if before["plan"] != stated["plan"]:
+        place.write_about({**before, "plan": stated["plan"]})
     return place, evolution
 
 
-def opened(folder: str | Path, load: Callable[[str], Bundle]) -> tuple[RunFolder, Evolution]:
-    """The run in a folder by evolve.json alone, its bundle loaded by name. Raises ValueError where it cannot be read, and where
-    the bundle has other weights than the run began with."""
-    place = RunFolder(folder)
-    about = place.about()
+def reopen_run(folder: str | Path, load: Callable[[str], Bundle]) -> tuple[RunFolder, Evolution]:
+    """The run of a person in a folder, by evolve.json alone. load: the name or folder of a bundle -> the bundle.
+
+    Raises ValueError where it cannot be read, where something else than a person answers, and where the bundle has other weights
+    than the run began with.
+    """
+    about = RunFolder(folder).about()
     try:
-        bundle, plan, units = load(about["bundle"]), Plan(**about["plan"]), tuple(about["units"])
-        return begun(bundle, plan, units, about["score"], Path(folder), about["natural"])
-    except (KeyError, TypeError) as fault:
-        raise ValueError(f"{place.folder} holds no whole evolve.json ({one_line(fault)}), expected an evolution") from fault
+        if about["score"] != BY_HAND:
+            kind = about["score"].get("kind")
+            raise ValueError(f"{folder} is answered by a {kind}, expected a run that a person answers: go on with its command")
+        stored = about["folder"]
+        bundle = load(stored if stored is not None and Path(stored).is_dir() else about["bundle"])
+        plan, units = Plan(**about["plan"]), tuple(about["units"])
+        return open_run(Path(folder), bundle, plan, units, about["score"], about["natural"])
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise ValueError(f"{folder} holds no whole evolve.json ({one_line(fault)}), expected an evolution") from fault
 
 
-def told(place: RunFolder, evolution: Evolution, generation: Generation, answers: Tensor) -> None:
-    """Tells the evolution, then writes its table, its best pictures and its state: with the state the generation is done."""
-    evolution.tell(answers)
+def tell_and_save(place: RunFolder, evolution: Evolution, generation: Generation, answers: Tensor) -> None:
+    """Tells the evolution, then writes its table, its best pictures and its state: with the state the generation is done.
+
+    Raises ValueError for answers that cannot be told, which are set aside.
+    """
+    try:
+        evolution.tell(answers)
+    except ValueError:
+        place.set_aside(generation.number)
+        raise
     place.record(evolution, generation, answers)
-    write_pictures(place, evolution, generation.number)
-    place.save(evolution)
+    _write_pictures(place, evolution, generation.number)
+    place.save_state(evolution)
 
 
-def write_pictures(place: RunFolder, evolution: Evolution, number: int) -> None:
-    """best/NUMBER.png, the best picture of each unit so far, and evolve.png, mean and highest response of each generation."""
-    found = evolved(place, evolution)
-    folder = images.make_folder(place.folder / "best")
-    labels = [f"{name} {value:.3g}" for name, value in zip(found.units, found.responses, strict=True)]
-    images.save_image(images.grid(found.images, labels), folder / f"{number:04d}.png")
-    series = {}
-    for unit, name in enumerate(found.units):
-        series |= {f"{name}, highest": found.highest[:, unit].tolist(), f"{name}, mean": found.mean[:, unit].tolist()}
-    images.save_image(line_plot(series, "generation", "response"), place.folder / "evolve.png")
-
-
-def evolved(place: RunFolder, evolution: Evolution) -> Evolved:
+def result_of(place: RunFolder, evolution: Evolution) -> Evolved:
     """What the run has found so far, from its state and its table."""
     best = [evolution.best(unit) for unit in range(len(evolution.units))]
     codes = torch.stack([code for code, _, _ in best])
-    mean, highest = _by_generation(place, evolution)
-    pictures = evolution.images(codes)
-    return Evolved(evolution.units, pictures, codes, *zip(*[one[1:] for one in best], strict=True), mean, highest)  # type: ignore
+    responses, measured = tuple(value for _, value, _ in best), tuple(count for _, _, count in best)
+    return Evolved(evolution.units, evolution.images(codes), codes, responses, measured, *_course(place, evolution))
 
 
 def _evolved(
     bundle: Bundle, score: Score, plan: Plan, units: tuple[str, ...], folder: Path, natural: Any, watch: OnGeneration | None
 ) -> Evolved:
     with images.alone_in(folder):
-        place, evolution = begun(bundle, plan, units, score.describe(), folder, natural)
+        place, evolution = open_run(folder, bundle, plan, units, score.describe(), natural)
         while not evolution.done:
             _generation(place, evolution, score, watch)
-        return evolved(place, evolution)
+        return result_of(place, evolution)
 
 
 def _generation(place: RunFolder, evolution: Evolution, score: Score, watch: OnGeneration | None) -> None:
@@ -142,29 +168,34 @@ def _generation(place: RunFolder, evolution: Evolution, score: Score, watch: OnG
         return evolution.images(generation.codes[[showing % pictures for showing in showings]])
 
     before = generation.number * evolution.shown_each
-    answering: Iterator[list[list[float]]] = score.respond(
-        shown, files * repeats, len(rows), before, place.place(generation.number)
-    )
-    for new in answering:
+    for new in score.respond(shown, files * repeats, len(rows), before, place.place(generation.number)):
         place.answer(generation.number, new, len(rows))
         rows += new
         if watch is not None:
             watch(generation, rows)
-    told(place, evolution, generation, torch.tensor(rows, dtype=torch.float64))
+    tell_and_save(place, evolution, generation, torch.tensor(rows, dtype=torch.float64))
 
 
-def _by_generation(place: RunFolder, evolution: Evolution) -> tuple[Tensor, Tensor]:
+def _write_pictures(place: RunFolder, evolution: Evolution, number: int) -> None:
+    """best/NUMBER.png, the best picture of each unit so far, and evolve.png, mean and highest response of each generation."""
+    found = result_of(place, evolution)
+    labels = [f"{name} {value:.3g}" for name, value in zip(found.units, found.responses, strict=True)]
+    images.save_image(images.grid(found.images, labels), images.make_folder(place.folder / "best") / f"{number:04d}.png")
+    series = {}
+    for unit, name in enumerate(found.units):
+        series |= {f"{name}, highest": found.highest[:, unit].tolist(), f"{name}, mean": found.mean[:, unit].tolist()}
+    images.save_image(line_plot(series, "generation", "response"), place.folder / "evolve.png")
+
+
+def _course(place: RunFolder, evolution: Evolution) -> tuple[Tensor, Tensor]:
     """(mean, highest) response of each unit to its own new pictures `[generation, unit]`, by responses.csv."""
-    import csv
-
-    file, names = place.folder / RESPONSES, evolution.units
+    names, fresh = evolution.units, len(evolution.units) * evolution.plan.size
+    column = dict(zip(names, columns_of(names), strict=True))
     found: dict[tuple[int, str], list[float]] = {}
-    if file.is_file():
-        with file.open(newline="", encoding="utf-8") as opened:
-            for row in csv.DictReader(opened):
-                value = float(row[row["unit"] if len(names) > 1 else "response"])
-                if int(row["picture"]) < len(names) * evolution.plan.size and not math.isnan(value):
-                    found.setdefault((int(row["generation"]), row["unit"]), []).append(value)
+    for row in place.table():
+        value = float(row[column[row["unit"]]])
+        if int(row["picture"]) < fresh and not math.isnan(value):
+            found.setdefault((int(row["generation"]), row["unit"]), []).append(value)
     count = 1 + max((number for number, _ in found), default=-1)
     mean, highest = (torch.full((count, len(names)), torch.nan, dtype=torch.float64) for _ in range(2))
     for (number, name), values in found.items():
@@ -172,6 +203,12 @@ def _by_generation(place: RunFolder, evolution: Evolution) -> tuple[Tensor, Tens
     return mean, highest
 
 
+def _identity(value: Any) -> Any:
+    """What must be equal for a run to go on: of a plan everything but the budget."""
+    return {name: one for name, one in value.items() if name != "budget"} if isinstance(value, dict) else value
+
+
 def _named(score: Any) -> dict[str, Any]:
     name = getattr(score, "__qualname__", type(score).__qualname__)
-    return {"kind": "function", "function": f"{getattr(score, '__module__', '')}:{name}"}
+    source = requests.fingerprint(score, weights=True)
+    return {"kind": "function", "function": f"{getattr(score, '__module__', '')}:{name}", "source": source}

@@ -14,7 +14,7 @@ from torch import Tensor
 from ppgn import recipes
 from ppgn.errors import one_line
 from ppgn.recipes import Setup
-from ppgn.requests import Request
+from ppgn.requests import Request, fingerprint
 from ppgn.seeds import Stream, check_seeds
 from ppgn.types import Image
 
@@ -96,10 +96,19 @@ class FunctionScore:
         try:
             found = torch.as_tensor(answer, dtype=torch.float64).cpu()
         except (TypeError, ValueError, RuntimeError) as fault:
-            raise ValueError(f"the score returned {type(answer).__name__} ({one_line(fault)}), expected numbers") from fault
-        wanted = (len(images),) if self.units == 1 else (len(images), self.units)
-        if found.numel() != len(images) * self.units or found.ndim > 2:
-            raise ValueError(f"the score returned shape {list(found.shape)} for {len(images)} pictures, expected {list(wanted)}")
+            raise ValueError(
+                f"the score returned {type(answer).__name__} ({one_line(fault)}), expected numbers: correct it"
+            ) from fault
+        wanted = [(len(images), self.units), *([(len(images),)] if self.units == 1 else [])]
+        if tuple(found.shape) not in wanted:
+            raise ValueError(
+                f"the score returned shape {list(found.shape)} for {len(images)} pictures, expected {list(wanted[-1])}: return a "
+                f"number for each picture{' and unit' if self.units > 1 else ''}"
+            )
+        if bool(found.isinf().any()):
+            raise ValueError(
+                "the score returned an infinite response, expected finite ones, or NaN where there is none: correct it"
+            )
         return found.reshape(len(images), self.units)
 
 
@@ -113,4 +122,5 @@ def unit_score(setup: Setup, request: Request, noise: Noise | None = None) -> Fu
             columns.append(objective.score_image(images))
         return torch.stack(columns, 1)
 
-    return FunctionScore(responses, len(request), request.describe(), noise)
+    source = fingerprint(request.select([0]), weights=True)  # before a pass keeps what it computes
+    return FunctionScore(responses, len(request), {**request.describe(), "units": list(request.names), "source": source}, noise)
