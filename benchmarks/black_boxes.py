@@ -49,7 +49,7 @@ def unit_row(given: argparse.Namespace, bundle: ppgn.Bundle, network: Any, unit:
     clean = unit_score(setup, request)
     chains = ppgn.sample(bundle, request.select([0] * CHAINS), seed=given.seed)
     best = float(real.max())
-    row: dict[str, Any] = {"unit": unit, "real": best, "chain": float(chains.log_prob.mean())}
+    row: dict[str, Any] = {"unit": unit, "options": options_of(given), "real": best, "chain": float(chains.log_prob.mean())}
     tiles, labels = [pictures[real.argmax()], chains.images[0]], [f"real {best:.3g}", f"chain {float(chains.log_prob[0]):.3g}"]
     for name, plan in SEARCHES.items():
         noise = Noise("poisson", given.spikes / best, given.seed) if "spikes" in name else None
@@ -108,6 +108,11 @@ def report(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
     images.save_image(line_plot(curves, "generation of 20 pictures", "highest response / best real"), given.out / "course.png")
 
 
+def options_of(given: argparse.Namespace) -> dict[str, Any]:
+    """What a row depends on beside its unit."""
+    return {name: str(getattr(given, name)) for name in ("bundle", "real", "network", "weights", "budget", "spikes", "seed")}
+
+
 def _file(unit: str) -> str:
     return unit.replace(":", "_")
 
@@ -135,7 +140,7 @@ def main() -> None:
     for layer, share in zip(layers, shares(given.units, len(layers)), strict=True):
         for unit in ordered_units(real[layer].amax(0), share, generator)[0]:
             file = given.out / f"{_file(f'{layer}:{unit}')}.json"
-            if not file.is_file():
+            if not file.is_file() or json.loads(file.read_text()).get("options") != options_of(given):
                 row = unit_row(given, bundle, network, f"{layer}:{unit}", real[layer][:, unit], pictures)
                 images.write_atomically(file, lambda path, row=row: path.write_text(json.dumps(row)))
             rows.append(json.loads(file.read_text()))
