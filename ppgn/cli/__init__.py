@@ -51,7 +51,12 @@ def _run(arguments: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         found = written_since(given, begun)
-        print(f"\nppgn: interrupted, {f'after writing {found}' if found else 'nothing was written'}", file=sys.stderr)
+        again = (
+            "; the same command with --resume goes on"
+            if found and getattr(given, "save_images", None) and hasattr(given, "resume")
+            else ""
+        )
+        print(f"\nppgn: interrupted, {f'after writing {found}' if found else 'nothing was written'}{again}", file=sys.stderr)
         return 130
 
 

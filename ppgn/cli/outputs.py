@@ -24,8 +24,8 @@ def check_inputs_kept(given: argparse.Namespace, folder: str | None = None, writ
     The outputs are --out where it is a file, and those files in `folder` whose names match one of the patterns `written`. Raises
     ValueError, too, where --out is one of the latter, as one of them would be lost.
     """
-    out = Path(given.out).resolve()
-    if folder is not None and out.parent == Path(folder).resolve() and _matches(out.name, written):
+    out = _resolved(given.out)
+    if folder is not None and out.parent == _resolved(folder) and _matches(out.name, written):
         raise ValueError(f"--out {given.out} has the name of a file that goes into {folder}, too: choose another name")
     if given.overwrite:
         return
@@ -41,6 +41,14 @@ def check_inputs_kept(given: argparse.Namespace, folder: str | None = None, writ
             raise ValueError(
                 f"the output {output} would take the place of {value}, which is read: choose another name, or add --overwrite"
             )
+
+
+def _resolved(path: str | Path) -> Path:
+    """The path without links; as it is where they lead in a circle."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError):
+        return Path(path).absolute()
 
 
 def _files(folder: str | None) -> list[Path]:

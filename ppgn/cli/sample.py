@@ -62,6 +62,7 @@ def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, runs the chains, writes each picture with --save-images, and the grid."""
     images.check_writable(given.out)
     outputs.check_inputs_kept(given, given.save_images, (*PICTURES, *(() if given.resume else (sampling.FILE,))))
+    _check_earlier(given)
     terminal.check_counts(given, "count", "batch")
     check_seeds([given.seed])
     if given.resume and not given.save_images:
@@ -93,6 +94,16 @@ def run(given: argparse.Namespace) -> int:
     quantity = wanted.quantity(recipe.measure)
     print(f"wrote {given.out}: {of} pictures, mean {quantity} {sum(values) / len(values):.3f}")
     return 0
+
+
+def _check_earlier(given: argparse.Namespace) -> None:
+    """Raises ValueError where pictures of an earlier run would go, without --resume or --overwrite."""
+    file = Path(given.save_images or "") / sampling.FILE
+    if given.save_images and not (given.resume or given.overwrite) and file.is_file():
+        raise ValueError(
+            f"{given.save_images} holds the pictures of an earlier run, which would be replaced: add --resume to go on with it, "
+            f"--overwrite to begin anew, or give another folder"
+        )
 
 
 def _into_folder(

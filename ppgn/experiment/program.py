@@ -47,7 +47,10 @@ class ProgramScore:
             raise ValueError("got a program on a system without file locks, expected Linux or macOS: answer with a function")
         words = shlex.split(command)
         if PLACE not in words:
-            raise ValueError(f"got the program {command!r}, expected {PLACE} where the paths of pictures go: add it")
+            raise ValueError(
+                f"got the program {command!r}, expected {PLACE} as a word of its own, where the paths of pictures go (no shell reads "
+                f"the command): add it, and put pipes and quotes into a script"
+            )
         if not timeout > 0:
             raise ValueError(f"got a timeout of {timeout} s, expected more than 0: raise it")
         self.command, self.words, self.units, self.timeout = command, words, units, timeout

@@ -57,7 +57,7 @@ def check_writable(path: str | Path, extensions: Collection[str] | None = None, 
     path = Path(path)
     allowed = picture_extensions() if extensions is None else extensions
     if path.suffix.lower() not in allowed:
-        common = [name for name in (".png", ".jpg", ".gif", ".webp") if name in allowed] or sorted(allowed)
+        common = [name for name in (".png", ".jpg", ".gif", ".mp4", ".webp") if name in allowed] or sorted(allowed)
         raise ValueError(f"cannot write {path}: unknown extension {path.suffix!r}, expected one such as {', '.join(common)}")
     most = LARGEST_SIDES.get(path.suffix.lower(), UNBOUNDED)
     if size is not None and max(size) > most:

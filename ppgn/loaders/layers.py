@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ppgn.bundle import load_bundle
-from ppgn.errors import ProbeError, one_line
+from ppgn.bundle import Bundle, load_bundle
+from ppgn.errors import BundleError, ProbeError, one_line
 from ppgn.images import Size, height_and_width
 from ppgn.loaders.bundles import is_stored
 from ppgn.loaders.networks import network
@@ -23,7 +23,7 @@ def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
     if name == BUNDLE_CLASSIFIER:
         raise ValueError(f"got {name} without a bundle, expected the bundle's own name: give that name instead")
     if is_stored(name):
-        bundle = load_bundle(name)
+        bundle = _bundle(name)
         found = list_layers(network(BUNDLE_CLASSIFIER, bundle=bundle), size or bundle.image.size, bundle.image.channels)
     else:
         built = build(name)
@@ -37,6 +37,17 @@ def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
     if not found:
         raise ValueError(f"{name} has no layers that a name reaches, expected some: return a network made of modules")
     return found
+
+
+def _bundle(name: str) -> Bundle:
+    try:
+        return load_bundle(name)
+    except BundleError as fault:
+        from torchvision import models  # deferred: only a mistake needs it
+
+        if name not in models.list_models(module=models):
+            raise
+        raise BundleError(f"no bundle {name!r}, but a network of torchvision: write torchvision:{name}") from fault
 
 
 def _listed(name: str, seen: Preprocessed, size: Size, channels: Sequence[int]) -> list[LayerInfo]:

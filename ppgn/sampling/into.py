@@ -39,6 +39,8 @@ def sample_into(
     about = {"bundle": setup.bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json(), **origin}
     with SampleFolder.opened(folder) as place:
         first = place.resume(about, request.names, seeds) if resume else 0
+        if first and batch is None:
+            size = place.batch or size  # so that samples.json says for all of them how they ran
         alone = setup.recipe.precision == recipes.REPRODUCIBLE  # any number at once is the same, and less is lost by a kill
         together = len(request) if request.couples else max(1, min(size, acceleration.FEW) if alone else size)
         for begin in range(first, len(request), together):
