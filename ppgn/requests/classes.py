@@ -229,8 +229,8 @@ def listed_classes(bundle: Bundle | str | Path, wanted: Sequence[str | int]) -> 
     every = {f"{group}:all": span for group, span in groups.items()} | {"all": next(iter(groups.values()))}
     found: list[Target] = []
     for name in wanted:
-        is_all = isinstance(name, str) and name in every
-        found += range(*every[name]) if is_all else [target_of(bundle.classes, name, bundle.groups)]
+        span = every.get(name) if isinstance(name, str) else None
+        found += range(*span) if span is not None else [target_of(bundle.classes, name, bundle.groups)]
     if not any(isinstance(target, tuple) for target in found):
         by_group = [[one for one in found if isinstance(one, int) and first <= one < last] for first, last in groups.values()]
         by_group = [own for own in by_group if own]
