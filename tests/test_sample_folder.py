@@ -94,6 +94,20 @@ def test_a_run_takes_away_what_the_one_before_it_described_and_nothing_else(tmp_
     assert {path.name for path in folder.iterdir()} == {"samples.json", "mine.png", *(row["file"] for row in described(folder))}
 
 
+def test_a_resumed_run_takes_away_what_runs_before_the_killed_one_left(tmp_path: Path) -> None:
+    folder = tmp_path / "each"
+    bundle = tiny_bundle()
+    list(sampling.sample_into(folder, bundle, 1, count=8, seed=100, batch=2, steps=2))
+    (folder / "0007_mine_107.png").write_bytes(b"")
+    for seed in (50, 0):  # two runs that end after a batch
+        next(iter(sampling.sample_into(folder, bundle, 1, count=8, seed=seed, batch=2, steps=2)))
+        assert len(described(folder)) == 2
+    list(sampling.sample_into(folder, bundle, 1, count=8, seed=0, batch=2, steps=2, resume=True))
+    check(folder, list(range(8)))
+    assert {path.name for path in folder.glob("*.png")} == {"0007_mine_107.png", *(row["file"] for row in described(folder))}
+    assert "former" not in json.loads((folder / "samples.json").read_text())
+
+
 def test_two_runs_at_once_into_one_folder_are_refused(tmp_path: Path) -> None:
     bundle, folder = save_tiny_bundle(tmp_path / "tiny"), tmp_path / "each"
     first = run(bundle, folder, 5, 1.0)
