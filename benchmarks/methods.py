@@ -136,7 +136,7 @@ def main() -> None:
     given = options().parse_args()
     with exit_on_mistake():
         bundle = ppgn.load(given.bundle)
-        index = requests.class_index(bundle.classes, given.wanted)
+        index = requests.class_index(bundle.classes, given.wanted, groups=bundle.groups)
     judge = Judge(given.judge, judge_indices(given.labels, bundle.classes))
     print("| method | samples | steps | own p | judged right | diversity | diversity, judge | along a chain | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")

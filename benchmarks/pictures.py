@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import ppgn
 from ppgn import images
+from ppgn.conditions import split_group
 
 MANY = 30
 COLUMNS = 18
@@ -35,7 +36,7 @@ def sheet(bundle: ppgn.Bundle, classes: range, count: int, columns: int, file: P
     tiles, labels = [], []
     for index in tqdm(classes, file.stem):
         tiles.append(ppgn.sample(bundle, index, count=count, seed=0).images)
-        labels += [bundle.classes[index].rpartition(":")[2]] * count
+        labels += [split_group(bundle.classes[index], bundle.groups)[1]] * count
     images.save_image(images.grid(torch.cat(tiles), labels, columns=columns, scale=1), file)
 
 

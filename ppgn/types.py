@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,17 @@ def plain_number(value: Any) -> Any:
     """A number of NumPy, or a tensor with one number and no axes, as Python's own; anything else as it is."""
     is_foreign = isinstance(value, np.generic) or (isinstance(value, np.ndarray | Tensor) and value.ndim == 0)
     return value.item() if is_foreign else value
+
+
+def real(value: Any) -> float:
+    """A real number as a float, infinity beyond all floats; NaN, with which no comparison holds, for anything else."""
+    number = plain_number(value)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return math.nan
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def shown(value: Any) -> str:

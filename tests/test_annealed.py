@@ -120,7 +120,7 @@ def test_the_spread_of_the_codes_scales_noise_and_guidance() -> None:
         ({"levels": ()}, "expected falling ones above 0"),
         ({"levels": (1.0, 0.0)}, "expected falling ones above 0"),
         ({"step_size": 0.0}, r"expected it in \(0, 1\]"),
-        ({"corrections": -1}, "expected at least 0: pass 0 for the flow alone"),
+        ({"corrections": -1}, "expected a whole number of at least 0: pass 0 for the flow alone"),
     ],
 )
 def test_what_does_not_fit_is_said(changes: dict, says: str) -> None:

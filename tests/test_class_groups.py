@@ -11,7 +11,7 @@ from conftest import save_tiny_bundle, tiny_bundle
 from PIL import Image
 
 import ppgn
-from ppgn import cli, sampling
+from ppgn import cli, requests, sampling
 from ppgn.bundle import Bundle, load_bundle
 from ppgn.conditions import ClassesOfGroups, LogSoftmax, Measure, Released, class_groups
 from ppgn.errors import BundleError
@@ -33,6 +33,8 @@ def test_classes_stand_in_the_groups_that_are_declared_and_else_in_one() -> None
     assert class_groups(NAMES, ("type", "colour")) == GROUPS
     assert class_groups(NAMES) == class_groups(("tench", "a:b", "", "c:d")) == {"": (0, 4)}
     assert class_groups(("a:b:c", "a:b:d"), ("a:b",)) == {"a:b": (0, 2)}
+    for groups in (("a", "a:b"), ("a:b", "a")):
+        assert class_groups(("a:x", "a:b:c", "a:b:d"), groups) == {"a": (0, 1), "a:b": (1, 3)}
     for names, fault in (
         (("type:Bag", "colour:Red", "type:Shoe"), "'type' do not stand together"),
         (("type:Bag", "Red"), "'Red' is of none of the groups type, colour"),
@@ -40,6 +42,12 @@ def test_classes_stand_in_the_groups_that_are_declared_and_else_in_one() -> None
     ):
         with pytest.raises(ValueError, match=fault):
             class_groups(names, ("type", "colour"))
+
+
+def test_a_colon_divides_a_name_only_after_a_declared_group() -> None:
+    bundle = replace(tiny_bundle(), classes=("a", "b", "c", "scale 1:2"))
+    assert requests.classes(bundle, "2").targets == requests.listed_classes(bundle, ["2"]).targets == (2,)
+    assert requests.classes(grouped_bundle(), ["shoe", "Red"]).targets == (1, 2)
 
 
 def test_a_bundle_of_before_has_the_groups_that_all_its_names_spell(tmp_path: Path) -> None:

@@ -53,9 +53,42 @@ def test_the_bundles_classifier_judges_as_the_bundle_does() -> None:
 
 def test_classes_are_found_by_any_of_their_names_and_the_nearest_are_named() -> None:
     listed = ["tench, Tinca tinca", "gas pump, gasoline pump", "golf_ball"]
-    assert evaluation.class_columns(listed, ["golf ball", "Tench", "type:gas pump"], "judge") == [2, 0, 1]
+    assert evaluation.class_columns(listed, ["golf ball", "Tench", "type:gas pump"], "judge", ["type"]) == [2, 0, 1]
     with pytest.raises(ValueError, match="'golf ball'"):
         evaluation.class_columns(listed, ["golf bal"], "judge")
+
+
+def test_only_a_declared_group_is_no_part_of_a_name_for_a_judge() -> None:
+    columns = evaluation.class_columns
+    assert columns(["dog: big", "cat: big"], ["cat: big"], "judge") == [1]
+    assert columns(["colour:red", "red"], ["colour:red", "type:red"], "judge", ["type"]) == [0, 1]
+    assert columns(["type:red, crimson", "red"], ["type:red"], "judge", ["type"]) == [0]
+    for listed, wanted, groups in (
+        (["dog: big", "cat: small"], "cat: big", []),
+        (["dog: big", "small"], "cat: small", []),
+        (["colour:red", "colour:blue"], "type:red", ["type", "colour"]),
+    ):
+        with pytest.raises(ValueError, match="^judge has no class"):
+            columns(listed, [wanted], "judge", groups)
+
+
+def test_only_a_declared_group_is_no_part_of_a_name_for_a_folder(tmp_path: Path) -> None:
+    grey = ImageSpec(8, 8, channels=1)
+    for name in ("cat: big", "dog: big", "Bag"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "0.png")
+    for index, name in enumerate(("cat: big", "dog: big")):
+        found = evaluation.class_folder(tmp_path, ["cat: big", "dog: big"], [index], 0, grey)
+        assert found.files == (tmp_path / name / "0.png",)
+    grouped = evaluation.class_folder(tmp_path, ["type:Bag", "type:Shoe"], [0], 0, grey, groups=["type"])
+    assert grouped.files == (tmp_path / "Bag/0.png",)
+    with pytest.raises(ValueError, match="no pictures of the class 'type:Bag'"):
+        evaluation.class_folder(tmp_path, ["type:Bag"], [0], 0, grey)
+    rows = [{"class": "type:Bag & colour:Red", "file": "0.png"}, {"class": "Red", "file": "1.png"}]
+    (tmp_path / "samples.json").write_text(json.dumps({"samples": rows}))
+    for name in ("type:Bag", "colour:Red"):
+        found = evaluation.class_folder(tmp_path, [name], [0], 0, grey, groups=["type"])
+        assert found.files == (tmp_path / "0.png",)
 
 
 def test_a_judges_class_is_the_one_spelled_so_and_of_two_with_one_name_none_is_guessed() -> None:

@@ -67,4 +67,4 @@ def test_an_object_can_be_asked_for_in_a_scene(bundle: ppgn.Bundle) -> None:
     [("church", "object:church"), ("church outdoor", "scene:church-outdoor"), ("scene:desert sand", "scene:desert-sand")],
 )
 def test_a_class_is_found_by_its_name_without_the_group_and_with_any_hyphen(bundle: ppgn.Bundle, written: str, name: str) -> None:
-    assert ppgn.requests.class_index(bundle.classes, written) == bundle.classes.index(name)
+    assert ppgn.requests.class_index(bundle.classes, written, groups=bundle.groups) == bundle.classes.index(name)

@@ -47,7 +47,8 @@ def test_a_class_is_found_by_name_part_of_a_name_or_number(wanted: str | int, in
 def test_a_name_spelled_exactly_so_goes_first_and_one_of_several_classes_is_refused(
     names: list[str], wanted: str | int, index: int | None
 ) -> None:
-    bundle = Bundle.of(lambda code: code.reshape(-1, 1, 1, 1), (1,), classes=names)
+    groups = dict.fromkeys(name.partition(":")[0] for name in names if ":" in name)
+    bundle = Bundle.of(lambda code: code.reshape(-1, 1, 1, 1), (1,), classes=names, groups=list(groups))
     if index is None:
         with pytest.raises(ValueError, match="fits 2 classes .*its number"):
             requests.classes(bundle, wanted)
@@ -66,6 +67,9 @@ def test_a_name_spelled_exactly_so_goes_first_and_one_of_several_classes_is_refu
         (SORTED, -1, "class -1 is out of range"),
         (SORTED, 8, "class 8 is out of range"),
         (["10", "2", "other"], "1", "no class '1': did you mean '2', '10'. the bundle has 0 10, 1 2, 2 other"),
+        (["a", "b", "c", "scale 1:2"], "2", 2),
+        (["ratio 16:9", "b"], "0", 0),
+        (["ratio 16:9", "b"], "9", "class 9 is out of range"),
         (["digit:0", "digit:10", "digit:2"], "2", 2),
         (["digit:0", "digit:10", "digit:2"], "1", "no class '1': did you mean 'digit:0', 'digit:2', 'digit:10'"),
         (["one-1", "two"], "-1", "class -1 is out of range"),
@@ -75,9 +79,9 @@ def test_a_name_spelled_exactly_so_goes_first_and_one_of_several_classes_is_refu
 def test_where_names_are_numbers_a_number_is_a_name(names: list[str], wanted: str | int, index: int | str) -> None:
     if isinstance(index, str):
         with pytest.raises(ValueError, match=index):
-            requests.class_index(names, wanted)
+            requests.class_index(names, wanted, groups=["digit"])
     else:
-        assert requests.class_index(names, wanted) == index
+        assert requests.class_index(names, wanted, groups=["digit"]) == index
 
 
 def test_whole_numbers_in_python_are_positions_and_text_of_digits_a_name() -> None:

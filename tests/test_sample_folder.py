@@ -94,6 +94,20 @@ def test_a_run_takes_away_what_the_one_before_it_described_and_nothing_else(tmp_
     assert {path.name for path in folder.iterdir()} == {"samples.json", "mine.png", *(row["file"] for row in described(folder))}
 
 
+def test_a_resumed_run_takes_away_what_runs_before_the_killed_one_left(tmp_path: Path) -> None:
+    folder = tmp_path / "each"
+    bundle = tiny_bundle()
+    list(sampling.sample_into(folder, bundle, 1, count=8, seed=100, batch=2, steps=2))
+    (folder / "0007_mine_107.png").write_bytes(b"")
+    for seed in (50, 0):  # two runs that end after a batch
+        next(iter(sampling.sample_into(folder, bundle, 1, count=8, seed=seed, batch=2, steps=2)))
+        assert len(described(folder)) == 2
+    list(sampling.sample_into(folder, bundle, 1, count=8, seed=0, batch=2, steps=2, resume=True))
+    check(folder, list(range(8)))
+    assert {path.name for path in folder.glob("*.png")} == {"0007_mine_107.png", *(row["file"] for row in described(folder))}
+    assert "former" not in json.loads((folder / "samples.json").read_text())
+
+
 def test_two_runs_at_once_into_one_folder_are_refused(tmp_path: Path) -> None:
     bundle, folder = save_tiny_bundle(tmp_path / "tiny"), tmp_path / "each"
     first = run(bundle, folder, 5, 1.0)
@@ -242,6 +256,54 @@ def test_the_numbers_in_a_function_count_only_where_weights_do() -> None:
     assert requests.fingerprint(one, weights=True) != requests.fingerprint(other, weights=True)
     arrays = [functools.partial(print, np.full(3, value)) for value in (0.0, 1.0)]
     assert len({requests.fingerprint(array, weights=True) for array in arrays}) == 2
+
+
+SLOTS = "@dataclass({})\nclass Scaled:\n    scale: float\n    def __call__(self, image):\n        return self.scale * image.sum()"
+CALLABLES = {
+    "a field in slots": (SLOTS.format("slots=True"), "found = Scaled({})"),
+    "a field in the slots of a base": (SLOTS.format("slots=True") + "\nclass Sub(Scaled):\n    pass", "found = Sub({})"),
+    "a private slot": (
+        "class Hidden:\n    __slots__ = '__scale'\n    def __init__(self, scale):\n        self.__scale = scale\n"
+        "    def __call__(self, image):\n        return image * self.__scale",
+        "found = Hidden({})",
+    ),
+    "the code of a named tuple": (
+        "class Row(NamedTuple):\n    scale: float\n    def __call__(self, image):\n        return image * {}",
+        "found = Row(1.0)",
+    ),
+    "an attribute of a dictionary": (
+        "class Table(dict):\n    def __call__(self, image):\n        return image * self.scale",
+        "found = Table()\nfound.scale = {}",
+    ),
+    "an attribute of a function": ("def found(image):\n    return image * found.scale", "found.scale = {}"),
+}
+
+
+@pytest.mark.parametrize("kind", CALLABLES)
+def test_all_that_an_object_holds_counts(kind: str) -> None:
+    def made(scale: float) -> str:
+        space: dict[str, Any] = {}
+        code = "from dataclasses import dataclass\nfrom typing import NamedTuple\n" + "\n".join(CALLABLES[kind])
+        exec(code.replace("{}", str(scale)), {"__name__": __name__}, space)
+        return requests.fingerprint(space["found"])
+
+    assert made(2.0) == made(2.0) != made(3.0)
+
+
+def test_a_network_is_the_same_after_hooks_of_another() -> None:
+    def hook(module: torch.nn.Module, inputs: Any, output: Any) -> None: ...
+
+    def other(module: torch.nn.Module, inputs: Any, output: Any) -> torch.Tensor:
+        return output + 1
+
+    def hooked(called: Any) -> str:
+        network = torch.nn.Linear(2, 2)
+        network.register_forward_hook(called)
+        return requests.fingerprint(network)
+
+    first = hooked(hook)
+    torch.nn.Linear(1, 1).register_forward_hook(hook)
+    assert first == hooked(hook) != hooked(other)
 
 
 def test_a_run_that_cannot_write_leaves_the_samples_json_of_the_one_before(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ppgn.errors import one_line
-from ppgn.images import write_atomically
+from ppgn.images import make_folder, write_together
 from ppgn.loaders import read_weights
 
 FILE_MIB = 15.5
@@ -23,20 +24,22 @@ def save_weights(state: Mapping[str, Tensor], folder: Path, name: str, file_mib:
 
     Returns the paths.
 
-    Floating-point tensors become float16. Files of an earlier call are replaced. Raises ValueError for a tensor too large for any
-    file, and for one that float16 cannot hold.
+    Floating-point tensors become float16. Files of an earlier call are replaced once the new ones are whole. Raises ValueError
+    for a tensor too large for any file, for one that float16 cannot hold, and where the disk refuses.
     """
     halves = {key: (value.half() if value.is_floating_point() else value).cpu().contiguous() for key, value in state.items()}
     lost = [key for key, value in halves.items() if not bool(value.isfinite().all())]
     if lost:
         raise ValueError(f"{lost[0]} has values that float16 cannot hold, expected finite ones: lower the learning rate")
     parts = list(_parts(halves, int(file_mib * 2**20)))
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in _files(folder, name):
-        old.unlink()
+    make_folder(folder)
     paths = [folder / f"{name}{number if len(parts) > 1 else ''}.safetensors" for number in range(len(parts))]
-    for path, part in zip(paths, parts, strict=True):
-        write_atomically(path, lambda place, part=part: save_file(part, place))
+
+    def remove_earlier() -> None:
+        for old in {*_files(folder, name)} - {*paths}:
+            old.unlink()
+
+    write_together({path: partial(save_file, part) for path, part in zip(paths, parts, strict=True)}, remove_earlier)
     return paths
 
 

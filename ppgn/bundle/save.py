@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ppgn.acceleration import FOLDED
 from ppgn.bundle.description import FILE, FORMAT, VERSION, checked, code_json, write_json
 from ppgn.bundle.load import sha256
 from ppgn.errors import BundleError
-from ppgn.images import temporary_beside
+from ppgn.images import refused_writes, temporary_beside
 from ppgn.types import CodeSpace, ImageSpec
 
 
@@ -46,14 +47,11 @@ def save_bundle(
     parts: networks with `architecture` and `config`; a "generator" is needed. code: a code space, or the field "code" of
     bundle.json. facts: what else was measured of codes. recipes, papers: by kind of request, as JSON (see Bundle). dtype: in
     which floating-point weights are stored. Raises BundleError where a weight is not finite in it, a part cannot be stored, a
-    field is wrong, or `folder` holds something else than a bundle.
+    field is wrong, or `folder` holds something else than a bundle; ValueError where the disk is full or may not be written to.
     """
     folder = Path(folder)
     check_place(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    room = temporary_beside(folder)
-    room.mkdir()
-    try:
+    with _room_beside(folder) as room:
         info = checked(
             {
                 "format": FORMAT, "version": VERSION, "name": name,
@@ -67,9 +65,20 @@ def save_bundle(
             }
         )  # fmt: skip
         _move_into_place(room, folder, info)
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def _room_beside(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, which goes at the end. Raises ValueError where the disk refuses what is written meanwhile."""
+    room = temporary_beside(folder)
+    with refused_writes(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        room.mkdir()
+        try:
+            yield room
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
 
 
 def _space(code: CodeSpace | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from ppgn.conditions.classes import ClassLogProb as ClassLogProb
 from ppgn.conditions.classes import ClassMeasure as ClassMeasure
 from ppgn.conditions.classes import ReleasedClass as ReleasedClass
 from ppgn.conditions.classes import class_groups as class_groups
+from ppgn.conditions.classes import split_group as split_group
 from ppgn.conditions.codes import FeatureMatch as FeatureMatch
 from ppgn.conditions.codes import GramMatch as GramMatch
 from ppgn.conditions.codes import gram as gram

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ppgn.types import Image, LogProb
+from ppgn.types import Image, LogProb, real, shown
 
 PADDING = -1
 """Stands behind a caption's last word in a batch of captions; its log-probability has to be 0."""
@@ -59,9 +59,9 @@ class Caption:
         truncated: bool = False,
         temperature: float = 1.0,
     ) -> None:
-        if not 0 < temperature < math.inf:
+        if not 0 < real(temperature) < math.inf:
             raise ValueError(
-                f"a caption condition got temperature {temperature}, expected more than 0: 1 is the softmax as it is"
+                f"a caption condition got temperature {shown(temperature)}, expected more than 0: 1 is the softmax as it is"
             )
         self.captioner = captioner
         self.captions = captions

@@ -24,7 +24,7 @@ def class_groups(names: Sequence[str], groups: Sequence[str] = ()) -> dict[str, 
         return {"": (0, len(names))} if names else {}
     spans: dict[str, tuple[int, int]] = {}
     for index, name in enumerate(names):
-        group = next((one for one in groups if name.startswith(f"{one}:")), None)
+        group, _ = split_group(name, groups)
         if group is None:
             raise ValueError(f"the class {name!r} is of none of the groups {', '.join(groups)}, expected GROUP:NAME: rename it")
         first, last = spans.get(group, (index, index))
@@ -36,6 +36,15 @@ def class_groups(names: Sequence[str], groups: Sequence[str] = ()) -> dict[str, 
     if empty := [group for group in groups if group not in spans]:
         raise ValueError(f"the group {empty[0]!r} has no classes, expected names such as '{empty[0]}:NAME': leave it out")
     return spans
+
+
+def split_group(name: str, groups: Sequence[str]) -> tuple[str | None, str]:
+    """(group, name without it): ("type", "Handbags") of "type:Handbags", (None, name) where it stands in none of the groups.
+
+    Of groups such as "a" and "a:b" the longer one goes first.
+    """
+    group = max((one for one in groups if name.startswith(f"{one}:")), key=len, default=None)
+    return group, name if group is None else name[len(group) + 1 :]
 
 
 class ClassMeasure:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from ppgn.images import resize
-from ppgn.types import Condition, Image, LogProb
+from ppgn.types import Condition, Image, LogProb, real, shown
 
 
 def select_chains(condition: Condition, chains: Sequence[int]) -> Condition:
@@ -61,6 +61,8 @@ class And:
             raise ValueError(
                 f"And got {len(self.weights)} weights for {len(conditions)} conditions, expected one each: pass as many, or none"
             )
+        for weight in self.weights:
+            check_weight(weight)
 
     def for_chains(self, chains: Sequence[int]) -> And:
         """The same of its parts for some chains."""
@@ -69,6 +71,12 @@ class And:
     def __call__(self, image: Image) -> LogProb:
         first, *rest = (weight * condition(image) for weight, condition in zip(self.weights, self.conditions, strict=True))
         return sum(rest, start=first)
+
+
+def check_weight(weight: float) -> None:
+    """Raises ValueError for a weight that is no finite number."""
+    if not math.isfinite(real(weight)):
+        raise ValueError(f"a condition got weight {shown(weight)}, expected a finite number: 1 is its log-probability as it is")
 
 
 class Or:
@@ -118,8 +126,7 @@ class Weighted:
     """weight * condition(image): a likelihood at temperature 1 / weight, avoided where the weight is negative. `[chain]`."""
 
     def __init__(self, condition: Condition, weight: float) -> None:
-        if not math.isfinite(weight):
-            raise ValueError(f"a condition got weight {weight}, expected a finite number: 1 is its log-probability as it is")
+        check_weight(weight)
         self.condition = condition
         self.weight = weight
 

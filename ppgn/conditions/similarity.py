@@ -15,7 +15,7 @@ from ppgn.conditions.crops import Crops
 from ppgn.conditions.measures import at_target
 from ppgn.conditions.preprocessing import Preprocessing
 from ppgn.probe import check_eval
-from ppgn.types import Image, LogProb
+from ppgn.types import Image, LogProb, real, shown
 
 TextMeasure: TypeAlias = Literal["log_softmax", "log_sigmoid", "logit"]
 WHO = "a text similarity"
@@ -46,8 +46,10 @@ class TextSimilarity:
         measure: TextMeasure = "log_softmax",
         crops: Crops | None = None,
     ) -> None:
-        if not 0 < scale < math.inf or not math.isfinite(bias):
-            raise ValueError(f"{WHO} got scale {scale} and bias {bias}, expected finite ones and a scale above 0: correct them")
+        if not 0 < real(scale) < math.inf or not math.isfinite(real(bias)):
+            raise ValueError(
+                f"{WHO} got scale {shown(scale)} and bias {shown(bias)}, expected finite ones and a scale above 0: correct them"
+            )
         if measure not in MEASURES:
             raise ValueError(f"{WHO} got measure={measure!r}, expected one of {sorted(MEASURES)}: pass one of them")
         if measure == "log_softmax" and len(texts) < 2:

@@ -13,9 +13,9 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from ppgn import images
+from ppgn.conditions import split_group
 from ppgn.errors import one_line
-from ppgn.evaluation.judge import bare_name
-from ppgn.requests import same_name
+from ppgn.requests import composed, same_name
 from ppgn.types import Image, ImageSpec
 
 
@@ -48,25 +48,27 @@ def class_folder(
     count: int,
     image: ImageSpec,
     listed: Mapping[str, Sequence[Path]] | None = None,
+    groups: Sequence[str] = (),
 ) -> ClassFolder:
     """Up to `count` pictures (0: all) of each of `classes`, indices into `names`, spread evenly over the sorted files of a class.
 
     The files of a class stand in `root/<class>/`, found as `requests.same_name` finds a class, and other folders are ignored;
     or in the samples.json that `ppgn sample` wrote into `root`; or in `listed`, files by class name, which goes first. image: the
-    height, width and channels to read them at. Raises ValueError for a folder or class without pictures, and for a class of
+    height, width and channels to read them at. groups: those of the names (`Bundle.groups`), without which a class is found, too.
+    Raises ValueError for a folder or class without pictures, and for a class of
     several folders.
     """
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root}: check the path")
     if listed is not None:
-        by_class = {bare_name(name): list(files) for name, files in listed.items()}
+        by_class = {name: list(files) for name, files in listed.items()}
     else:
-        by_class = _sampled(root) if (root / "samples.json").is_file() else _subfolders(root)
+        by_class = _sampled(root, names) if (root / "samples.json").is_file() else _subfolders(root)
     files: list[Path] = []
     owners: list[int] = []
-    bare = [bare_name(name) for name in names]
-    owners_of = {key: same_name(bare, bare_name(key)) for key in by_class}
+    bare = [split_group(name, groups)[1] for name in names]
+    owners_of = {key: same_name(names, key) or same_name(bare, key) for key in by_class}
     for index in classes:
         own = [key for key in by_class if index in owners_of[key]]
         if len(own) > 1 or any(len(owners_of[key]) > 1 for key in own):
@@ -99,13 +101,15 @@ def _subfolders(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _sampled(root: Path) -> dict[str, list[Path]]:
-    """Class name without group -> the picture files that samples.json lists for it."""
+def _sampled(root: Path, names: Sequence[str]) -> dict[str, list[Path]]:
+    """Class name -> the picture files that samples.json lists for it, alone or as one of several ("type:Bag & colour:Red")."""
     found: dict[str, list[Path]] = {}
     try:
         rows: list[dict[str, Any]] = json.loads((root / "samples.json").read_text(encoding="utf-8-sig"))["samples"]
         for row in rows:
-            found.setdefault(bare_name(row["class"]), []).append(root / row["file"])
+            asked = row["class"]
+            for name in [asked] if same_name(names, asked) else asked.split(" & "):
+                found.setdefault(composed(name), []).append(root / row["file"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ValueError(
             f"cannot read {root / 'samples.json'} ({one_line(fault)}), expected samples of classes as `ppgn sample` writes them: "

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppgn.conditions import split_group
 from ppgn.probe import Preprocessed, layer_name, list_layers
-from ppgn.requests import composed, plain, same_name
+from ppgn.requests import plain, same_name
 from ppgn.types import Image
 
 
@@ -96,24 +97,21 @@ def feature_layer(network: Preprocessed, size: int | tuple[int, int], channels: 
     return (maps or vectors)[-1]
 
 
-def class_columns(listed: Sequence[str], wanted: Sequence[str], judge: str) -> list[int]:
+def class_columns(listed: Sequence[str], wanted: Sequence[str], judge: str, groups: Sequence[str] = ()) -> list[int]:
     """The index of each wanted class in the list of a judge's classes.
 
-    Names are compared as `requests.same_name`, whole and then without their group; a listed name may hold synonyms, separated by
-    commas. judge: its name, for messages. Raises ValueError for the first wanted class that is not listed, with the nearest
-    names, and for one that is listed more than once, unless both lists are the same.
+    Names are compared as `requests.same_name`, whole and then, of a wanted one in one of `groups`, without the group; a listed
+    name may hold synonyms, separated by commas. judge: its name, for messages. Raises ValueError for the first wanted class that
+    is not listed, with the nearest names, and for one that is listed more than once, unless both lists are the same.
     """
     if list(listed) == list(wanted):
         return list(range(len(wanted)))
-    whole = zip(wanted, [same_name(listed, name) for name in wanted], strict=True)
-    return [found[0] if len(found) == 1 else _column(listed, bare_name(name), judge) for name, found in whole]
+    return [_column(listed, name, split_group(name, groups)[1], judge) for name in wanted]
 
 
-def _column(listed: Sequence[str], wanted: str, judge: str) -> int:
-    found = same_name([bare_name(name) for name in listed], wanted)
-    if not found:
-        pairs = [(bare_name(name), index) for index, names in enumerate(listed) for name in names.split(",")]
-        found = sorted({pairs[place][1] for place in same_name([name for name, _ in pairs], wanted)})
+def _column(listed: Sequence[str], whole: str, wanted: str, judge: str) -> int:
+    """wanted: the whole name without its group."""
+    found = _named(listed, whole) or _named(listed, wanted)
     if len(found) == 1:
         return found[0]
     if found:
@@ -127,6 +125,7 @@ def _column(listed: Sequence[str], wanted: str, judge: str) -> int:
     )
 
 
-def bare_name(name: str) -> str:
-    """A class name without its group, "type:Handbags" -> "Handbags", in Unicode's composed form."""
-    return composed(name.rpartition(":")[2])
+def _named(listed: Sequence[str], wanted: str) -> list[int]:
+    """The indices of the listed names that are the wanted one, or else have it among their synonyms."""
+    pairs = [(name, index) for index, names in enumerate(listed) for name in names.split(",")]
+    return same_name(listed, wanted) or sorted({pairs[place][1] for place in same_name([name for name, _ in pairs], wanted)})

@@ -61,7 +61,7 @@ def _columns(source: JudgeSource, bundle: Bundle, group: range, outputs: int) ->
     if not listed and source.network is None:
         listed = list(loaders.class_names(source.name, bundle))
     if len(listed) == outputs:
-        return class_columns(listed, wanted, source.name)
+        return class_columns(listed, wanted, source.name, bundle.groups)
     if outputs == len(wanted) and not listed:
         return list(range(outputs))
     raise ValueError(

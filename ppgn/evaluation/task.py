@@ -60,7 +60,7 @@ def prepare(bundle: Bundle | str | Path, real: str | Path, options: EvaluationOp
 
     def folder(root: str | Path, count: int, half: str | None) -> ClassFolder:
         listed = None if half is None else _listed(bundle, Path(root), group, half)
-        return class_folder(root, names, classes, count, bundle.image, listed)
+        return class_folder(root, names, classes, count, bundle.image, listed, bundle.groups)
 
     pictures = folder(real, options.real_count, "held_out")
     if min(pictures.classes.count(index) for index in classes) < 2:

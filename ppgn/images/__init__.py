@@ -13,6 +13,7 @@ from ppgn.images.files import load_image as load_image
 from ppgn.images.files import make_folder as make_folder
 from ppgn.images.files import open_picture as open_picture
 from ppgn.images.files import picture_extensions as picture_extensions
+from ppgn.images.files import refused_writes as refused_writes
 from ppgn.images.files import save_image as save_image
 from ppgn.images.files import write_atomically as write_atomically
 from ppgn.images.files import write_together as write_together

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 from PIL import ImageOps
+from safetensors import SafetensorError
 from torch import Tensor
 
-from ppgn.errors import check_amount
+from ppgn.errors import check_amount, printable
 from ppgn.images.pixels import Size, cover, height_and_width, to_pil
 from ppgn.images.temporary import temporary_beside
 
@@ -27,6 +28,8 @@ BROKEN_FILE = (
     Pillow.DecompressionBombError,
 )  # fmt: skip
 """Errors that Pillow and its decoders raise for a file that is no whole picture; the AVIF decoder's is a RuntimeError."""
+TORCH_WRITER = "inline_container"
+"""What the RuntimeError of torch.save names where a write came to nothing; it says nothing of the reason."""
 ELONGATED = 16
 """From this many times the wanted ratio of its sides a picture is cropped before it is scaled, not after."""
 
@@ -97,19 +100,31 @@ def write_together(writers: Mapping[Path, Callable[[Path], object]], ready: Call
     for path in writers:
         _check_folder(path)
     temporary = {path: temporary_beside(path) for path in writers}
-    path = next(iter(writers))
     try:
         for path, writer in writers.items():
-            writer(temporary[path])
-        if ready is not None:
-            ready()
-        for path in writers:
-            os.replace(temporary[path], path)
-    except OSError as error:
-        raise ValueError(f"cannot write {path}: {error}; free some space or choose another folder or format") from error
+            with refused_writes(path):
+                writer(temporary[path])
+        for number, path in enumerate(writers):
+            with refused_writes(path):
+                if ready is not None and number == 0:
+                    ready()
+                os.replace(temporary[path], path)
     finally:
         for unmoved in temporary.values():
             unmoved.unlink(missing_ok=True)
+
+
+@contextmanager
+def refused_writes(path: Path) -> Iterator[None]:
+    """Raises ValueError, in one sentence, for what the system, safetensors or torch raise where they cannot write `path`."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and TORCH_WRITER not in str(error):
+            raise
+        raise ValueError(
+            f"cannot write {path}: {printable(str(error))}; free some space or choose another folder or format"
+        ) from error
 
 
 def save_image(image: Tensor | Pillow.Image, path: str | Path) -> None:

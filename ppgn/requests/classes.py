@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ppgn import loaders
 from ppgn.bundle import Bundle
-from ppgn.conditions import And, ClassesOfGroups, ClassMeasure, Measure
+from ppgn.conditions import And, ClassesOfGroups, ClassMeasure, Measure, split_group
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Passes
 from ppgn.requests.names import composed, plain, same_name
@@ -117,12 +117,13 @@ class NetworkClassRequest(Request):
         return "log-probability" if self.probability(measure) else "logit"
 
 
-def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle") -> int:
+def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundle", groups: Sequence[str] = ()) -> int:
     """The index of a class: a whole number is the index itself, text a name, name without its group, or unique part of a name.
 
     Text of digits is an index too, unless names are numbers: then it is a name. A name that is spelled exactly so goes first;
-    else case does not matter, nor whether words are joined by spaces, "_" or "-". Raises ValueError, with the classes of
-    `whose` network or the nearest of them, for an unknown or ambiguous class.
+    else case does not matter, nor whether words are joined by spaces, "_" or "-". groups: those that the names stand in
+    (`Bundle.groups`); no other colon divides a name. Raises ValueError, with the classes of `whose` network or the nearest of
+    them, for an unknown or ambiguous class.
     """
     number = number_in(wanted)
     if number is not None:
@@ -130,7 +131,7 @@ def class_index(names: Sequence[str], wanted: str | int, whose: str = "the bundl
     if not isinstance(wanted, str):
         raise ValueError(f"got {shown(wanted)} for a class, expected its name or number: pass one of them")
     wanted = wanted.strip()
-    bare = [name.partition(":")[2] for name in names]
+    bare = [split_group(name, groups)[1] for name in names]
     if NUMBER.fullmatch(wanted):
         found = [index for index, name in enumerate(names) if wanted == composed(name)]
         found = found or [index for index, name in enumerate(bare) if wanted == composed(name)]
@@ -164,7 +165,7 @@ def _nearest(names: Sequence[str], bare: Sequence[str], wanted: str) -> list[str
     """The nearest three names: of a number those with the nearest numbers, else those that are spelled much like it."""
     if NUMBER.fullmatch(wanted):
         numbers = [(abs(int(text) - int(wanted)), name) for name, own in zip(names, bare, strict=True)
-                   for text in (name, own) if NUMBER.fullmatch(text)]  # fmt: skip
+                   for text in {name, own} if NUMBER.fullmatch(text)]  # fmt: skip
         return [name for _, name in sorted(numbers, key=lambda pair: pair[0])[:3]]
     lowered = [plain(name) for name in names]
     return [names[lowered.index(name)] for name in difflib.get_close_matches(plain(wanted), lowered, 3)]
@@ -175,17 +176,17 @@ def _listed_names(names: Sequence[str]) -> str:
     return ", ".join(f"{index} {name}" for index, name in enumerate(names)) if few else f"{len(names)} classes"
 
 
-def target_of(names: Sequence[str], wanted: Any) -> Target:
+def target_of(names: Sequence[str], wanted: Any, groups: Sequence[str] = ()) -> Target:
     """A class as `class_index`, or several of different groups, as a list or as text: "type:Handbags & colour:Red".
 
-    Text that is the name of a class is that class, though it holds a "&".
+    Text that is the name of a class is that class, though it holds a "&". groups: as for `class_index`.
     """
     number = number_in(wanted)
     if number is not None:
         return class_index(names, number)
     several = wanted.split("&") if isinstance(wanted, str) and not same_name(names, wanted) else [wanted]
     parts = several if isinstance(wanted, str) else _listed(wanted)
-    found = tuple(class_index(names, part) for part in parts)
+    found = tuple(class_index(names, part, groups=groups) for part in parts)
     return found[0] if len(found) == 1 else found
 
 
@@ -211,7 +212,7 @@ def classes(bundle: Bundle | str | Path, wanted: Any) -> ClassRequest:
             f"{bundle.name} knows no classes, got {shown(wanted)}: ask for a unit, a function or another network's class"
         )
     listed = [wanted] if isinstance(wanted, str) or number_in(wanted) is not None else _listed(wanted)
-    targets = tuple(target_of(bundle.classes, one) for one in listed)
+    targets = tuple(target_of(bundle.classes, one, bundle.groups) for one in listed)
     return ClassRequest(bundle.classes, bundle.class_groups, targets, bundle.alternatives)
 
 
@@ -228,7 +229,8 @@ def listed_classes(bundle: Bundle | str | Path, wanted: Sequence[str | int]) -> 
     every = {f"{group}:all": span for group, span in groups.items()} | {"all": next(iter(groups.values()))}
     found: list[Target] = []
     for name in wanted:
-        found += range(*every[name]) if isinstance(name, str) and name in every else [target_of(bundle.classes, name)]
+        span = every.get(name) if isinstance(name, str) else None
+        found += range(*span) if span is not None else [target_of(bundle.classes, name, bundle.groups)]
     if not any(isinstance(target, tuple) for target in found):
         by_group = [[one for one in found if isinstance(one, int) and first <= one < last] for first, last in groups.values()]
         by_group = [own for own in by_group if own]

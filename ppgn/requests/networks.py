@@ -116,7 +116,9 @@ def network_classes(bundle: Bundle, plugged: Plugged, wanted: Sequence[str], *, 
         check_scores(with_graph(seen, bundle), plugged.name)
     listed = loaders.class_names(plugged.name, bundle)
     known = listed if len(listed) == found.shape[1] else tuple(str(index) for index in range(found.shape[1]))
-    chosen = range(len(known)) if list(wanted) == ["all"] else [class_index(known, name, plugged.name) for name in wanted]
+    groups = bundle.groups if known == bundle.classes else ()
+    every = list(wanted) == ["all"]
+    chosen = range(len(known)) if every else [class_index(known, name, plugged.name, groups) for name in wanted]
 
     def made(seen: Preprocessed) -> NetworkClassRequest:
         return NetworkClassRequest(seen, known, tuple(dict.fromkeys(chosen)), plugged.about(seen))

@@ -21,6 +21,8 @@ from ppgn.requests.request import Request
 
 WRAPPING = ("__wrapped__", "__func__", "fget")
 """Where decorators, class and static methods, and properties keep the function that they wrap."""
+HOOKS = tuple(name for name in vars(nn.Module()) if "_hooks" in name)
+"""Attributes in which a network keeps its hooks, under numbers that count those of the whole process."""
 PLAIN = (PurePath, np.generic, torch.dtype, torch.device, range, slice)
 """Types whose `repr` says all that a value is."""
 
@@ -67,18 +69,21 @@ class _Facts:
         if isinstance(value, Tensor | np.ndarray):
             return self._of_numbers(value)
         if isinstance(value, Mapping):
-            return [[str(key), self.of(one)] for key, one in value.items()]
-        if isinstance(value, list | tuple):
-            return [self.of(one) for one in value]
-        if isinstance(value, set | frozenset):
-            return sorted(repr(self.of(one)) for one in value)
-        return self._of_code(value)
+            held: list[Any] = [[str(key), self.of(one)] for key, one in value.items()]
+        elif isinstance(value, list | tuple):
+            held = [self.of(one) for one in value]
+        elif isinstance(value, set | frozenset):
+            held = sorted(repr(self.of(one)) for one in value)
+        else:
+            return self._of_code(value)
+        own = _is_own(type(value).__module__)
+        return [held, self.of(type(value)), self.of(_members(value))] if own else held
 
     def _of_code(self, value: Any) -> Any:
         inner = next((getattr(value, name) for name in WRAPPING if hasattr(value, name)), None)
         if isinstance(value, types.FunctionType):
             cells = [cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType()]
-            own = self._named(value) if _is_own(value.__module__) else []
+            own = [self._named(value), vars(value)] if _is_own(value.__module__) else []
             return [_code(value.__code__), self.of([value.__defaults__, value.__kwdefaults__, cells, own])]
         if isinstance(value, types.MethodType):
             return [self.of(value.__func__), self.of(value.__self__)]
@@ -93,7 +98,7 @@ class _Facts:
             return [getattr(value, "code", ""), self.of(value.state_dict())]
         module = type(value).__module__
         read = _is_own(module) or isinstance(value, nn.Module) or module.partition(".")[0] == "ppgn"
-        return [self.of(type(value)), self.of(inner), self.of(getattr(value, "__dict__", None)) if read else None]
+        return [self.of(type(value)), self.of(inner), self.of(_members(value)) if read else None]
 
     def _named(self, function: types.FunctionType) -> list[Any]:
         """The globals that a function names, and what it names in other modules of the user's."""
@@ -112,6 +117,15 @@ class _Facts:
             flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
             value = (torch.view_as_real(flat) if flat.is_complex() else flat).view(torch.uint8).numpy()
         return [*kind, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """Name -> what an object holds, in its dictionary and in the slots of its class and bases; of hooks without their numbers."""
+    slots = [one for kind in type(value).__mro__ for one in vars(kind).values() if isinstance(one, types.MemberDescriptorType)]
+    held = {one.__name__: getattr(value, one.__name__) for one in slots if hasattr(value, one.__name__)}
+    held |= getattr(value, "__dict__", {})
+    hooks = {name: list(held[name].values()) for name in HOOKS if isinstance(value, nn.Module) and name in held}
+    return held | hooks
 
 
 def _code(code: types.CodeType) -> Any:

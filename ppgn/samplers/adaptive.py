@@ -10,7 +10,7 @@ import torch
 from ppgn.samplers.langevin import noise_for, root_mean_square, update
 from ppgn.samplers.schedules import Scale, check_scales, scale_at
 from ppgn.seeds import check_seeds
-from ppgn.types import ChainState, Code, Evaluation, Evaluator
+from ppgn.types import ChainState, Code, Evaluation, Evaluator, real, shown
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Adaptive:
     def __post_init__(self) -> None:
         scales = {"prior_scale": self.prior_scale, "step_size": self.step_size, "noise_scale": self.noise_scale}
         check_scales("an adaptive sampler", **scales)
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"an adaptive sampler got momentum {self.momentum}, expected it in [0, 1): pass 0 for none")
+        if not 0 <= real(self.momentum) < 1:
+            raise ValueError(f"an adaptive sampler got momentum {shown(self.momentum)}, expected it in [0, 1): pass 0 for none")
 
     def init(self, code: Code, seeds: Sequence[int]) -> ChainState:
         """The state before the first step: code `[chain, *code]`, one seed per chain (else ValueError)."""

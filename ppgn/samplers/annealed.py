@@ -11,7 +11,7 @@ from torch import Tensor
 from ppgn.samplers.langevin import noise_for, update
 from ppgn.samplers.schedules import Spaced, check_scales
 from ppgn.seeds import Stream, check_seeds, normal
-from ppgn.types import ChainState, Code, CodeSpace, Evaluation, Evaluator
+from ppgn.types import ChainState, Code, CodeSpace, Evaluation, Evaluator, real, shown
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,16 @@ class Annealed:
 
     def __post_init__(self) -> None:
         check_scales("an annealed sampler", condition_scale=self.condition_scale)
-        levels = [] if isinstance(self.levels, Spaced) else list(self.levels)
+        levels = [real(level) for level in self.levels] if isinstance(self.levels, Sequence) else []
         falls = all(a > b for a, b in zip(levels, levels[1:], strict=False))
         if not isinstance(self.levels, Spaced) and not (levels and levels[-1] > 0 and levels[0] < math.inf and falls):
-            raise ValueError(f"an annealed sampler got the levels {levels}, expected falling ones above 0: sort them")
-        if not 0 < self.step_size <= 1:
-            raise ValueError(f"an annealed sampler got step_size {self.step_size}, expected it in (0, 1]: pass 0.1, say")
-        if self.corrections < 0:
+            raise ValueError(f"an annealed sampler got the levels {shown(self.levels)}, expected falling ones above 0: sort them")
+        if not 0 < real(self.step_size) <= 1:
+            raise ValueError(f"an annealed sampler got step_size {shown(self.step_size)}, expected it in (0, 1]: pass 0.1, say")
+        if isinstance(self.corrections, bool) or not isinstance(self.corrections, int) or self.corrections < 0:
             raise ValueError(
-                f"an annealed sampler got {self.corrections} corrections, expected at least 0: pass 0 for the flow alone"
+                f"an annealed sampler got {shown(self.corrections)} corrections, expected a whole number of at least 0: "
+                f"pass 0 for the flow alone"
             )
 
     @property

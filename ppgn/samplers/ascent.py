@@ -9,7 +9,7 @@ from ppgn.samplers.langevin import update
 from ppgn.samplers.released import unit_mean
 from ppgn.samplers.schedules import Scale, check_scales, scale_at
 from ppgn.seeds import check_seeds
-from ppgn.types import ChainState, Code, Evaluation, Evaluator
+from ppgn.types import ChainState, Code, Evaluation, Evaluator, real, shown
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ class Ascent:
 
     def __post_init__(self) -> None:
         check_scales("an ascent", step_size=self.step_size, prior_scale=self.prior_scale)
-        if not 0 < self.decay <= 1:
-            raise ValueError(f"an ascent got decay {self.decay}, expected it in (0, 1]: pass 0.99 as released, or 1 for none")
+        if not 0 < real(self.decay) <= 1:
+            raise ValueError(
+                f"an ascent got decay {shown(self.decay)}, expected it in (0, 1]: pass 0.99 as released, or 1 for none"
+            )
 
     def init(self, code: Code, seeds: Sequence[int]) -> ChainState:
         """The state before the first step: code `[chain, *code]`, not clipped, one seed per chain (else ValueError)."""

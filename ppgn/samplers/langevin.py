@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ppgn.samplers.schedules import Scale, check_scales, scale_at
 from ppgn.seeds import check_seeds, normal
-from ppgn.types import ChainState, Code, Evaluation, Evaluator
+from ppgn.types import ChainState, Code, Evaluation, Evaluator, real, shown
 
 
 def update(
@@ -49,8 +49,8 @@ class Langevin:
     def __post_init__(self) -> None:
         scales = {"prior_scale": self.prior_scale, "condition_scale": self.condition_scale, "noise_scale": self.noise_scale}
         check_scales("a sampler", **scales)
-        if not self.condition_limit >= 0:
-            raise ValueError(f"a sampler got condition_limit {self.condition_limit}, expected at least 0: 0 is no limit")
+        if not real(self.condition_limit) >= 0:
+            raise ValueError(f"a sampler got condition_limit {shown(self.condition_limit)}, expected at least 0: 0 is no limit")
 
     def init(self, code: Code, seeds: Sequence[int]) -> ChainState:
         """The state before the first step: code `[chain, *code]`, one seed per chain (else ValueError)."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import numpy as np
 from torch import Tensor
 
-from ppgn.types import CodeSpace, plain_number, shown
+from ppgn.types import CodeSpace, plain_number, real, shown
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,10 @@ class Linear:
     begin: int = 0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.start) and math.isfinite(self.end)):
-            raise ValueError(f"a linear schedule got {self.start} to {self.end}, expected finite numbers: correct them")
+        if not (math.isfinite(real(self.start)) and math.isfinite(real(self.end))):
+            raise ValueError(
+                f"a linear schedule got {shown(self.start)} to {shown(self.end)}, expected finite numbers: correct them"
+            )
         _check_whole("a linear schedule got steps", self.steps, "ask for one step or more")
 
     def __call__(self, step: int) -> float:
@@ -56,10 +58,12 @@ class Spaced:
     rho: float = 7.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.lowest < self.highest < math.inf:
-            raise ValueError(f"spaced levels got {self.highest} to {self.lowest}, expected 0 < lowest < highest: swap the two")
-        if not 0 < self.rho < math.inf:
-            raise ValueError(f"spaced levels got rho {self.rho}, expected more than 0: 7 is that of Karras et al.")
+        if not 0 < real(self.lowest) < real(self.highest) < math.inf:
+            raise ValueError(
+                f"spaced levels got {shown(self.highest)} to {shown(self.lowest)}, expected 0 < lowest < highest: swap the two"
+            )
+        if not 0 < real(self.rho) < math.inf:
+            raise ValueError(f"spaced levels got rho {shown(self.rho)}, expected more than 0: 7 is that of Karras et al.")
         _check_whole("spaced levels got count", self.count, "ask for one level or more")
 
     @property
@@ -82,10 +86,11 @@ def scale_at(scale: Scale, step: int) -> float:
 
 
 def check_scales(who: str, **scales: Scale) -> None:
-    """Raises ValueError, in the name of `who`, for a scale that is negative or not finite, at either end of a `Linear`."""
+    """Raises ValueError, in the name of `who`, for a scale that is no schedule and no finite number of at least 0, at either end
+    of a `Linear`."""
     for name, scale in scales.items():
-        ends = [scale.start, scale.end] if isinstance(scale, Linear) else [] if callable(scale) else [plain_number(scale)]
-        if not all(0 <= end < math.inf for end in ends):
+        ends = [scale.start, scale.end] if isinstance(scale, Linear) else [] if callable(scale) else [scale]
+        if not all(0 <= real(end) < math.inf for end in ends):
             raise ValueError(f"{who} got {name} {shown(scale)}, expected finite numbers of at least 0: 0 leaves its part out")
 
 
@@ -173,12 +178,7 @@ def _are_numbers(value: Any) -> bool:
 
 def is_number(value: Any, kind: Any = (int, float)) -> bool:
     """Whether a value is a number of that kind, finite also as a float."""
-    if isinstance(value, bool) or not isinstance(value, kind):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
-        return False
+    return isinstance(value, kind) and math.isfinite(real(value))
 
 
 def _check_whole(what: str, count: Any, remedy: str) -> None:

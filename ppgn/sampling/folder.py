@@ -35,7 +35,8 @@ class SampleFolder:
     under "samples" for each picture its "file", "seed", the name of its target under the kind of the request ("class", "unit",
     ...), and its "log_probability" in nats, or its "activation", "logit" or "value" where it is no log-probability. "weights" and
     "source" are fingerprints of the bundle and of the request (`Samples.origin`). It is written anew after each batch, so a
-    killed run leaves what is described; that of a former run stays until the first batch is whole.
+    killed run leaves what is described; that of a former run stays until the first batch is whole. Until the run is finished,
+    "former" lists pictures of former runs that are still to go.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,6 +48,7 @@ class SampleFolder:
                 f"move it away"
             )
         self.rows: list[dict[str, Any]] = []
+        self.about = {name: one for name, one in (self.before or {}).items() if name not in ("samples", "former")}
 
     @classmethod
     @contextmanager
@@ -87,8 +89,8 @@ class SampleFolder:
 
     def add(self, samples: Samples) -> None:
         """Writes the pictures of a batch and samples.json with all that were added; none of them where one cannot be written."""
-        about = described(samples)
-        kind, first = _kind(about), len(self.rows)
+        self.about = described(samples)
+        kind, first = _kind(self.about), len(self.rows)
         names = samples.names or ("",) * len(samples)
         rows = list(self.rows)
         writers: dict[Path, Callable[[Path], object]] = {}
@@ -97,21 +99,33 @@ class SampleFolder:
             writers[self.folder / file] = images.to_pil(samples.images[place]).save
             value = float(samples.log_prob[place])
             rows.append({"file": file, "seed": seed, kind: name, quantity_key(samples.quantity): value})
-        text = json.dumps({**about, "samples": rows}, indent=2) + "\n"
+        text = self._text(rows, self._former(rows))
+
+        def forget() -> None:  # what a former samples.json describes may be replaced from now on
+            former = sorted({*self._former(()), *(path.name for path in writers)} - {FILE})
+            images.write_atomically(self.folder / FILE, lambda path: path.write_text(self._text((), former), encoding="utf-8"))
+
         writers[self.folder / FILE] = lambda path: path.write_text(text, encoding="utf-8")
-        images.write_together(writers, None if self.rows else self._forget)
+        images.write_together(writers, None if self.rows or self.before is None else forget)
         self.rows = rows
 
-    def _forget(self) -> None:
-        """Takes away the samples.json of a former run, whose pictures may be replaced now."""
-        (self.folder / FILE).unlink(missing_ok=True)
+    def _text(self, rows: Sequence[Mapping[str, Any]], former: Sequence[str]) -> str:
+        return json.dumps({**self.about, "samples": rows, **({"former": former} if former else {})}, indent=2) + "\n"
+
+    def _former(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The pictures of former runs that the rows do not describe."""
+        before = self.before or {"samples": []}
+        files = {*before.get("former", []), *(row["file"] for row in before["samples"])} - {row["file"] for row in rows}
+        return sorted(file for file in files if Path(file).name == file)
 
     def finish(self) -> Path:
-        """Takes away pictures of a former run that samples.json no longer describes; returns samples.json."""
-        kept = {row["file"] for row in self.rows}
-        for file in (row["file"] for row in (self.before or {}).get("samples", [])):
-            if file not in kept and Path(file).name == file and (self.folder / file).is_file():
-                (self.folder / file).unlink()
+        """Takes away pictures of former runs that samples.json no longer describes; returns samples.json."""
+        if former := self._former(self.rows):
+            for file in former:
+                if (self.folder / file).is_file():
+                    (self.folder / file).unlink()
+            text = self._text(self.rows, ())
+            images.write_atomically(self.folder / FILE, lambda path: path.write_text(text, encoding="utf-8"))
         return self.folder / FILE
 
 
@@ -164,4 +178,7 @@ def _read(file: Path) -> tuple[dict[str, Any] | None, str]:
         return None, "it describes no samples"
     if "recipe" not in found and "settings" not in found:  # what an older ppgn wrote
         return None, "it has no recipe"
+    former = found.get("former", [])
+    if not isinstance(former, list) or not all(isinstance(file, str) for file in former):
+        return None, "former is no list of files"
     return found, ""

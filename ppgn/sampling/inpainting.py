@@ -20,7 +20,7 @@ from ppgn.sampling.batches import Begin, run_batches
 from ppgn.sampling.pictures import checked_picture, encoder_of, repeated
 from ppgn.sampling.samples import OnStep, Samples, refuse_retries, seeds_of
 from ppgn.seeds import Stream, normal
-from ppgn.types import Code, Image
+from ppgn.types import Code, Image, real, shown
 
 RELEASED_CONTEXT_SCALE = 1e-9
 """Epsilon 4 of the released in-painting example."""
@@ -135,10 +135,14 @@ def inpainting_recipe(bundle: Bundle, recipe: str | Recipe | None = None, *, kin
 
 def check_scales(start_noise: float, context_scale: float | None) -> None:
     """Raises ValueError for a scale of `in_paint` that is negative or not finite."""
-    if not 0 <= start_noise < math.inf:
-        raise ValueError(f"in-painting got start_noise {start_noise}, expected at least 0: 0 fills one picture in one way only")
-    if context_scale is not None and not 0 <= context_scale < math.inf:
-        raise ValueError(f"in-painting got context_scale {context_scale}, expected at least 0: 0 leaves the known pixels out")
+    if not 0 <= real(start_noise) < math.inf:
+        raise ValueError(
+            f"in-painting got start_noise {shown(start_noise)}, expected at least 0: 0 fills one picture in one way only"
+        )
+    if context_scale is not None and not 0 <= real(context_scale) < math.inf:
+        raise ValueError(
+            f"in-painting got context_scale {shown(context_scale)}, expected at least 0: 0 leaves the known pixels out"
+        )
 
 
 def _counted(picture: Tensor, count: int | None) -> tuple[Tensor, int | None]:

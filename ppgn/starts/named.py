@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ppgn.probe import Passes
 from ppgn.starts.draws import drawn_codes, random_code
-from ppgn.types import CodeSpace
+from ppgn.types import CodeSpace, real, shown
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,10 @@ class NoiseLevelCodes:
 
 
 def _check(start: Normal | Unclipped) -> None:
-    if not math.isfinite(start.mean) or not 0 <= start.std < math.inf:
+    if not math.isfinite(real(start.mean)) or not 0 <= real(start.std) < math.inf:
         raise ValueError(
-            f"a start got mean {start.mean} and std {start.std}, expected finite numbers and a std of at least 0: correct them"
+            f"a start got mean {shown(start.mean)} and std {shown(start.std)}, expected finite numbers and a std of at least 0: "
+            f"correct them"
         )
 
 
