@@ -48,7 +48,7 @@ def folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(folder: Path, *arguments: str) -> dict:
     """samples.json of `ppgn sample tiny ARGUMENTS`, two steps, one picture each unless asked otherwise."""
-    assert cli.main(["sample", "tiny", "--steps", "2", "--count", "1", *arguments, "--save-images", "each"]) == 0
+    assert cli.main(["sample", "tiny", "--steps", "2", "--count", "1", *arguments, "--save-images", "each", "--overwrite"]) == 0
     return json.loads((folder / "each" / "samples.json").read_text())
 
 

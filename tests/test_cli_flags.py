@@ -82,7 +82,7 @@ def folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(folder: Path, *arguments: str, bundle: str = "tiny") -> dict[str, Any]:
     """samples.json of `ppgn sample BUNDLE ARGUMENTS`, two steps, one picture each unless the arguments say otherwise."""
-    assert cli.main(["sample", bundle, "--steps", "2", "--count", "1", *arguments, "--save-images", "each"]) == 0
+    assert cli.main(["sample", bundle, "--steps", "2", "--count", "1", *arguments, "--save-images", "each", "--overwrite"]) == 0
     return json.loads((folder / "each" / "samples.json").read_text())
 
 

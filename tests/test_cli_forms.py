@@ -148,16 +148,16 @@ def test_an_interrupted_command_says_what_it_has_written(
             os.utime(file, (1, 1))
     with monkeypatch.context() as patched:
         patched.setattr(sampling, "sample_into", interrupt)
-        assert cli.main([*SAMPLE, "--save-images", "each"]) == 130
+        assert cli.main([*SAMPLE, "--save-images", "each", "--overwrite"]) == 130
     assert "interrupted, nothing was written" in capsys.readouterr().err
     with monkeypatch.context() as patched:
         patched.setattr(sampling, "read_rows", interrupt)
-        assert cli.main([*SAMPLE, "--save-images", "each"]) == 130
+        assert cli.main([*SAMPLE, "--save-images", "each", "--overwrite"]) == 130
     assert "interrupted, after writing each" in capsys.readouterr().err
 
 
 def test_a_bar_and_a_file_call_the_activation_of_a_unit_by_its_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["sample", "tiny", "--unit", "fc7:3", "--count", "1", "--steps", "20", "--save-images", "each"]
+    words = ["sample", "tiny", "--unit", "fc7:3", "--count", "1", "--steps", "20", "--save-images", "each", "--overwrite"]
     assert cli.main(words) == 0
     printed = capsys.readouterr()
     assert "activation" in printed.err and "mean activation" in printed.out
@@ -191,7 +191,7 @@ def test_pictures_are_written_where_nobody_reads_the_messages(
     with open(deaf, "w") as out, open(os.dup(deaf), "w") as err:
         for name in names:
             monkeypatch.setattr(sys, name, {"stdout": out, "stderr": err}[name])
-        assert cli.main([*SAMPLE, "--save-images", "each"]) == (128 + signal.SIGPIPE if "stdout" in names else 0)
+        assert cli.main([*SAMPLE, "--save-images", "each", "--overwrite"]) == (128 + signal.SIGPIPE if "stdout" in names else 0)
     assert Image.open("samples.png").size[0] > 100
     assert len(list((folder / "each").glob("*.png"))) == 2
 

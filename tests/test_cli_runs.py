@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import save_tiny_bundle
 
 from ppgn import cli
 
@@ -84,3 +85,20 @@ def liked(image):
     assert sentence in capsys.readouterr().err
     rows = json.loads((folder / "each" / "samples.json").read_text())["samples"]
     assert len(rows) == 2 and all((folder / "each" / row["file"]).is_file() for row in rows)
+
+
+def test_pictures_of_an_earlier_run_are_not_replaced_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_tiny_bundle(tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    words = ["sample", "./tiny", "--class", "0", "--steps", "1", "--save-images", "each"]
+    assert cli.main([*words, "--count", "3"]) == 0
+    before = sorted((tmp_path / "each").iterdir())
+    assert cli.main([*words, "--count", "1"]) == 2
+    assert "each holds the pictures of an earlier run, which would be replaced: add --resume" in capsys.readouterr().err
+    assert sorted((tmp_path / "each").iterdir()) == before
+    assert cli.main([*words, "--count", "3", "--steps", "2", "--resume"]) == 2
+    assert "another recipe (steps 1 there, 2 here)" in capsys.readouterr().err
+    assert cli.main([*words, "--count", "4", "--resume"]) == 0 and cli.main([*words, "--count", "1", "--overwrite"]) == 0
+    assert len(list((tmp_path / "each").glob("*.png"))) == 1

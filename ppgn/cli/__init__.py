@@ -51,11 +51,8 @@ def _run(arguments: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         found = written_since(given, begun)
-        again = (
-            "; the same command with --resume goes on"
-            if found and getattr(given, "save_images", None) and hasattr(given, "resume")
-            else ""
-        )
+        resumes = bool(found and getattr(given, "save_images", None) and hasattr(given, "resume"))
+        again = "; the same command with --resume goes on" if resumes else ""
         print(f"\nppgn: interrupted, {f'after writing {found}' if found else 'nothing was written'}{again}", file=sys.stderr)
         return 130
 

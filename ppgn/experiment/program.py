@@ -48,8 +48,8 @@ class ProgramScore:
         words = shlex.split(command)
         if PLACE not in words:
             raise ValueError(
-                f"got the program {command!r}, expected {PLACE} as a word of its own, where the paths of pictures go (no shell reads "
-                f"the command): add it, and put pipes and quotes into a script"
+                f"got the program {command!r}, expected {PLACE} as a word of its own, where the paths of pictures go (no shell "
+                f"reads the command): add it, and put pipes and quotes into a script"
             )
         if not timeout > 0:
             raise ValueError(f"got a timeout of {timeout} s, expected more than 0: raise it")

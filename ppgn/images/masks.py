@@ -67,8 +67,8 @@ def file_mask(path: str | Path, size: Size) -> Tensor:
     drawn = load_image(path, channels=1)
     if drawn.shape[-2:] != (height, width):
         raise ValueError(
-            f"the mask {path} is {drawn.shape[-1]}x{drawn.shape[-2]} pixels (width x height), expected the {width}x{height} to which "
-            f"the picture is scaled and cut: draw it over the picture at that size"
+            f"the mask {path} is {drawn.shape[-1]}x{drawn.shape[-2]} pixels (width x height), expected the {width}x{height} to "
+            f"which the picture is scaled and cut: draw it over the picture at that size"
         )
     known = (drawn < 0.5).float()
     if bool(known.all()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ppgn.bundle import Bundle, load_bundle
+from ppgn.bundle import Bundle
 from ppgn.errors import BundleError, ProbeError, one_line
 from ppgn.images import Size, height_and_width
 from ppgn.loaders.bundles import is_stored
@@ -23,7 +23,7 @@ def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
     if name == BUNDLE_CLASSIFIER:
         raise ValueError(f"got {name} without a bundle, expected the bundle's own name: give that name instead")
     if is_stored(name):
-        bundle = _bundle(name)
+        bundle = _stored(name)
         found = list_layers(network(BUNDLE_CLASSIFIER, bundle=bundle), size or bundle.image.size, bundle.image.channels)
     else:
         built = build(name)
@@ -39,7 +39,7 @@ def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
     return found
 
 
-def _bundle(name: str) -> Bundle:
+def _stored(name: str) -> Bundle:
     try:
         return load_bundle(name)
     except BundleError as fault:

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import reprlib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,6 +60,13 @@ class SampleFolder:
         with images.alone_in(place):
             yield cls(place)
 
+    @property
+    def batch(self) -> int | None:
+        """How many chains of the former run ran at once; None where samples.json does not say."""
+        run = (self.before or {}).get("run")
+        found = run.get("batch") if isinstance(run, dict) else None
+        return found if isinstance(found, int) and found >= 1 else None
+
     def resume(self, samples: Mapping[str, Any], names: Sequence[str], seeds: Sequence[int]) -> int:
         """How many pictures of the same run are there already, all before the first that is missing or broken; they stay.
 
@@ -72,19 +80,31 @@ class SampleFolder:
         rows = self.before["samples"]
         there = [(row.get(kind), row.get("seed")) for row in rows]
         if there != list(zip(names, seeds, strict=True))[: len(there)]:
+            fewer = f", {len(there)} of them" if len(there) > len(names) else ""
             raise ValueError(
-                f"{self.folder / FILE} is of other targets or seeds, expected those of this run: give another folder"
+                f"{self.folder / FILE} is of other targets or seeds{fewer}, expected those of this run: give another folder"
             )
         self._compare(samples, ("source",))  # after the targets, of which the first counts in it
         whole = (images.is_whole_picture(self.folder / row["file"]) for row in rows)
         self.rows = [row for row, _ in zip(rows, itertools.takewhile(bool, whole), strict=False)]
         return len(self.rows)
 
+    def _differing(self, name: str, now: Any) -> str:
+        """The settings that differ, as "steps 60 there, 50 here"; nothing for values that are no objects."""
+        before = (self.before or {}).get(name)
+        if not (isinstance(before, dict) and isinstance(now, dict)):
+            return ""
+        pairs = [(key, before.get(key), now.get(key)) for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+        said = [f"{key} {reprlib.repr(one)} there, {reprlib.repr(other)} here" for key, one, other in pairs]
+        return f" ({'; '.join(said)})"
+
     def _compare(self, samples: Mapping[str, Any], names: Sequence[str]) -> None:
         for name in names:
-            if (self.before or {}).get(name) != json.loads(json.dumps(samples.get(name))):
+            now = json.loads(json.dumps(samples.get(name)))
+            if (self.before or {}).get(name) != now:
                 raise ValueError(
-                    f"{self.folder / FILE} is of {COMPARED[name]}, expected that of this run: begin anew, or give another folder"
+                    f"{self.folder / FILE} is of {COMPARED[name]}{self._differing(name, now)}, expected that of this run: give "
+                    f"the same settings, or another folder"
                 )
 
     def add(self, samples: Samples) -> None:
