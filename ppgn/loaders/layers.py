@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ppgn.bundle import Bundle
+from ppgn.bundle import Bundle, load_bundle
 from ppgn.errors import BundleError, ProbeError, one_line
 from ppgn.images import Size, height_and_width
 from ppgn.loaders.bundles import is_stored
