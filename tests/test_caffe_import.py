@@ -435,7 +435,11 @@ def test_a_named_network_steers_a_bundle(asked: list[str], shelf: Path, here: Pa
 @pytest.mark.parametrize(
     ("name", "weights", "said"),
     [
-        ("caffe:{0}/caffenet.prototxt", None, "needs its weights behind a comma"),
+        (
+            "caffe:{0}/caffenet.prototxt",
+            None,
+            "behind a comma, got none: write caffe:NET.prototxt,NET.caffemodel$",
+        ),
         ("caffe:{0}/caffenet.prototxt,{0}/caffenet.caffemodel", "x.pth", "got weights=x.pth"),
         ("caffe:{0}/caffenet.prototxt,{0}/generator.caffemodel", None, "generator.caffemodel: layer 'conv1' got no blobs"),
         ("caffe:{0}/generator.prototxt,{0}/generator.caffemodel", None, "expected one picture of three channels or one"),

@@ -360,6 +360,21 @@ def test_gradients_to_the_data_are_those_of_finite_differences(kind: str) -> Non
     assert torch.autograd.gradcheck(net.requires_grad_(False), picture(1, 2, 4, 4).requires_grad_())
 
 
+@pytest.mark.parametrize("across", [False, True])
+def test_a_constant_map_has_no_variance_and_a_finite_gradient(across: bool) -> None:
+    net = network(layer("MVN", message="mvn_param", across_channels=across), data=(2, 2, 4, 4))
+    data = picture(2, 2, 4, 4)
+    data[0] = 0.0
+    data.requires_grad_()
+    value = net(data)
+    value[:, :, 0].sum().backward()
+    assert data.grad is not None and bool(data.grad.isfinite().all()) and bool((value[0] == 0).all())
+    dead = network(layer("ReLU"), layer("MVN", "top", "top2", message="mvn_param"), data=(1, 1, 4, 4))
+    below = torch.full((1, 1, 4, 4), -1.0, dtype=torch.float64, requires_grad=True)
+    dead(below)[:, :, 0].sum().backward()
+    assert below.grad is not None and bool((below.grad == 0).all())
+
+
 def test_gradients_of_a_recurrent_network_are_those_of_finite_differences() -> None:
     shapes = {"data": (3, 2, 2), "cont": (3, 2), "static": (2, 2)}
     net = network(layer("LSTM", "data cont static", message="recurrent_param", num_output=3), **shapes).requires_grad_(False)

@@ -148,10 +148,16 @@ def test_a_table_gives_every_picture_a_class_of_each_column_and_leaves_rare_ones
 
 @pytest.mark.parametrize(
     ("labels", "least", "said"),
-    [(None, 1, "which columns"), ({"type": "sort"}, 1, "lacks the column 'sort'"), ({"type": "kind"}, 99, "too few to split")],
+    [
+        (None, 1, "which columns"),
+        ({"type": "tags"}, 1, r"has \['new'\] in the column 'tags'"),
+        ({"type": "size"}, 1, "the column 'size' has text and other values"),
+        ({"type": "sort"}, 1, "lacks the column 'sort'"),
+        ({"type": "kind"}, 99, "too few to split"),
+    ],
 )
 def test_a_table_that_cannot_serve_is_refused(tmp_path: Path, labels: dict | None, least: int, said: str) -> None:
-    root = write_table(tmp_path, [{"kind": "Bag"}] * 4)
+    root = write_table(tmp_path, [{"kind": "Bag", "tags": ["new"], "size": size} for size in (1, "L", 1, "L")])
     with pytest.raises(ValueError, match=said):
         open_source("table", root, False, columns=labels, least=least)
     with pytest.raises(ValueError, match="no table of pictures"):

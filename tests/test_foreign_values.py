@@ -188,13 +188,24 @@ def test_pictures_of_numpy_and_pillow_are_taken_as_tensors_are() -> None:
         assert torch.equal(begun.images, ppgn.from_picture(bundle, tensor, 1, count=1, steps=2).images)
 
 
+def test_a_mask_of_booleans_is_one_of_numbers() -> None:
+    bundle, expected = tiny_bundle(), None
+    for known in (KNOWN, KNOWN.bool(), KNOWN.bool().numpy(), Image.fromarray(KNOWN.bool().numpy().reshape(8, 8))):
+        filled = ppgn.in_paint(bundle, PICTURE, known, 1, count=1, steps=2).images
+        expected = filled if expected is None else expected
+        assert torch.equal(filled, expected)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         (lambda bundle: ppgn.from_picture(bundle, "x.png", 1), "got a str as a picture, .*load a file with images.load_image"),
         (lambda bundle: ppgn.in_paint(bundle, "x.png", KNOWN), "got a str as a picture"),
         (lambda bundle: ppgn.in_paint(bundle, np.zeros((1, 8, 8), np.uint8), KNOWN), "got an array of uint8 as a picture"),
-        (lambda bundle: ppgn.in_paint(bundle, PICTURE, "mask.png"), "got a str as a picture"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, "mask.png"), "got a str as a mask, .*read a file with images.file_mask"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, np.ones((8, 8), np.uint8)), "got an array of uint8 as a mask"),
+        (lambda bundle: ppgn.in_paint(bundle, PICTURE, None), "got a NoneType as a mask"),
+        (lambda bundle: ppgn.in_paint(bundle, np.ones((1, 8, 8), bool), KNOWN), "got an array of bool as a picture"),
         (lambda bundle: ppgn.in_paint(bundle, PICTURE, torch.full((8, 8), 0.5)), "a mask holds 0.5, expected 1 where"),
         (lambda bundle: ppgn.in_paint(bundle, PICTURE, KNOWN.clamp(min=0.4)), "a mask holds 0.4, expected 1 where"),
         (lambda bundle: ppgn.in_paint(bundle, PICTURE, torch.ones(8, 8)), "a mask is 1 everywhere, expected 0 in the hole"),

@@ -128,7 +128,7 @@ def test_two_runs_at_once_into_one_folder_are_refused(tmp_path: Path) -> None:
         ({"seed": 1}, "is of other targets or seeds"),
         ({"steps": 3}, "is of another recipe"),
         ({"broken": '{"samples": 3}'}, "it describes no samples"),
-        ({"broken": "{"}, "is none of ppgn"),
+        ({"broken": "{"}, "was not written by ppgn"),
     ],
 )
 def test_a_run_of_something_else_is_not_resumed_and_its_pictures_stay(
@@ -334,7 +334,7 @@ def test_files_written_together_are_all_there_or_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("resume", [False, True])
 def test_somebody_elses_samples_json_is_refused_and_stays(content: str, resume: bool, tmp_path: Path) -> None:
     (tmp_path / "samples.json").write_text(content, encoding="latin-1")
-    with pytest.raises(ValueError, match="is none of ppgn .* give another folder, or move it away"):
+    with pytest.raises(ValueError, match="was not written by ppgn .* give another folder, or move it away"):
         list(sampling.sample_into(tmp_path, tiny_bundle(), 1, count=1, steps=2, resume=resume))
     assert [path.name for path in tmp_path.iterdir()] == ["samples.json"]
     assert (tmp_path / "samples.json").read_text(encoding="latin-1") == content

@@ -1,5 +1,6 @@
 """The front of the scripts: YAML that stands for too much, and one sentence for a mistake."""
 
+import errno
 import subprocess
 import sys
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from training import check_configs, run_script
+from training import check_configs, one_sentence, run_script
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +50,27 @@ def test_a_script_ends_with_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "export_bundle.py"), "--config", str(tmp_path / "config.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""})
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (OSError(errno.EACCES, "Permission denied", "a.png"), "cannot read or write a.png (Permission denied): correct its perm"),
+        (OSError(errno.ENOTDIR, "Not a directory", "logs/x"), "cannot read or write logs/x (Not a directory): "),
+        (OSError(errno.EROFS, "Read-only file system", "out"), "cannot read or write out (Read-only file system): "),
+        (OSError(errno.EPERM, "Operation not permitted"), "cannot read or write a file (Operation not permitted): "),
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot write a file (No space left on device): free some space"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_named(fault: OSError, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"), one_sentence():
+        raise fault
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_what_is_no_mistake_of_the_users_is_not_hidden() -> None:
+    with pytest.raises(FileNotFoundError), one_sentence():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "x")
 
 
 def test_a_config_that_notepad_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ def test_corrections_are_a_whole_number(wrong: Any) -> None:
 
 
 def test_numbers_of_numpy_and_torch_are_scales() -> None:
-    for scale in (np.float32(0.5), torch.tensor(0.5), 1, lambda step: 0.5, Linear(1, 0)):
+    scales: list[Any] = [np.float32(0.5), torch.tensor(0.5), 1, lambda step: 0.5, Linear(1, 0)]
+    for scale in scales:
         samplers.Langevin(scale, scale)
     conditions.Weighted(torch.sum, np.float64(2.0))
 

@@ -344,7 +344,7 @@ def test_a_file_in_the_place_of_a_log_folder_is_one_sentence(
     logger = json.dumps({"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(tmp_path / "logs")}})
     for options, said in (
         ([str(tmp_path)], f"error: cannot make the folder {tmp_path / 'checkpoints'}"),
-        ([str(tmp_path / "run"), "--trainer.logger", logger], "error: the run folder cannot be written"),
+        ([str(tmp_path / "run"), "--trainer.logger", logger], f"error: cannot read or write {tmp_path / 'logs'}"),
     ):
         monkeypatch.setattr(sys, "argv", ["train_encoder.py", *config, "--trainer.default_root_dir", *options])
         with pytest.raises(SystemExit, match="2"):

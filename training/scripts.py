@@ -13,10 +13,12 @@ from typing import Any
 import yaml
 from jsonargparse import auto_cli
 
-from ppgn.errors import one_line, printable
+from ppgn.errors import printable
 
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
-"""Errors of a disk that is full, limited or read-only, and of a folder that is no one's to write."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a disk that takes no more."""
+REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+"""Errors of a file or folder that the system lets nobody read or write so."""
 MOST_NODES = 100_000
 """Values of a YAML file with its aliases written out. A few lines of aliases of aliases can stand for more than memory holds."""
 
@@ -34,7 +36,7 @@ def run_script(function: Callable[..., Any], words: Sequence[str] | None = None,
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Ends the process with one sentence and status 2 where a ValueError is raised, or a disk takes no more (UNWRITABLE)."""
+    """Ends the process with one sentence and status 2 for a ValueError, and where the system refuses a file (FULL, REFUSED)."""
     before, threading.excepthook = threading.excepthook, _tell_of_thread
     try:
         yield
@@ -42,21 +44,24 @@ def one_sentence() -> Iterator[None]:
         print(f"error: {printable(str(fault))}", file=sys.stderr)
         raise SystemExit(2) from fault
     except OSError as fault:
-        if fault.errno not in UNWRITABLE:
+        if fault.errno not in FULL | REFUSED:
             raise
-        print(
-            f"error: the run folder cannot be written ({one_line(fault)}): free some space or correct its permissions, "
-            f"then go on from the last checkpoint",
-            file=sys.stderr,
-        )
+        print(f"error: {_of_file(fault)}", file=sys.stderr)
         raise SystemExit(2) from fault
     finally:
         threading.excepthook = before
 
 
+def _of_file(fault: OSError) -> str:
+    file = "a file" if fault.filename is None else printable(str(fault.filename))
+    if fault.errno in FULL:
+        return f"cannot write {file} ({fault.strerror}): free some space, then go on from the last checkpoint"
+    return f"cannot read or write {file} ({fault.strerror}): correct its permissions, move it away, or give another path"
+
+
 def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
     """Prints what ended a thread, but for what TensorBoard's writer raises again in the main thread."""
-    if not (isinstance(failed.exc_value, OSError) and failed.exc_value.errno in UNWRITABLE):
+    if not (isinstance(failed.exc_value, OSError) and failed.exc_value.errno in FULL | REFUSED):
         threading.__excepthook__(failed)
 
 

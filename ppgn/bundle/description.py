@@ -150,7 +150,7 @@ def code_space(code: Mapping[str, Any]) -> CodeSpace:
     try:
         return CodeSpace(tuple(shape), **numbers, relu=code.get("relu", False))
     except ValueError as fault:
-        raise BundleError(f"its code does not fit together: {fault}") from fault
+        raise BundleError(f"its field code is wrong: {fault}") from fault
 
 
 def _units(name: str, value: Any, shape: list[int]) -> float | Tensor:

@@ -90,8 +90,7 @@ class CaffeNetwork(nn.Module):
 
         An array fits if its shape is that of the weights except for leading 1s, as in the 4-d shapes of old files. For weights
         on the meta device, writable float32 arrays become the weights themselves; elsewhere they are copied. Raises ValueError
-        for the first layer whose arrays are missing do not fit, or are not finite; the network then stays as
-        it was.
+        for the first layer whose arrays are missing, do not fit or are not finite; the network then stays as it was.
         """
         filled = []
         for (name, _, _), layer in zip(self.wiring, self.layers.values(), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from ppgn.caffe.settings import Settings, Shape, axis_of, picture
@@ -45,4 +46,7 @@ class Mvn(nn.Module):
         centred = bottom - bottom.mean(self.axes, keepdim=True)
         if not self.normalise:
             return centred
-        return centred / (centred.square().mean(self.axes, keepdim=True).sqrt() + self.eps)
+        variance = centred.square().mean(self.axes, keepdim=True)
+        varies = variance > 0
+        deviation = torch.where(varies, torch.where(varies, variance, 1).sqrt(), 0)  # at 0 the gradient of the root is infinite
+        return centred / (deviation + self.eps)

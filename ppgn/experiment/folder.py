@@ -83,10 +83,7 @@ class RunFolder:
         tensors |= {"elite.codes": elite.codes, "elite.sums": elite.sums, "elite.counts": elite.counts}
         whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
         facts = json.dumps({"seeds": list(state.seeds), "step": state.step})
-        try:
-            images.write_atomically(self.folder / STATE, lambda path: save_file(whole, path, {"facts": facts}))
-        except SafetensorError as fault:
-            raise ValueError(f"cannot write {self.folder / STATE} ({one_line(fault)}): free some space, and run again") from fault
+        images.write_atomically(self.folder / STATE, lambda path: save_file(whole, path, {"facts": facts}))
 
     def place(self, number: int) -> Path:
         """The folder of a generation."""

@@ -5,6 +5,7 @@ Images are `[chain, channel, height, width]`, RGB or grey. A size is (height, wi
 
 from ppgn.images.constants import constant as constant
 from ppgn.images.files import BROKEN_FILE as BROKEN_FILE
+from ppgn.images.files import as_mask as as_mask
 from ppgn.images.files import as_picture as as_picture
 from ppgn.images.files import check_regular as check_regular
 from ppgn.images.files import check_writable as check_writable

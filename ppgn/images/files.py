@@ -212,10 +212,23 @@ def _pixels(picture: Pillow.Image, channels: int) -> np.ndarray:
     return np.divide(np.asarray(picture.convert("L" if channels == 1 else "RGB")), 255, dtype=np.float32)
 
 
-def as_picture(picture: Any, channels: int = 3) -> Tensor:
+def as_mask(mask: Any) -> Tensor:
+    """A mask in memory, 1 where pixels are known, as a tensor: `as_picture` of one channel, or an array of Booleans.
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_:
+        return torch.from_numpy(mask.astype(np.float32))
+    return as_picture(mask, channels=1, what="a mask", load="read a file with images.file_mask")
+
+
+def as_picture(
+    picture: Any, channels: int = 3, what: str = "a picture", load: str = "load a file with images.load_image"
+) -> Tensor:
     """A picture in memory as a tensor: of Pillow as `[channel, height, width]` in [0, 1], of NumPy as it is, in float32.
 
-    Raises ValueError for anything else, and for an array of whole numbers, whose range is not known.
+    what, load: what it is called in errors, and the advice there. Raises ValueError for anything else, and for an array of whole
+    numbers, whose range is not known.
     """
     if isinstance(picture, Tensor):
         return picture
@@ -224,10 +237,10 @@ def as_picture(picture: Any, channels: int = 3) -> Tensor:
         return pixels.expand(channels, -1, -1) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     if isinstance(picture, np.ndarray) and np.issubdtype(picture.dtype, np.floating):
         return torch.from_numpy(picture.astype(np.float32))
-    what = f"an array of {picture.dtype}" if isinstance(picture, np.ndarray) else f"a {type(picture).__name__}"
+    got = f"an array of {picture.dtype}" if isinstance(picture, np.ndarray) else f"a {type(picture).__name__}"
     raise ValueError(
-        f"got {what} as a picture, expected a tensor or floating-point array [channel, height, width] in [0, 1], or a picture of "
-        f"Pillow: load a file with images.load_image"
+        f"got {got} as {what}, expected a tensor or floating-point array [channel, height, width] in [0, 1], or a picture of "
+        f"Pillow: {load}"
     )
 
 

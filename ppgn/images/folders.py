@@ -112,4 +112,5 @@ def _tell(folder: Path, round_about: Sequence[Path], nowhere: Sequence[Path]) ->
 def _tell_once(folder: Path, links: Sequence[Path], what: str) -> None:
     if new := {*links} - _told:
         _told.update(new)
-        _log.warning(printable(f"{folder}: left out {len(new)} link{'s'[: len(new) - 1]} {what}, {min(new)} first"))
+        links_left = "1 link" if len(new) == 1 else f"{len(new)} links"
+        _log.warning(printable(f"{folder}: left out {links_left} {what}, {min(new)} first"))

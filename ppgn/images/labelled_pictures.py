@@ -125,6 +125,9 @@ def _rows(path: Path, columns: Mapping[str, str]) -> list[dict]:
         raise ValueError(
             f"{path} lacks the column {lacking[0] if lacking else 'file'!r} in some line, expected one of {there}: name another"
         )
+    for column in columns.values():
+        if odd := [row for row in rows if isinstance(row[column], list | dict)]:
+            raise ValueError(f"{path} has {reprlib.repr(odd[0][column])} in the column {column!r}, expected text: correct it")
     return rows
 
 
@@ -155,5 +158,8 @@ def _common(rows: list[dict], columns: Sequence[str], least: int) -> tuple[list[
         counts = {column: Counter(row[column] for row in rows) for column in columns}
         kept = [row for row in rows if all(counts[column][row[column]] >= least for column in columns)]
         if len(kept) == len(rows):
+            for column, found in counts.items():
+                if len({isinstance(value, str) for value in found}) > 1:
+                    raise ValueError(f"the column {column!r} has text and other values, expected text alone: correct the table")
             return kept, {column: sorted(counts[column]) for column in columns}
         rows = kept

@@ -92,10 +92,8 @@ def _weights_file(name: str, weights: str | Path | None) -> Path | None:
     if source == "timm" and weights is None:
         raise ValueError(f"{name} would have random weights, expected trained ones: give weights=FILE")
     if source == "caffe" and (weights is not None or "," not in rest):
-        raise ValueError(
-            f"{name} needs its weights behind a comma, got weights={weights}: write caffe:NET.prototxt,NET.caffemodel and "
-            f"leave weights out"
-        )
+        got, out = ("none", "") if weights is None else (f"weights={weights}", " and leave weights out")
+        raise ValueError(f"{name} needs its weights behind a comma, got {got}: write caffe:NET.prototxt,NET.caffemodel{out}")
     if source == "bundle" and weights is not None:
         raise ValueError(f"{name} has the weights of its bundle, got weights={weights}, expected none: leave weights out")
     return None if weights is None else Path(weights)

@@ -45,8 +45,8 @@ class SampleFolder:
         self.before, broken = _read(folder / FILE)
         if broken:
             raise ValueError(
-                f"{folder / FILE} is none of ppgn ({broken}), expected none or that of former samples: give another folder, or "
-                f"move it away"
+                f"{folder / FILE} was not written by ppgn ({broken}), expected no such file or that of former samples: give "
+                f"another folder, or move it away"
             )
         self.rows: list[dict[str, Any]] = []
         self.about = {name: one for name, one in (self.before or {}).items() if name not in ("samples", "former")}

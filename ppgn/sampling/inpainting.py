@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ppgn import loaders, recipes, requests, starts
 from ppgn.bundle import Bundle
-from ppgn.images import as_picture, check_known, composite, fitted, seamless, with_hole
+from ppgn.images import as_mask, as_picture, check_known, composite, fitted, seamless, with_hole
 from ppgn.recipes import Hole, Recipe
 from ppgn.samplers import Linear, ReleasedLangevin
 from ppgn.sampling.batches import Begin, run_batches
@@ -94,7 +94,7 @@ def in_paint(
     height, width]`: from the code of the masked picture, with the composite in front of E and the condition (PPGN 4.3), and
     the known pixels as a further term.
 
-    picture and known: tensors or floating-point arrays, the picture also one of Pillow. known: 1 where pixels are known, 0 in
+    picture and known: tensors, floating-point arrays or of Pillow, known also of Booleans. known: 1 where pixels are known, 0 in
     the hole (`images.box_mask`); several pictures may have one mask each. wanted: as `sample`, or None. count: 1, or as many as
     are listed, or as pictures are given. recipe: by default the bundle's changed by INPAINTING;
     "noiseless_joint_ppgn_h_released" with steps=21, step_size=(1, 1e-32), noise_scale=0.0 is the released example.
@@ -185,7 +185,7 @@ def hole_and_start(
     checked = [checked_picture(bundle, one) for one in (picture if picture.ndim == 4 else [picture])]
     pictures = torch.stack(checked) if picture.ndim == 4 else checked[0][None]
     picture = pictures if picture.ndim == 4 else pictures[0]
-    known = with_hole(check_known(as_picture(known, channels=1), picture).to(picture))
+    known = with_hole(check_known(as_mask(known), picture).to(picture))
     mask = fitted(picture, known, pictures)[1].expand_as(pictures)
     colour = (pictures * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp_min(1.0)
     start = starts.from_masked_image(encoder_of(bundle, recipe), pictures, known, colour.clamp(0, 1) if fill is None else fill)
