@@ -16,6 +16,7 @@ from ppgn.experiment.folder import RunFolder
 from ppgn.experiment.prediction import Prediction, predicted, prediction_figure
 from ppgn.experiment.run import result_of
 from ppgn.experiment.scores import Score
+from ppgn.experiment.tables import columns_of
 from ppgn.starts import from_image
 from ppgn.types import Image
 
@@ -89,7 +90,7 @@ def _responses(real: Path, score: Score, shown: Image, files: list[Path], evolut
     first = evolution.generations * evolution.shown_each  # the showings after the evolution's
     rows = [row for some in score.respond(lambda part: shown[part.start : part.stop], files, 0, first, real) for row in some]
     lines = [
-        ",".join(["file", *evolution.units]),
+        ",".join(["file", *columns_of(evolution.units)]),
         *(f"{file.name},{','.join(map(repr, row))}" for file, row in zip(files, rows, strict=True)),
     ]
     images.write_atomically(table, lambda path: path.write_text("\n".join(lines) + "\n", encoding="utf-8"))
