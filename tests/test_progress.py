@@ -47,6 +47,12 @@ def test_a_log_of_quick_work_has_its_beginning_and_its_end_alone(monkeypatch: py
     ]
 
 
+def test_lines_speak_of_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert list(progress.bar("encoding", range(2), unit="batch")) == [0, 1]
+    assert "encoding: 2 of 2 batches, " in sys.stderr.getvalue()  # type: ignore[attr-defined]
+
+
 def test_a_closed_standard_error_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert list(progress.bar("reading", range(3))) == [0, 1, 2]
