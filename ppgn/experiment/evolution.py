@@ -182,7 +182,8 @@ class Evolution:
         scores = own[: generation.fresh].reshape(-1, len(self.units)).T
         for unit, row in zip(self.units, scores, strict=True):
             if bool(row.isnan().all()):
-                raise ValueError(f"no picture has a response of {unit}, expected some: check the recording, and tell them again")
+                of = f" of {unit}" if len(self.units) > 1 else ""
+                raise ValueError(f"no picture has a response{of}, expected some: check the recording, and tell them again")
         state = self.rule.tell(self.state, scores.to(self.state.code.device))
         self.elite = self.elite.after(generation, own)
         self.state, self._asked = state, None
