@@ -45,7 +45,7 @@ def bundle(folder: Path) -> Bundle:
 
 def told(folder: Path, *arguments: str) -> dict[str, Any]:
     """samples.json of `ppgn sample tiny ARGUMENTS`, one picture each."""
-    assert cli.main(["sample", "tiny", "--count", "1", *arguments, "--save-images", "each"]) == 0
+    assert cli.main(["sample", "tiny", "--count", "1", *arguments, "--save-images", "each", "--overwrite"]) == 0
     return json.loads((folder / "each" / "samples.json").read_text())
 
 

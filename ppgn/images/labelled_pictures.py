@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ppgn.errors import one_line
+from ppgn.errors import one_line, printable
 
 Merges: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
 """Group -> class -> further values of the group's column that belong to this class."""
@@ -121,7 +121,7 @@ def _rows(path: Path, columns: Mapping[str, str]) -> list[dict]:
         raise ValueError(f'{path} has the line {reprlib.repr(odd[0])}, expected {{"file": path, column: value, ...}}: correct it')
     lacking = [column for column in ("file", *columns.values()) if any(column not in row for row in rows)]
     if lacking or not rows:
-        there = ", ".join(rows[0]) if rows else "no line at all"
+        there = ", ".join(map(printable, rows[0])) if rows else "no line at all"
         raise ValueError(
             f"{path} lacks the column {lacking[0] if lacking else 'file'!r} in some line, expected one of {there}: name another"
         )
