@@ -9,6 +9,7 @@ from ppgn.acceleration.copies import converted as converted
 from ppgn.acceleration.folding import FOLDED as FOLDED
 from ppgn.acceleration.folding import folded as folded
 from ppgn.acceleration.machine import device_of as device_of
+from ppgn.acceleration.machine import devices_here as devices_here
 from ppgn.acceleration.machine import facts_of_run as facts_of_run
 from ppgn.acceleration.machine import one_thread as one_thread
 from ppgn.acceleration.memory import BEYOND_KEPT as BEYOND_KEPT

@@ -21,16 +21,22 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def devices_here() -> list[str]:
+    """Names of the devices that this machine has, such as cpu and cuda:0."""
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None:
+        return ["cpu"]
+    return ["cpu", *(f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count()))]
+
+
 def device_of(device: torch.device | str) -> torch.device:
     """The device of that name. Raises ValueError, with those that this machine has, for any other."""
-    accelerator = torch.accelerator.current_accelerator()
-    there = [] if accelerator is None else [f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count())]
     try:
         found = torch.device(device)
     except (RuntimeError, TypeError):
         found = None
-    if found is None or (found.type not in ("cpu", "meta") and f"{found.type}:{found.index or 0}" not in there):
-        raise ValueError(f"got the device {device!r}, expected one that this machine has: {', '.join(['cpu', *there])}")
+    if found is None or (found.type not in ("cpu", "meta") and f"{found.type}:{found.index or 0}" not in devices_here()):
+        raise ValueError(f"got the device {device!r}, expected one that this machine has: {', '.join(devices_here())}")
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ppgn import loaders
+from ppgn.acceleration import device_of, devices_here
 from ppgn.bundle import Bundle
 from ppgn.errors import ChainStopped, check_chains
 from ppgn.progress import bar
@@ -46,11 +47,10 @@ def device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        chosen = torch.device(name)
+        chosen = device_of(name)
         torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as fault:
-        there = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-        raise ValueError(f"no device {name!r} here: use auto or one of {', '.join(there)}") from fault
+    except (ValueError, RuntimeError) as fault:
+        raise ValueError(f"no device {name!r} here: use auto or one of {', '.join(devices_here())}") from fault
     return chosen
 
 
