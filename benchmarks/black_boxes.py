@@ -5,8 +5,9 @@
         --bgr --mean 0.40784,0.45882,0.48235 --std 0.0039216 --size 227 --out runs/black_boxes
 
 Beside them: the best of all real pictures, and the mean of four chains of the bundle's recipe, which follow the gradient. Then
-the same with Poisson noise, of which the best real picture evokes `--spikes` on average, so that most evoke fewer; what is found
-is measured without noise. And do real pictures nearer to the evolved one evoke more? A unit that is done is not run again.
+the same with Poisson noise, once with `--spikes` for the mean real picture and once with as many for the best of them, so that
+the others evoke fewer; what is found is measured without noise. And do real pictures nearer to the evolved one evoke more?
+A search that is done is not run again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import platform
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,40 +33,56 @@ from ppgn.conditions import UnitAddress
 from ppgn.experiment import Evolved, Noise, evolve, line_plot, predicted, prediction_figure, unit_score
 
 CHAINS = 4
+ELITE = 2
+"""Best pictures so far that a generation shows again, with noise."""
 SEARCHES: dict[str, dict[str, Any]] = {
     "CMA-ES": {"method": "cma"},
     "genetic": {"method": "genetic"},
     "random": {"method": "random"},
-    "CMA-ES, spikes": {"method": "cma", "elite": 2},
-    "genetic, spikes": {"method": "genetic", "elite": 2},
+    "CMA-ES, noise": {"method": "cma", "elite": ELITE},
+    "genetic, noise": {"method": "genetic", "elite": ELITE},
+    "CMA-ES, few spikes": {"method": "cma", "elite": ELITE},
+    "genetic, few spikes": {"method": "genetic", "elite": ELITE},
 }
-"""Name of a search -> its plan; those with spikes get noise."""
+"""Name of a search -> its plan."""
+NOISY = {"noise": "mean", "few spikes": "max"}
+"""What stands behind the comma of a noisy search -> the response of real pictures that evokes `--spikes` spikes on average."""
 
 
-def unit_row(given: argparse.Namespace, bundle: ppgn.Bundle, network: Any, unit: str, real: Tensor, pictures: Tensor) -> dict:
-    """All numbers of a unit, and its pictures in the folder."""
-    layer, _, number = unit.rpartition(":")
+def noise_of(name: str, given: argparse.Namespace, real: Tensor) -> Noise | None:
+    """The noise of a search by its name, in spikes for each unit of response."""
+    measure = NOISY.get(name.partition(", ")[2])
+    return measure and Noise("poisson", given.spikes / float(getattr(real.clamp(min=0), measure)()), given.seed)
+
+
+def unit_row(
+    row: dict[str, Any], given: argparse.Namespace, bundle: ppgn.Bundle, network: Any, real: Tensor, pictures: Tensor
+) -> Iterator[dict[str, Any]]:
+    """The row of a unit after each thing measured, and its pictures in the folder."""
+    layer, _, number = row["unit"].rpartition(":")
     request = ppgn.unit(network, UnitAddress(layer, (int(number),)))
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, request.kind, precision="float32"), request)
     clean = unit_score(setup, request)
-    chains = ppgn.sample(bundle, request.select([0] * CHAINS), seed=given.seed)
-    best = float(real.max())
-    row: dict[str, Any] = {"unit": unit, "options": options_of(given), "real": best, "chain": float(chains.log_prob.mean())}
-    tiles, labels = [pictures[real.argmax()], chains.images[0]], [f"real {best:.3g}", f"chain {float(chains.log_prob[0]):.3g}"]
-    for name, plan in SEARCHES.items():
-        noise = Noise("poisson", given.spikes / best, given.seed) if "spikes" in name else None
+    place = given.out / _file(row["unit"])
+    if "chain" not in row:
+        chains = ppgn.sample(bundle, request.select([0] * CHAINS), seed=given.seed)
+        row |= {"real": float(real.max()), "chain": float(chains.log_prob.mean())}
+        tiles, labels = [pictures[real.argmax()], chains.images[0]], [f"real {real.max():.3g}", f"chain {chains.log_prob[0]:.3g}"]
+        images.save_image(images.grid(torch.stack(tiles), labels, scale=2), place.with_name(f"{place.name}.jpg"))
+        yield row
+    for name in given.searches:
+        if name in row:
+            continue
+        about = {"budget": given.budget, "units": request.names, "seed": given.seed}
         begun = time.perf_counter()
-        found = evolve(
-            bundle, unit_score(setup, request, noise), budget=given.budget, units=request.names, seed=given.seed, **plan
-        )
+        found = evolve(bundle, unit_score(setup, request, noise_of(name, given, real)), **about, **SEARCHES[name])
         value = float(clean.function(found.images)[0])
         row[name] = {"value": value, "seconds": time.perf_counter() - begun, "highest": found.highest[:, 0].tolist()}
-        tiles.append(found.images[0])
-        labels.append(f"{name} {value:.3g}")
+        tile = images.grid(found.images, [f"{name} {value:.3g}"], scale=2)
+        images.save_image(tile, place.with_name(f"{place.name}_{name}.jpg"))
         if name == "CMA-ES":
-            row["prediction"] = prediction(bundle, found, pictures, real, given.out / f"{_file(unit)}_prediction.jpg")
-    images.save_image(images.grid(torch.stack(tiles), labels, scale=2), given.out / f"{_file(unit)}.jpg")
-    return row
+            row["prediction"] = prediction(bundle, found, pictures, real, place.with_name(f"{place.name}_prediction.jpg"))
+        yield row
 
 
 def prediction(bundle: ppgn.Bundle, found: Evolved, pictures: Tensor, real: Tensor, file: Path) -> dict[str, Any]:
@@ -80,7 +98,7 @@ def prediction(bundle: ppgn.Bundle, found: Evolved, pictures: Tensor, real: Tens
 
 def report(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
     """Print the table of docs/black-boxes.md, and a plot of the mean course."""
-    names = list(SEARCHES)
+    names = given.searches
     print(f"| unit | best real | chain | {' | '.join(names)} | nearer evokes more (code) |")
     print("| --- " * (len(names) + 4) + "|")
     for row in rows:
@@ -102,7 +120,7 @@ def report(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
         print(f"rank correlation of nearness in {space} and response above 0 for {above} of {len(rows)} units")
     curves = {}
     for name in names:
-        courses = [torch.tensor(row[name]["highest"]).cummax(0).values / row["real"] for row in rows if "spikes" not in name]
+        courses = [torch.tensor(row[name]["highest"]).cummax(0).values / row["real"] for row in rows if "," not in name]
         if courses:
             curves[name] = torch.stack(courses).median(0).values.tolist()
     images.save_image(line_plot(curves, "generation of 20 pictures", "highest response / best real"), given.out / "course.png")
@@ -124,8 +142,9 @@ def main() -> None:
     options.add_argument("--network", default=ENCODER, help="another network; default: the bundle's encoder")
     add_input(options)
     options.add_argument("--units", type=int, default=20)
+    options.add_argument("--searches", nargs="+", choices=list(SEARCHES), default=list(SEARCHES), help="default: all")
     options.add_argument("--budget", type=int, default=3000)
-    options.add_argument("--spikes", type=float, default=10.0, help="that the best real picture evokes on average, with noise")
+    options.add_argument("--spikes", type=float, default=10.0, help="of the mean real picture, or of the best, with noise")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path, default=Path("runs/black_boxes"))
     given = options.parse_args()
@@ -139,11 +158,13 @@ def main() -> None:
     generator, rows = torch.Generator().manual_seed(given.seed), []
     for layer, share in zip(layers, shares(given.units, len(layers)), strict=True):
         for unit in ordered_units(real[layer].amax(0), share, generator)[0]:
-            file = given.out / f"{_file(f'{layer}:{unit}')}.json"
-            if not file.is_file() or json.loads(file.read_text()).get("options") != options_of(given):
-                row = unit_row(given, bundle, network, f"{layer}:{unit}", real[layer][:, unit], pictures)
-                images.write_atomically(file, lambda path, row=row: path.write_text(json.dumps(row)))
-            rows.append(json.loads(file.read_text()))
+            row: dict[str, Any] = {"unit": f"{layer}:{unit}", "options": options_of(given)}
+            file = given.out / f"{_file(row['unit'])}.json"
+            if file.is_file() and (known := json.loads(file.read_text())).get("options") == row["options"]:
+                row = known
+            for so_far in unit_row(row, given, bundle, network, real[layer][:, unit], pictures):
+                images.write_atomically(file, lambda path, text=json.dumps(so_far): path.write_text(text))
+            rows.append(row)
     report(rows, given)
     print(f"\n{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads, seed {given.seed}")
 

@@ -144,9 +144,9 @@ def test_a_score_that_returns_something_else_is_a_sentence(answer, said: str) ->
         ({"repeats": 0}, "got repeats 0, expected a whole number of at least 1"),
         ({"elite": -1}, "got elite -1"),
         ({"budget": 40.5}, "got budget 40.5, expected a whole number"),
-        ({"settings": {"step_size": "abc"}}, "got step_size 'abc' for cma, expected a finite number"),
-        ({"settings": {"sphere": 1}}, "got sphere 1 for cma, expected true or false"),
-        ({"method": "genetic", "settings": {"conserved": 0.5}}, "got conserved 0.5 for genetic, expected a whole number"),
+        ({"settings": {"step_size": "abc"}}, "step_size got 'abc', expected a finite number"),
+        ({"settings": {"sphere": 1}}, "sphere got 1, expected true or false"),
+        ({"method": "genetic", "settings": {"conserved": 0.5}}, "conserved got 0.5, expected a whole number"),
         ({"population": 1}, "population of 1, expected at least 2"),
         ({"units": ("a", "a")}, "expected names that differ"),
         ({"units": ("a", "picture")}, "expected names that differ .*rename picture"),
@@ -155,6 +155,73 @@ def test_a_score_that_returns_something_else_is_a_sentence(answer, said: str) ->
 def test_a_plan_that_cannot_be_is_refused(plan: dict, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         evolve(tiny_bundle(), left, **plan)
+
+
+OWN_RULE = """
+from dataclasses import dataclass, replace
+import torch
+from ppgn.seeds import normal
+from ppgn.types import ChainState
+
+
+@dataclass(frozen=True)
+class Climb:
+    population: int = 6
+    reach: float = 0.5
+
+    def init(self, code, seeds):
+        return ChainState(code.clone(), tuple(seeds), 0, {"score": torch.full((len(code),), -torch.inf, dtype=torch.float64)})
+
+    def ask(self, state):
+        noise = normal(state.seeds, state.step, (self.population, *state.code.shape[1:]), dtype=state.code.dtype)
+        return state.code[:, None] + self.reach * noise
+
+    def tell(self, state, scores):
+        best, member = scores.double().nan_to_num(-torch.inf).max(1)
+        code = torch.where((best > state.carry["score"])[:, None], self.ask(state)[range(len(best)), member], state.code)
+        return ChainState(code, state.seeds, state.step + 1, {"score": best.maximum(state.carry["score"])})
+
+
+class Nothing:
+    pass
+"""
+
+
+def test_a_rule_of_one_s_own_searches_and_goes_on_only_with_the_same_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tiny_bundle(tmp_path / "tiny")
+    (tmp_path / "own_rule.py").write_text(OWN_RULE)
+    found = evolve(tiny_bundle(), left, budget=60, method="own_rule.py:Climb", settings={"reach": 1})
+    assert len(found.mean) == 10 and found.responses[0] == found.highest.max() > found.highest[0, 0]
+    command = ["evolve", "./tiny", "--unit", "fc6:0", "--method", "own_rule.py:Climb", "--budget", "12", "--out", "run"]
+    assert cli.main([*command, "--reach", "0.2"]) == 0
+    assert json.loads((tmp_path / "run" / "evolve.json").read_text())["plan"]["settings"] == {"reach": 0.2}
+    for words, said in ((["--reach", "0.3"], "another plan"), (["--reach", "0.2", "--rate", "1"], "has no setting rate")):
+        capsys.readouterr()
+        assert cli.main([*command, *words]) == 2
+        assert said in capsys.readouterr().err
+    (tmp_path / "own_rule.py").write_text(OWN_RULE.replace("state.step,", "state.step + 1,"))
+    monkeypatch.delitem(sys.modules, "own_rule")
+    assert cli.main([*command, "--reach", "0.2"]) == 2
+    assert "another rule" in capsys.readouterr().err
+
+
+def test_a_person_s_run_imports_no_rule_because_a_file_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tiny_bundle(tmp_path / "tiny")
+    (tmp_path / "own_rule.py").write_text(OWN_RULE)
+    own = ["--method", "own_rule.py:Climb"]
+    assert cli.main(["evolve", "./tiny", *own, "--budget", "12", "--out", "run"]) == 0
+    capsys.readouterr()
+    assert cli.main(["evolve", "ask", "run"]) == 2
+    assert "was begun with the method own_rule.py:Climb, expected it named again" in capsys.readouterr().err
+    assert cli.main(["evolve", "ask", "run", *own]) == 0
+    assert cli.main(["evolve", "./tiny", "--method", "own_rule.py:Nothing", "--out", "other"]) == 2
+    assert "expected a dataclass with init, ask, tell and a field population" in capsys.readouterr().err
 
 
 def test_an_evolution_begins_at_the_codes_of_real_pictures(tmp_path: Path) -> None:
@@ -467,7 +534,7 @@ def test_the_command_evolves_units_with_noise(tmp_path: Path, capsys: pytest.Cap
         (["--network", "torchvision:resnet18"], "got --network without --unit"),
         (["--exec", "show"], "expected {images}"),
         (["--unit", "fc6:0", "--heritability", "0.3"], "cma has no setting heritability"),
-        (["--unit", "fc6:0", "--step-size", "abc"], "got --step-size 'abc' for cma, expected a finite number"),
+        (["--unit", "fc6:0", "--step-size", "nan"], "--step-size got nan, expected a finite number"),
     ],
 )
 def test_options_that_do_not_fit_are_a_sentence(

@@ -13,15 +13,11 @@ import torch
 
 from ppgn import experiment, images, loaders, recipes, requests
 from ppgn.bundle import Bundle
-from ppgn.cli import request_flags, terminal
-from ppgn.cli.values import BUNDLE, literal
+from ppgn.cli import evolve_flags, terminal
 from ppgn.probe import Layer
 from ppgn.progress import bar
 
 WORDS = ("ask", "tell")
-RULE = ("step_size", "covariance", "sphere", "mutation_rate", "mutation_size", "selectivity", "heritability", "conserved",
-        "radius", "rate")  # fmt: skip
-"""Fields of the rules that have a flag."""
 EXAMPLES = """examples:
   ppgn evolve imagenette64 --unit trunk.12:7 --budget 3000 --out unit
   ppgn evolve imagenette64 --unit trunk.12:7 --noise poisson:0.1 --repeats 2 --elite 2 --out noisy
@@ -41,61 +37,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "evolution each, in one stream of pictures, and each picture's response to every unit is recorded."
     )
     parser.epilog = EXAMPLES
-    parser.add_argument("bundle", help=f"{BUNDLE}; or ask, or tell")
-    parser.add_argument("rest", nargs="*", metavar="RUN [RESPONSES]", help="of ask and tell: the run, and a CSV of responses "
-                        "with the columns picture and response, or one for each unit")  # fmt: skip
-    answers = parser.add_argument_group("what answers")
-    answers.add_argument("--score", metavar="MODULE:FUNCTION", help="your function, or FILE.py:FUNCTION: images [picture, "
-                         "channel, height, width] in [0, 1] -> a number each, or one for each of --units")  # fmt: skip
-    answers.add_argument("--unit", metavar="LAYER:UNIT", help="of --network, or of the bundle's encoder; several as layer:0-3")
-    answers.add_argument("--exec", metavar="COMMAND", help="a program, in quotes, that gets the paths of pictures in the place "
-                         "of {images} and prints a line for each, with a number, or one for each unit")  # fmt: skip
-    answers.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds that the program may be silent "
-                         "(default: %(default)g)")  # fmt: skip
-    answers.add_argument("--units", nargs="+", metavar="NAME", help="names of the numbers of --score, --exec or a person, where "
-                         "there are several, such as a name for each electrode")  # fmt: skip
-    answers.add_argument("--noise", metavar="KIND:SIZE", help="of --unit and --score: poisson:GAIN (spikes, mean GAIN times the "
-                         "response) or gaussian:SD")  # fmt: skip
-    request_flags.add_network(parser, "--unit looks at")
-    search = parser.add_argument_group("the search")
-    search.add_argument("--budget", type=int, default=3000, metavar="N", help="pictures shown in all (default: %(default)s)")
-    search.add_argument("--method", default="cma", choices=("cma", "genetic", "nes", "random"),
-                        help="CMA-ES (pycma), XDream's genetic algorithm, a natural evolution strategy, or random codes "
-                        "(default: %(default)s)")  # fmt: skip
-    search.add_argument(
-        "--population", type=int, default=0, metavar="N", help="pictures of a generation (default: 20; 40 for nes)"
-    )
-    search.add_argument("--repeats", type=int, default=1, metavar="N", help="showings of each picture, whose mean counts")
-    search.add_argument("--elite", type=int, default=0, metavar="N", help="best pictures shown again in each generation")
-    search.add_argument("--seed", type=int, default=0, help="of the first unit; the next ones count up")
-    search.add_argument("--natural", metavar="FOLDER", help="pictures whose codes are the first generation")
-    for name in RULE:
-        search.add_argument(f"--{name.replace('_', '-')}", type=literal, metavar="X", help="a setting of the method")
-    after = parser.add_argument_group("what the evolved picture predicts")
-    after.add_argument("--predict", metavar="FOLDER", help="real pictures to show at the end, ranked by their distance to the "
-                       "evolved picture, beside the responses they evoke")  # fmt: skip
-    after.add_argument("--predict-count", type=int, default=500, metavar="N", help="how many of them (default: %(default)s)")
-    after.add_argument("--features", metavar="LAYER", help="of --network, or of the bundle's encoder: distances in this layer, "
-                       "too")  # fmt: skip
-    parser.add_argument("--out", default="evolved", metavar="FOLDER", help="the run: evolve.json, responses.csv, all codes, best "
-                        "pictures, evolve.png (default: %(default)s)")  # fmt: skip
-    terminal.add_device(parser)
+    evolve_flags.add_arguments(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Evolves until the budget is spent; or asks, or tells, once."""
     if given.bundle in WORDS:
-        return (_ask if given.bundle == "ask" else _tell)(given.rest)
+        return (_ask if given.bundle == "ask" else _tell)(given.rest, given.method)
     if given.rest:
         raise ValueError(f"got {' '.join(given.rest)!r} beside the bundle, expected nothing more: give the run with --out")
     bundle = terminal.load(given)
     score, units = _score(given, bundle)
-    plan = experiment.Plan(**_plan(given))
+    plan = evolve_flags.plan(given)
     if score is None:
         folder = images.make_folder(given.out)
         with images.alone_in(folder):
             experiment.open_run(folder, bundle, plan, units, experiment.BY_HAND, given.natural)
-        return _ask([given.out])
+        return _ask([given.out], given.method)
     try:
         with _progress(plan, len(units)) as watch:
             about = {"units": units, "folder": given.out, "natural": given.natural, "watch": watch, **vars(plan)}
@@ -116,7 +74,9 @@ def _predict(given: argparse.Namespace, bundle: Bundle, score: Any, plan: experi
     features = {}
     if given.features is not None:
         name = given.network or loaders.BUNDLE_CLASSIFIER
-        features[f"{name} {given.features}"] = Layer(_plugged(given, name).loaded(bundle, [given.features]), given.features)
+        features[f"{name} {given.features}"] = Layer(
+            evolve_flags.plugged(given, name).loaded(bundle, [given.features]), given.features
+        )
     with images.alone_in(folder):
         place, evolution = experiment.open_run(folder, bundle, plan, units, score.describe(), given.natural)
         found = experiment.predict(place, evolution, score, given.predict, given.predict_count, features)
@@ -127,14 +87,10 @@ def _predict(given: argparse.Namespace, bundle: Bundle, score: Any, plan: experi
     print(f"wrote prediction.json and prediction_0.png, ... into {folder}")
 
 
-def _plugged(given: argparse.Namespace, name: str) -> requests.Plugged:
-    return requests.Plugged(name, **{one: getattr(given, one) for one in ("weights", "size", "mean", "std", "bgr")})
-
-
-def _ask(words: list[str]) -> int:
+def _ask(words: list[str], method: str) -> int:
     folder = _folder(words, 1)
     with images.alone_in(folder):
-        place, evolution = experiment.reopen_run(folder, loaders.bundle)
+        place, evolution = experiment.reopen_run(folder, loaders.bundle, method)
         if evolution.done:
             print(f"the budget of {evolution.plan.budget} pictures is spent: the best are in {folder / 'best'}")
             return 0
@@ -146,10 +102,10 @@ def _ask(words: list[str]) -> int:
     return 0
 
 
-def _tell(words: list[str]) -> int:
+def _tell(words: list[str], method: str) -> int:
     folder = _folder(words, 2)
     with images.alone_in(folder):
-        place, evolution = experiment.reopen_run(folder, loaders.bundle)
+        place, evolution = experiment.reopen_run(folder, loaders.bundle, method)
         generation, files = place.prepare(evolution, True)
         responses = experiment.read_responses(words[1], len(files), evolution.plan.repeats, evolution.units, generation.number)
         place.answer(generation.number, responses.tolist(), 0)
@@ -178,9 +134,9 @@ def _score(given: argparse.Namespace, bundle: Bundle) -> tuple[Any, tuple[str, .
     if given.noise is not None and chosen not in (["unit"], ["score"]):
         raise ValueError("got --noise without --unit or --score, expected one of them: leave it out")
     units = tuple(given.units or ("response",))
-    noise = None if given.noise is None else _noise(given)
+    noise = None if given.noise is None else evolve_flags.noise(given)
     if given.unit is not None:
-        network = None if given.network is None else _plugged(given, given.network)
+        network = None if given.network is None else evolve_flags.plugged(given, given.network)
         request = requests.parse(bundle, unit=given.unit, network=network)
         setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"), request)
         return experiment.unit_score(setup, request, noise), request.names
@@ -190,22 +146,6 @@ def _score(given: argparse.Namespace, bundle: Bundle) -> tuple[Any, tuple[str, .
         about = {"kind": "function", "function": given.score, "source": source}
         return experiment.FunctionScore(function, len(units), about, noise), units
     return None if given.exec is None else experiment.ProgramScore(given.exec, len(units), given.timeout), units
-
-
-def _noise(given: argparse.Namespace) -> experiment.Noise:
-    kind, _, size = given.noise.partition(":")
-    try:
-        return experiment.Noise(kind, float(size or 1), given.seed)
-    except ValueError as fault:
-        raise ValueError(
-            f"cannot read --noise {given.noise}, expected poisson:GAIN or gaussian:SD with numbers above 0"
-        ) from fault
-
-
-def _plan(given: argparse.Namespace) -> dict[str, Any]:
-    names = ("budget", "method", "population", "repeats", "elite", "seed")
-    settings = {name: getattr(given, name) for name in RULE if getattr(given, name) is not None}
-    return {**{name: getattr(given, name) for name in names}, "settings": settings}
 
 
 @contextmanager

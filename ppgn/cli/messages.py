@@ -9,7 +9,8 @@ from typing import Any
 NO_FLAGS = ("command", "bundle", "picture", "number", "state")
 """Names that are typed without one, or under another name."""
 
-OWN_CODE = ("bundle", "condition", "score", "network", "judge", "sampler", "prior", "start", "measure", "bounds")
+OWN_CODE = ("bundle", "condition", "score", "network", "judge", "sampler", "method", "prior", "start", "measure",
+            "bounds")  # fmt: skip
 """Arguments whose value may be my_module:Thing."""
 NO_MODULES = ("torchvision", "timm", "caffe", "bundle", "hf")
 """What stands before a colon there and is no module of the user's."""

@@ -15,12 +15,13 @@ class Command(NamedTuple):
     """A command, the file `ppgn/cli/NAME.py` with `add_arguments(parser)` and `run(given) -> int`.
 
     help: a line. chains: whether it runs chains, and so takes the flags of recipes. retries: whether chains that fail may begin
-    anew in it.
+    anew in it. searches: whether it takes the settings of searches without gradients.
     """
 
     help: str
     chains: bool = False
     retries: bool = False
+    searches: bool = False
 
 
 COMMANDS = {
@@ -28,7 +29,7 @@ COMMANDS = {
     "chain": Command("chains on their way, through one class or unit after the other: a GIF, an MP4 or a sheet", chains=True),
     "inpaint": Command("fill a hole in a picture", chains=True),
     "evaluate": Command("score samples beside real pictures", chains=True, retries=True),
-    "evolve": Command("pictures for a neuron, a person or a program that only answers with numbers"),
+    "evolve": Command("pictures for a neuron, a person or a program that only answers with numbers", searches=True),
     "tune": Command("find scales and steps for a class, a unit or your own condition (Optuna)", chains=True),
     "example": Command("one of the seven scripts of the released code, to the constant"),
     "layers": Command("list the layers of a network or of a bundle's encoder, which can be asked for"),
@@ -113,3 +114,7 @@ def _fill(parser: argparse.ArgumentParser, name: str, words: Sequence[str]) -> N
 
         recipe_flags.add_arguments(parser, words, COMMANDS[name].retries)
         terminal.add_arguments(parser)
+    if COMMANDS[name].searches:
+        from ppgn.cli import evolve_flags
+
+        evolve_flags.add_settings(parser, words)

@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser, words: Sequence[str] = (), re
     choice = parser.add_argument_group("several starts" + (" and runs of a chain" if retries else ""))
     for kind in (recipes.Choice, *([recipes.Retries] if retries else [])):
         for flag in flags_of("", {"": kind}):
-            _add_flag(parser, choice, flag, HELP.get(flag.name, ""))
+            add_flag(parser, choice, flag, HELP.get(flag.name, ""))
 
 
 def named_in(words: Sequence[str], family: str) -> str | None:
@@ -159,7 +159,7 @@ def _add_family(parser: argparse.ArgumentParser, family: str, name: str | None) 
     group.add_argument(f"--{family}", metavar="NAME", help=f"{choices}, or my_module:Name")
     visible = {flag.name: flag for flag in flags_of(family, shown)}
     for flag in [*visible.values(), *(flag for flag in flags_of(family, members) if flag.name not in visible)]:
-        _add_flag(parser, group, flag, _help(flag, len(shown)) if flag.name in visible else argparse.SUPPRESS)
+        add_flag(parser, group, flag, _help(flag, len(shown)) if flag.name in visible else argparse.SUPPRESS)
 
 
 def _help(flag: Flag, shown: int) -> str:
@@ -176,7 +176,8 @@ def _plain(default: Any) -> str:
     return str(default).replace("%", "%%") if None in levels else f"{levels[0]:g}:{levels[1]:g}"
 
 
-def _add_flag(parser: argparse.ArgumentParser, group: Any, flag: Flag, about: str) -> None:
+def add_flag(parser: argparse.ArgumentParser, group: Any, flag: Flag, about: str) -> None:
+    """Adds the flag of a field. Raises ValueError where another argument has its name."""
     options: dict[str, Any] = {"help": about, "dest": flag.name}
     if flag.kind == "bool":
         options |= {"action": argparse.BooleanOptionalAction, "default": None}

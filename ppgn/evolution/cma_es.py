@@ -33,8 +33,8 @@ class CmaEs:
     step_size: float = 0.5
     covariance: str = "auto"
     sphere: bool = False
-    space: CodeSpace = CodeSpace()
-    _running: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    space: CodeSpace = field(default=CodeSpace(), metadata={"setting": False})
+    _running: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False, metadata={"setting": False})
 
     def __post_init__(self) -> None:
         if self.population and at_least_one("a population", self.population, "CMA-ES takes 0 for its own") < 2:

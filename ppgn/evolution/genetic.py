@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class Genetic:
     selectivity: float = 2.0
     heritability: float = 0.5
     conserved: int = 1
-    space: CodeSpace = CodeSpace()
+    space: CodeSpace = field(default=CodeSpace(), metadata={"setting": False})
 
     def __post_init__(self) -> None:
         at_least_one("a population", self.population, "a generation has one picture or more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ class Nes:
     population: int = 40
     radius: float = 0.3
     rate: float = 40.0
-    space: CodeSpace = CodeSpace()
+    space: CodeSpace = field(default=CodeSpace(), metadata={"setting": False})
 
     def __post_init__(self) -> None:
         if at_least_one("a population", self.population, "pictures come in pairs") % 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ class RandomSearch:
     """Each generation is drawn from N(mean, std^2) of the code space, clipped to its bounds; the best code ever is kept."""
 
     population: int = 20
-    space: CodeSpace = CodeSpace()
+    space: CodeSpace = field(default=CodeSpace(), metadata={"setting": False})
 
     def __post_init__(self) -> None:
         at_least_one("a population", self.population, "a generation has one picture or more")

@@ -14,6 +14,7 @@ from ppgn.experiment.prediction import predicted as predicted
 from ppgn.experiment.prediction import prediction_figure as prediction_figure
 from ppgn.experiment.prediction import spearman as spearman
 from ppgn.experiment.program import ProgramScore as ProgramScore
+from ppgn.experiment.rules import rule_named as rule_named
 from ppgn.experiment.run import BY_HAND as BY_HAND
 from ppgn.experiment.run import Evolved as Evolved
 from ppgn.experiment.run import OnGeneration as OnGeneration

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +9,12 @@ from typing import Any
 import torch
 
 from ppgn.bundle import Bundle
-from ppgn.evolution import RULES
 from ppgn.experiment.elite import Elite
 from ppgn.experiment.first import AT_ONCE, first_codes
+from ppgn.experiment.rules import checked_settings, population_of, rule_named
+from ppgn.samplers import bound
 from ppgn.types import ChainState, Code, Image, plain_number
 
-POPULATIONS = {"cma": 20, "genetic": 20, "nes": 40, "random": 20}
-"""Method -> pictures of a generation where nobody says."""
 HEADINGS = ("generation", "picture", "showing", "seed", "unit", "file")
 """Columns of tables of responses, beside which the units have theirs."""
 
@@ -26,10 +23,11 @@ HEADINGS = ("generation", "picture", "showing", "seed", "unit", "file")
 class Plan:
     """How an evolution runs.
 
-    budget: pictures shown in all, with their repeats. method: a name in `evolution.RULES`. population: pictures of a generation
-    for each unit, 0 for that of the method. repeats: how often each picture is shown; the mean counts. elite: how many of the
-    best pictures so far are shown again in each generation, so that the best is no lucky one. seed: of the first unit; the next
-    ones count up. settings: fields of the rule, such as {"step_size": 0.3}. Raises ValueError for what cannot be.
+    budget: pictures shown in all, with their repeats. method: a name in `evolution.RULES`, or "my_module:Rule", a dataclass
+    that keeps the contract `types.AskTell` and has a field population (`checks.check_ask_tell` checks it). population: pictures
+    of a generation for each unit, 0 for that of the method. repeats: how often each picture is shown; the mean counts. elite:
+    how many of the best pictures so far are shown again in each generation, so that the best is no lucky one. seed: of the first
+    unit; the next ones count up. settings: fields of the rule, such as {"step_size": 0.3}. Raises ValueError for what cannot be.
     """
 
     budget: int = 3000
@@ -41,37 +39,22 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.method not in RULES:
-            raise ValueError(f"no method {self.method!r}, expected one of {', '.join(RULES)}: choose one of them")
         for name, least in {"budget": 1, "repeats": 1, "population": 0, "elite": 0, "seed": 0}.items():
             value = plain_number(getattr(self, name))
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"got {name} {value!r}, expected a whole number of at least {least}: correct it")
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "settings", {name: self._setting(name, value) for name, value in self.settings.items()})
+        object.__setattr__(self, "settings", checked_settings(self.method, self.settings))
         self.rule()
 
     def rule(self) -> Any:
         """The rule with its settings. Raises ValueError for those that cannot be."""
-        return RULES[self.method](population=self.size, **self.settings)
+        return rule_named(self.method)(population=self.size, **self.settings)
 
     @property
     def size(self) -> int:
         """Pictures of a generation for each unit."""
-        return self.population or POPULATIONS[self.method]
-
-    def _setting(self, name: str, value: Any) -> Any:
-        fields = {one.name: one.default for one in dataclasses.fields(RULES[self.method]) if not one.name.startswith("_")}
-        default, value = fields.get(name), plain_number(value)
-        if name in ("space", "population") or name not in fields:
-            names = ", ".join(sorted(set(fields) - {"space", "population"})) or "none"
-            raise ValueError(f"{self.method} has no setting {name}, expected some of {names}: leave it out")
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        fits = isinstance(value, type(default)) if isinstance(default, bool | str) else number
-        if not fits or (type(default) is int and value != int(value)):
-            wanted = {bool: "true or false", str: "a word", int: "a whole number"}.get(type(default), "a finite number")
-            raise ValueError(f"got {name} {value!r} for {self.method}, expected {wanted}: correct it")
-        return int(value) if type(default) is int else value
+        return self.population or population_of(self.method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +93,7 @@ class Evolution:
                 f"got the units {list(self.units)}, expected names that differ from each other and from {', '.join(HEADINGS)}: "
                 f"rename {odd[0] if odd else 'them'}"
             )
-        self.rule = plan.rule().bound_to(0, 0, bundle.code)
+        self.rule = bound(plan.rule(), 0, 0, bundle.code)
         if plan.budget < self.shown_each:
             raise ValueError(
                 f"got a budget of {plan.budget} pictures, expected at least {self.shown_each}, one generation of "

@@ -85,6 +85,7 @@ def open_run(
         "bundle": bundle.name, "folder": None if bundle.folder is None else str(Path(bundle.folder).absolute()),
         "weights": requests.weights_of(bundle), "units": list(units), "score": about,
         "natural": None if natural is None else str(natural), "plan": asdict(plan),
+        "rule": requests.fingerprint(plan.rule(), weights=True) if ":" in plan.method else None,
     }  # fmt: skip
     stated = json.loads(json.dumps(stated))
     if not place.is_begun:
@@ -107,17 +108,21 @@ def open_run(
     return place, evolution
 
 
-def reopen_run(folder: str | Path, load: Callable[[str], Bundle]) -> tuple[RunFolder, Evolution]:
+def reopen_run(folder: str | Path, load: Callable[[str], Bundle], method: str | None = None) -> tuple[RunFolder, Evolution]:
     """The run of a person in a folder, by evolve.json alone. load: the name or folder of a bundle -> the bundle.
 
-    Raises ValueError where it cannot be read, where something else than a person answers, and where the bundle has other weights
-    than the run began with.
+    method: of a run with a rule of one's own, that rule again: no code is imported because a file names it. Raises ValueError
+    where the run cannot be read, where something else than a person answers, and where the bundle has other weights than the run
+    began with.
     """
     about = RunFolder(folder).about()
     try:
         if about["score"] != BY_HAND:
             kind = about["score"].get("kind")
             raise ValueError(f"{folder} is answered by a {kind}, expected a run that a person answers: go on with its command")
+        rule = about["plan"]["method"]
+        if ":" in rule and rule != method:
+            raise ValueError(f"{folder} was begun with the method {rule}, expected it named again, as its code is to run: add it")
         stored = about["folder"]
         bundle = load(stored if stored is not None and Path(stored).is_dir() else about["bundle"])
         plan, units = Plan(**about["plan"]), tuple(about["units"])

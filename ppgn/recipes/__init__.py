@@ -8,6 +8,7 @@ from ppgn.recipes.build import objective as objective
 from ppgn.recipes.build import prepare as prepare
 from ppgn.recipes.build import starting_codes as starting_codes
 from ppgn.recipes.fields import FAMILIES as FAMILIES
+from ppgn.recipes.fields import coerced as coerced
 from ppgn.recipes.fields import flat_name as flat_name
 from ppgn.recipes.fields import kind_named as kind_named
 from ppgn.recipes.fields import settings_of as settings_of
