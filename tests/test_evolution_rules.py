@@ -52,7 +52,7 @@ def test_each_search_beats_random_codes_and_cma_comes_closest() -> None:
 
 def test_pycma_alone_gives_the_same_numbers() -> None:
     cma = pytest.importorskip("cma")
-    rule = CmaEs(8, step_size=0.4, covariance="full").bound_to(9, 0, CodeSpace())
+    rule = CmaEs(9, step_size=0.4, covariance="full").bound_to(9, 0, CodeSpace())
     random = np.random.Generator(np.random.Philox(key=7, counter=[0, 0, 0, 9]))
     theirs = cma.CMAEvolutionStrategy(
         np.zeros(12), 0.4, {"verbose": -9, "seed": math.nan, "popsize": 8, "randn": lambda *shape: random.standard_normal(shape)}
@@ -60,7 +60,8 @@ def test_pycma_alone_gives_the_same_numbers() -> None:
     state = rule.init(CODES[:1], (7,))
     for _ in range(9):
         asked, wanted = rule.ask(state), np.array(theirs.ask()) + CODES[0].numpy()
-        np.testing.assert_allclose(asked[0].numpy(), wanted, rtol=1e-5)
+        np.testing.assert_allclose(asked[0, :8].numpy(), wanted, rtol=1e-5)
+        np.testing.assert_allclose(asked[0, 8].numpy(), theirs.mean + CODES[0].numpy(), rtol=1e-5)
         theirs.tell(list(wanted - CODES[0].numpy()), (-score(torch.from_numpy(wanted))).tolist())
         state = rule.tell(state, score(asked))
 

@@ -88,14 +88,45 @@ def test_the_mean_of_repeats_counts_and_nan_is_left_out() -> None:
 
 
 def test_an_elite_is_measured_again_so_that_a_lucky_picture_loses_its_place() -> None:
-    evolution = Evolution(tiny_bundle(), Plan(budget=400, population=4, elite=1))
-    evolution.tell([100.0, 5.0, 6.0, 7.0])
+    evolution = Evolution(tiny_bundle(), Plan(budget=400, population=8, elite=1))
+    evolution.tell([100.0, 90.0, 91.0, 93.0, 89.0, 90.0, 91.0, 92.0])
     lucky = evolution.best()[0]
     again = evolution.ask()
-    assert again.fresh == 4 and torch.equal(again.codes[4], lucky)
-    evolution.tell([60.0, 1.0, 1.0, 1.0, 0.0])
-    evolution.tell([0.0, 0.0, 0.0, 0.0, 58.0])
-    assert evolution.best()[1:] == (59.0, 2)
+    assert again.fresh == 8 and torch.equal(again.codes[8], lucky)
+    evolution.tell([60.0, *[1.0] * 7, 40.0])
+    assert evolution.best()[1:] == (93.0, 1)
+
+
+def test_the_best_of_noisy_pictures_has_the_highest_mean_of_the_posterior() -> None:
+    """Normal pictures and noise: against the closed form, and against taking the luckiest."""
+    random = np.random.default_rng(0)
+    evolution = Evolution(tiny_bundle(), Plan(budget=10**6, population=200, elite=8, settings={"centre": False}))
+    truth: dict[tuple[float, ...], float] = {}
+    luckiest, chosen = [], []
+    for _ in range(40):
+        codes = [tuple(code.tolist()) for code in evolution.ask().codes]
+        values = np.array([truth.setdefault(code, random.normal(10, 1)) for code in codes])
+        told = values + random.normal(0, 2, len(values))
+        luckiest.append(values[told.argmax()])
+        evolution.tell(told)
+        chosen.append(truth[tuple(evolution.best()[0].tolist())])
+    elite = evolution.elite
+    assert float(elite.noise[0, 0] / elite.noise[0, 1]) == pytest.approx(4, rel=0.3)
+    assert 2 < float(elite.doubt) < 9  # 2^2 / 1^2, by the variance of 200 pictures
+    assert np.mean(chosen[10:]) > np.mean(luckiest) + 0.5
+
+
+def test_the_centre_of_the_search_is_expected_to_give_what_recent_centres_gave() -> None:
+    evolution = Evolution(tiny_bundle(), Plan(budget=4000, population=6, elite=1))
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        generation = evolution.ask()
+        assert list(generation.centres) == [5]
+        told = random.normal(10, 3, len(generation.codes))
+        told[[5, *range(6, len(told))]] += 4
+        evolution.tell(told)
+    assert float(evolution.elite.level) == pytest.approx(14, abs=3)
+    assert float(evolution.elite.expected[0, 0]) > 11.5
 
 
 def test_several_units_share_a_stream_and_every_picture_s_response_to_each_is_kept(tmp_path: Path) -> None:
@@ -147,7 +178,8 @@ def test_a_score_that_returns_something_else_is_a_sentence(answer, said: str) ->
         ({"settings": {"step_size": "abc"}}, "step_size got 'abc', expected a finite number"),
         ({"settings": {"sphere": 1}}, "sphere got 1, expected true or false"),
         ({"method": "genetic", "settings": {"conserved": 0.5}}, "conserved got 0.5, expected a whole number"),
-        ({"population": 1}, "population of 1, expected at least 2"),
+        ({"population": 1, "settings": {"centre": False}}, "population of 1, expected at least 2"),
+        ({"population": 1}, "population of 1, expected at least 3"),
         ({"units": ("a", "a")}, "expected names that differ"),
         ({"units": ("a", "picture")}, "expected names that differ .*rename picture"),
     ],

@@ -60,13 +60,15 @@ class Plan:
 @dataclass(frozen=True, eq=False)
 class Generation:
     """The pictures of a generation. codes `[picture, *code]`; owners: the unit that each is for; fresh: how many of them are
-    new; again: (unit, place) in the elite of the others, which are shown once more."""
+    new; again: (unit, place) in the elite of the others, which are shown once more; centres: those new ones that are no samples
+    of the search but its centre."""
 
     number: int
     codes: Code
     owners: tuple[int, ...]
     fresh: int
     again: tuple[tuple[int, int], ...] = ()
+    centres: range = range(0)
 
 
 class Evolution:
@@ -100,7 +102,7 @@ class Evolution:
                 f"{len(self.units)} times {plan.size} pictures: raise it, or lower population, repeats or elite"
             )
         self.state = self._first(codes) if state is None else state
-        self.elite = Elite.empty(len(self.units), max(1, plan.elite), self.state.code) if elite is None else elite
+        self.elite = Elite.empty(len(self.units), plan.elite, self.state.code) if elite is None else elite
         self._asked: Generation | None = None
 
     def _first(self, codes: Code | None) -> ChainState:
@@ -134,9 +136,9 @@ class Evolution:
             places = self.elite.shown(self.plan.elite, codes)
             again = [self.elite.codes[unit, place] for unit, place in places]
             together = torch.cat([codes, torch.stack(again)]) if again else codes
-            self._asked = Generation(
-                self.state.step, together, (*owners, *(unit for unit, _ in places)), len(codes), tuple(places)
-            )
+            units = (*owners, *(unit for unit, _ in places))
+            centres = range(len(codes) - len(self.units) * bool(getattr(self.rule, "centre", False)), len(codes))
+            self._asked = Generation(self.state.step, together, units, len(codes), tuple(places), centres)
         return self._asked
 
     def images(self, codes: Code) -> Image:

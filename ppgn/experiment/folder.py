@@ -24,7 +24,7 @@ from ppgn.experiment.tables import columns_of, write_form
 from ppgn.types import ChainState
 
 ABOUT, STATE, RESPONSES, ANSWERS, CODES = "evolve.json", "state.safetensors", "responses.csv", "answers.csv", "codes.safetensors"
-CARRIED = "carry."
+CARRIED, ELITE = "carry.", "elite."
 UNWRITABLE = (OSError, SafetensorError)
 """What is raised where a disk is full: safetensors raises its own error."""
 
@@ -72,7 +72,8 @@ class RunFolder:
                 facts = json.loads(opened.metadata()["facts"])
             carry = {name.removeprefix(CARRIED): value for name, value in tensors.items() if name.startswith(CARRIED)}
             state = ChainState(tensors["code"], tuple(facts["seeds"]), facts["step"], carry)
-            return state, Elite(tensors["elite.codes"], tensors["elite.sums"].cpu(), tensors["elite.counts"].cpu())
+            elite = {name.removeprefix(ELITE): value for name, value in tensors.items() if name.startswith(ELITE)}
+            return state, Elite.of({name: value if name == "codes" else value.cpu() for name, value in elite.items()})
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as fault:
             raise ValueError(f"cannot go on from {file} ({one_line(fault)}): restore it from a copy, or begin anew") from fault
 
@@ -80,7 +81,7 @@ class RunFolder:
         """Writes the state of an evolution in one step."""
         state, elite = evolution.state, evolution.elite
         tensors = {"code": state.code, **{f"{CARRIED}{name}": value for name, value in state.carry.items()}}
-        tensors |= {"elite.codes": elite.codes, "elite.sums": elite.sums, "elite.counts": elite.counts}
+        tensors |= {f"{ELITE}{name}": value for name, value in elite.tensors().items()}
         whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
         facts = json.dumps({"seeds": list(state.seeds), "step": state.step})
         images.write_atomically(self.folder / STATE, lambda path: save_file(whole, path, {"facts": facts}))
