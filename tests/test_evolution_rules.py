@@ -66,6 +66,16 @@ def test_pycma_alone_gives_the_same_numbers() -> None:
         state = rule.tell(state, score(asked))
 
 
+def test_cma_goes_on_where_its_centre_alone_has_a_score() -> None:
+    rule = CmaEs(6).bound_to(4, 0, SPACE)
+    state = rule.init(CODES, (0, 1))
+    alone = torch.full((2, 6), math.nan, dtype=torch.float64)
+    alone[:, 5] = 1.0
+    after = rule.tell(rule.tell(state, alone), score(rule.ask(rule.tell(state, alone))))
+    assert bool(rule.ask(after).isfinite().all())
+    assert torch.equal(rule.tell(state, alone).code, rule.ask(state)[:, 5])
+
+
 def test_a_resumed_search_in_another_object_goes_on_as_it_would_have() -> None:
     for name in RULES:
         rule = RULES[name](population=6).bound_to(8, 0, SPACE)

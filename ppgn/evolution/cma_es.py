@@ -93,7 +93,8 @@ class CmaEs:
             search, known_so_far = search_of(self.covariance, self.step_size, *key[:2], key[2] - self.centre), told[:0]
             asked = search.ask()
         for scores in told[len(known_so_far) :]:
-            search.tell(asked, (-scores[: len(asked)]).tolist())
+            of_samples = -scores[: len(asked)]
+            search.tell(asked, of_samples.tolist() if np.isfinite(of_samples).any() else [0.0] * len(asked))
             asked = search.ask()
         self._running[key] = (search, asked, told)
         return search, asked
