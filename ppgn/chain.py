@@ -128,7 +128,7 @@ def _steps(
     for _ in range(steps):
         before = state
         with without_autocast():
-            state, evaluation = guard(before, *sampler.step(before, objective))
+            state, evaluation = guard(before, *sampler.step(before, _at_step(objective, before)))
         for callback in callbacks:
             state = _after_callback(callback(state, evaluation), state)
         yield state, evaluation
@@ -141,6 +141,11 @@ def _in_turn(stages: tuple[Stage, ...], state: ChainState, steps: int, callbacks
         for pair in _steps(stages[index], state, left, callbacks, guard):
             state = pair[0]
             yield pair
+
+
+def _at_step(objective: Evaluator, state: ChainState) -> Evaluator:
+    """What the objective is at this step, where its conditions see random views."""
+    return objective.at_step(state.seeds, state.step) if hasattr(objective, "at_step") else objective
 
 
 def _after_callback(returned: ChainState | None, state: ChainState) -> ChainState:

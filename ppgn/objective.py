@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from ppgn.autocast import without_autocast
-from ppgn.types import Code, CodeSpace, Condition, Evaluation, Generator, Image, LogProb, Prior
+from ppgn.types import Code, CodeSpace, Condition, Evaluation, Generator, Image, LogProb, Prior, View
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Term:
 class Objective:
     """log p(y | G(code)) = sum over terms of weight * condition(G(code)), and the prior's direction beside it.
 
-    space: bounds and spread of the codes, for samplers. code_condition: see `probe.Passes`, for starts. Raises ValueError when
-    two terms have one name.
+    space: bounds and spread of the codes, for samplers. code_condition: see `probe.Passes`, for starts. view: what conditions see
+    of a picture at a step (`ppgn.views`); None is the picture itself. Raises ValueError when two terms have one name.
     """
 
     def __init__(
@@ -41,12 +41,14 @@ class Objective:
         terms: Sequence[Term] = (),
         space: CodeSpace | None = None,
         code_condition: Callable[[Any], Callable[[Code], LogProb]] | None = None,
+        view: View | None = None,
     ) -> None:
         self.generator = generator
         self.prior = prior
         self.terms = tuple(terms)
         self.space = CodeSpace() if space is None else space
         self.code_condition = code_condition
+        self.view = view
         names = [term.name for term in self.terms]
         if len(set(names)) != len(names):
             raise ValueError(f"an objective got the term names {names}, expected each once: rename one of the terms")
@@ -107,6 +109,22 @@ class Objective:
             image = _versioned(image)
             values = (term.weight * _checked(term.name, (term.plain or term.condition)(image), image) for term in self.terms)
             return sum(values, start=image.new_zeros(len(image)))
+
+    def at_step(self, seeds: Sequence[int], step: int) -> Objective:
+        """The objective of a step: conditions see the views that each chain's seed and the step give, scores the picture."""
+        view = self.view
+        if view is None or not view.views:
+            return self
+
+        def seen(condition: Condition) -> Condition:
+            def mean(image: Image) -> LogProb:
+                values = [condition(view(image, seeds, step, number)) for number in range(view.views)]
+                return sum(values[1:], start=values[0]) / len(values)
+
+            return mean
+
+        terms = [replace(term, condition=seen(term.condition), plain=term.plain or term.condition) for term in self.terms]
+        return Objective(self.generator, self.prior, terms, self.space, self.code_condition)
 
     def at_level(self, level: float) -> Objective:
         """The objective of codes with noise of this level: conditions see the image of the code that the prior has denoised.

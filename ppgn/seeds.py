@@ -30,6 +30,8 @@ class Stream(IntEnum):
     FLOW = 8  # noise that a stochastic flow of codes adds at each level
     EVOLUTION = 9  # whom a search without gradients breeds, and where it looks
     RESPONSE = 10  # noise of responses to pictures
+    VIEW = 11  # where the random views lie that a network sees of a picture
+    VIEW_NOISE = 12  # noise of their pixels
 
 
 def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:

@@ -214,6 +214,15 @@ class Evaluation:
     stopped: Mapping[int, str] = field(default_factory=dict)
 
 
+class View(Protocol):
+    """What conditions see of images at a step: view `number` of `views`, a pure function of each chain's seed and the step."""
+
+    @property
+    def views(self) -> int: ...
+
+    def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image: ...
+
+
 class Evaluator(Protocol):
     """The worth of codes, on which samplers step, with and without gradients. `ppgn.Objective` is the one implementation."""
 

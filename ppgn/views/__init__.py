@@ -1,0 +1,12 @@
+"""What the network sees of a picture at a step. To ship a view: a file here and a line in VIEWS.
+
+A view is a function (image, seeds, step, number) -> image, pure and differentiable, with a field `views`: how many are averaged.
+"""
+
+from typing import Any
+
+from ppgn.views.random_views import RandomViews as RandomViews
+from ppgn.views.whole import WholePicture as WholePicture
+
+VIEWS: dict[str, Any] = {"whole": WholePicture, "random": RandomViews}
+"""Name -> view, for recipes and the command line."""

@@ -1,0 +1,101 @@
+"""Random views of a picture: moved, scaled, turned, framed, with noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ppgn.seeds import Stream, normal, uniform
+from ppgn.types import Image, at_least_one
+
+GREY = 0.5
+
+
+@dataclass(frozen=True)
+class RandomViews:
+    """`views` random views of a picture at each step, whose log-probabilities are averaged; each chain draws its own.
+
+    frame: pixels of grey added around the picture. The part that is seen has `smallest` to `largest` of the framed picture's
+    sides (above 1 shows grey around it), is turned by up to `rotation` degrees to either side, and lies around a centre that
+    moves by up to `jitter` whole pixels and by N(0, wander^2) sides along each axis. noise: standard deviation of Gaussian noise
+    of its pixels. All are uniform but wander and noise, and functions of (seed, step, number) alone. What is seen has the size of
+    the framed picture, by bilinear interpolation, and grey outside it.
+
+    Jitter: Mordvintsev et al. 2015. The others: Olah et al. 2017 ("Feature visualization"), Fel et al. 2023 (MACO). Raises
+    ValueError for numbers that cannot be.
+    """
+
+    views: int = 1
+    frame: int = 0
+    jitter: int = 0
+    smallest: float = 1.0
+    largest: float = 1.0
+    rotation: float = 0.0
+    wander: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least_one("random views", self.views, "a step sees one or more")
+        if not 0 < self.smallest <= self.largest < math.inf:
+            raise ValueError(
+                f"random views got smallest {self.smallest} and largest {self.largest}, expected 0 < smallest <= largest"
+            )
+        for name in ("frame", "jitter", "rotation", "wander", "noise"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"random views got {name} {getattr(self, name)}, expected a finite number of at least 0: correct it"
+                )
+
+    def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
+        """View `number` of each image `[chain, channel, height, width]`, one seed a chain."""
+        framed = functional.pad(image, (self.frame,) * 4, value=GREY) if self.frame else image
+        seen = self._placed(framed, seeds, step, number)
+        if not self.noise:
+            return seen
+        drawn = normal(seeds, step, (self.views, *seen.shape[1:]), stream=Stream.VIEW_NOISE, dtype=seen.dtype, device=seen.device)
+        return seen + self.noise * drawn[:, number]
+
+    def _placed(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
+        if self._moves_only:
+            return self._rolled(image, seeds, step, number)
+        grid = functional.affine_grid(self.matrices(image, seeds, step, number), list(image.shape), align_corners=False)
+        return GREY + functional.grid_sample(image - GREY, grid.to(image.dtype), align_corners=False)
+
+    @property
+    def _moves_only(self) -> bool:
+        """Whether views differ by whole pixels alone, so that nothing is interpolated."""
+        return self.smallest == self.largest == 1 and not self.rotation and not self.wander
+
+    def matrices(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Tensor:
+        """Affine matrices `[chain, 2, 3]` from places in the view to places in the picture, both from -1 to 1 along each side."""
+        drawn, moved = self._drawn(image, seeds, step, number)
+        side = self.smallest + (self.largest - self.smallest) * drawn[:, 0]
+        angle = (2 * drawn[:, 1] - 1) * self.rotation * math.pi / 180
+        height, width = image.shape[-2:]
+        sides = torch.tensor([width, height], dtype=moved.dtype)
+        centre = 2 * moved / sides + 2 * self.wander * torch.special.ndtri(drawn[:, 2:])
+        turn = torch.stack([angle.cos(), -angle.sin() * height / width, angle.sin() * width / height, angle.cos()], 1)
+        return torch.cat([side[:, None, None] * turn.reshape(-1, 2, 2), centre[:, :, None]], 2).to(image.device)
+
+    def _rolled(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
+        if not self.jitter:
+            return image
+        moved = self._drawn(image, seeds, step, number)[1].long().tolist()
+        reach = self.jitter
+        wide = functional.pad(image, (reach,) * 4, value=GREY)
+        height, width = image.shape[-2:]
+        rows = [
+            picture[:, reach + down : reach + down + height, reach + right : reach + right + width]
+            for picture, (right, down) in zip(wide, moved, strict=True)
+        ]
+        return torch.stack(rows)
+
+    def _drawn(self, image: Image, seeds: Sequence[int], step: int, number: int) -> tuple[Tensor, Tensor]:
+        """(uniform numbers `[chain, 4]` for side, angle and wandering, moves `[chain, 2]` to the right and down in pixels)."""
+        drawn = uniform(seeds, step, (self.views, 6), stream=Stream.VIEW, dtype=torch.float64)[:, number]
+        return drawn[:, :4], ((2 * self.jitter + 1) * drawn[:, 4:]).floor().clamp(max=2 * self.jitter) - self.jitter

@@ -1,0 +1,20 @@
+"""The whole picture, the same at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ppgn.types import Image
+
+
+@dataclass(frozen=True)
+class WholePicture:
+    """The picture as it is."""
+
+    views: ClassVar[int] = 0
+    """No view is drawn: conditions see the picture itself."""
+
+    def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
+        return image
