@@ -13,6 +13,8 @@ from ppgn.priors.networks import NoiseLevelPrior as NoiseLevelPrior
 from ppgn.priors.networks import PixelDenoiserPrior as PixelDenoiserPrior
 from ppgn.priors.networks import Reconstruction as Reconstruction
 from ppgn.priors.networks import ReconstructionPrior as ReconstructionPrior
+from ppgn.priors.pixels import HandMade as HandMade
+from ppgn.priors.pixels import total_variation as total_variation
 from ppgn.priors.simple import Bounds as Bounds
 from ppgn.priors.simple import Decay as Decay
 from ppgn.priors.simple import Gaussian as Gaussian
@@ -24,6 +26,7 @@ PRIORS: dict[str, Any] = {
     "denoiser": DenoiserPrior,
     "pixel_denoiser": PixelDenoiserPrior,
     "noise_level": NoiseLevelPrior,
+    "hand_made": HandMade,
     "none": NoPrior,
 }
 """Name -> settings of a prior, for recipes and the command line."""

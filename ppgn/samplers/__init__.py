@@ -5,12 +5,15 @@ A sampler is a frozen dataclass whose fields are its settings and its JSON. To s
 
 from typing import Any
 
+from ppgn.samplers.adam import Adam as Adam
 from ppgn.samplers.adaptive import Adaptive as Adaptive
 from ppgn.samplers.annealed import Annealed as Annealed
 from ppgn.samplers.ascent import Ascent as Ascent
 from ppgn.samplers.ask_tell import Searched as Searched
 from ppgn.samplers.langevin import Langevin as Langevin
 from ppgn.samplers.langevin import update as update
+from ppgn.samplers.regularised import Regularised as Regularised
+from ppgn.samplers.regularised import blurred as blurred
 from ppgn.samplers.released import ReleasedLangevin as ReleasedLangevin
 from ppgn.samplers.schedules import Linear as Linear
 from ppgn.samplers.schedules import Scale as Scale
@@ -27,5 +30,7 @@ SAMPLERS: dict[str, Any] = {
     "ascent": Ascent,
     "adaptive": Adaptive,
     "annealed": Annealed,
+    "adam": Adam,
+    "regularised": Regularised,
 }
 """Name -> sampler, for recipes and the command line."""

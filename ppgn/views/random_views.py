@@ -18,7 +18,7 @@ GREY = 0.5
 
 @dataclass(frozen=True)
 class RandomViews:
-    """`views` random views of a picture at each step, whose log-probabilities are averaged; each chain draws its own.
+    """`count` random views of a picture at each step, whose log-probabilities are averaged; each chain draws its own.
 
     frame: pixels of grey added around the picture. The part that is seen has `smallest` to `largest` of the framed picture's
     sides (above 1 shows grey around it), is turned by up to `rotation` degrees to either side, and lies around a centre that
@@ -30,7 +30,7 @@ class RandomViews:
     ValueError for numbers that cannot be.
     """
 
-    views: int = 1
+    count: int = 1
     frame: int = 0
     jitter: int = 0
     smallest: float = 1.0
@@ -40,7 +40,7 @@ class RandomViews:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        at_least_one("random views", self.views, "a step sees one or more")
+        at_least_one("random views", self.count, "a step sees one or more")
         if not 0 < self.smallest <= self.largest < math.inf:
             raise ValueError(
                 f"random views got smallest {self.smallest} and largest {self.largest}, expected 0 < smallest <= largest"
@@ -57,7 +57,7 @@ class RandomViews:
         seen = self._placed(framed, seeds, step, number)
         if not self.noise:
             return seen
-        drawn = normal(seeds, step, (self.views, *seen.shape[1:]), stream=Stream.VIEW_NOISE, dtype=seen.dtype, device=seen.device)
+        drawn = normal(seeds, step, (self.count, *seen.shape[1:]), stream=Stream.VIEW_NOISE, dtype=seen.dtype, device=seen.device)
         return seen + self.noise * drawn[:, number]
 
     def _placed(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
@@ -97,5 +97,5 @@ class RandomViews:
 
     def _drawn(self, image: Image, seeds: Sequence[int], step: int, number: int) -> tuple[Tensor, Tensor]:
         """(uniform numbers `[chain, 4]` for side, angle and wandering, moves `[chain, 2]` to the right and down in pixels)."""
-        drawn = uniform(seeds, step, (self.views, 6), stream=Stream.VIEW, dtype=torch.float64)[:, number]
+        drawn = uniform(seeds, step, (self.count, 6), stream=Stream.VIEW, dtype=torch.float64)[:, number]
         return drawn[:, :4], ((2 * self.jitter + 1) * drawn[:, 4:]).floor().clamp(max=2 * self.jitter) - self.jitter

@@ -1,0 +1,64 @@
+"""Hand-made priors of pictures: total variation, a norm, and the distance to a mean picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ppgn.types import Code, Image, LogProb
+
+SMALLEST = 1e-5
+"""Of a squared gradient in total variation, as released (deep-goggle, core/invert_nn.m)."""
+
+
+@dataclass(frozen=True)
+class HandMade:
+    """direction = -d/dx [variation * V + size * N + towards_mean * M], of pictures around a grey of 0.5, y = x - 0.5.
+
+    V = sum over pixels and channels of (dy_down^2 + dy_right^2)^(variation_power / 2) and N = sum |y|^size_power (Mahendran &
+    Vedaldi 2015, Eq. 3 and 4; Simonyan et al. 2013 with size_power 2); M = sum y^2 / 2, half the squared distance to grey. Raises
+    ValueError for negative weights and powers below 1.
+    """
+
+    variation: float = 0.0
+    variation_power: float = 2.0
+    size: float = 0.0
+    size_power: float = 6.0
+    towards_mean: float = 0.0
+    codes: ClassVar[str] = "pixels"
+
+    def __post_init__(self) -> None:
+        for name, least in {"variation": 0, "size": 0, "towards_mean": 0, "variation_power": 1, "size_power": 1}.items():
+            if not least <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"a hand-made prior got {name} {getattr(self, name)}, expected a finite number of at least {least}"
+                )
+
+    def __call__(self, code: Code, image: Image) -> Code:
+        with torch.enable_grad():
+            leaf = code.detach().requires_grad_(True)
+            return -torch.autograd.grad(self.energy(leaf).sum(), leaf)[0]
+
+    def energy(self, picture: Tensor) -> LogProb:
+        """variation * V + size * N + towards_mean * M of pictures `[chain, channel, height, width]`: `[chain]`."""
+        away = picture - 0.5
+        total = self.variation * total_variation(picture, self.variation_power) if self.variation else away.new_zeros(len(away))
+        if self.size:
+            total = total + self.size * away.abs().pow(self.size_power).flatten(1).sum(1)
+        return total + self.towards_mean * away.square().flatten(1).sum(1) / 2
+
+
+def total_variation(picture: Tensor, power: float = 2.0) -> Tensor:
+    """Sum over pixels and channels of (dy_down^2 + dy_right^2)^(power / 2), the last row and column with one of them 0.
+
+    picture: `[chain, channel, height, width]` -> `[chain]`."""
+    down = torch.diff(picture, dim=-2, append=picture[..., -1:, :])
+    right = torch.diff(picture, dim=-1, append=picture[..., -1:])
+    squares = down.square() + right.square()
+    if power != 2:
+        squares = squares.clamp(min=SMALLEST**2) ** (power / 2)
+    return squares.flatten(1).sum(1)
