@@ -21,6 +21,7 @@ FAMILY_HELP = {
     "start": "first codes",
     "measure": "of the scores of classes and captions, a log-probability; with --unit that of the unit",
     "bounds": "that codes are clipped to after every step",
+    "view": "what the network sees of a picture at a step",
 }
 """Member of a recipe -> its help."""
 HELP = {
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser, words: Sequence[str] = (), re
     """Adds the flags of recipes. words: the command line, which may name members whose flags --help shows. retries: whether
     chains that fail may begin anew. Raises ValueError for a member from another module that cannot be imported."""
     group = parser.add_argument_group("how chains run", ABOUT)
-    group.add_argument("--recipe", metavar="NAME", help=f"a method of the papers: {', '.join(recipes.PAPERS)}")
+    group.add_argument("--recipe", metavar="NAME", help=f"a published method: {', '.join(recipes.NAMED)}")
     group.add_argument("--settings", metavar="FILE",
                        help="the recipe in settings.json of `ppgn tune` or samples.json; other flags go before it")  # fmt: skip
     group.add_argument("--steps", type=int, metavar="N", help="steps of each chain")
@@ -79,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser, words: Sequence[str] = (), re
         choices=recipes.PRECISIONS,
         help="of the networks; reproducible: the same pictures in any batch, on any number of threads",
     )
-    group.add_argument("--generator", metavar="PART", help="part of the bundle that makes pictures, or pixels")
+    group.add_argument("--generator", metavar="PART", help="part of the bundle that makes pictures, or pixels, fourier, phase")
     for family in recipes.FAMILIES:
         _add_family(parser, family, named_in(words, family))
     choice = parser.add_argument_group("several starts" + (" and runs of a chain" if retries else ""))

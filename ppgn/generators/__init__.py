@@ -1,5 +1,7 @@
 """Generators that we did not train: code -> image. Pixels, Fourier coefficients, and phases under natural magnitudes."""
 
+from typing import Any
+
 from ppgn.generators.colours import correlated as correlated
 from ppgn.generators.colours import decorrelated as decorrelated
 from ppgn.generators.fourier import FourierGenerator as FourierGenerator
@@ -8,3 +10,10 @@ from ppgn.generators.fourier import PhaseGenerator as PhaseGenerator
 from ppgn.generators.fourier import PhaseGeneratorConfig as PhaseGeneratorConfig
 from ppgn.generators.pixels import IdentityGenerator as IdentityGenerator
 from ppgn.generators.pixels import IdentityGeneratorConfig as IdentityGeneratorConfig
+
+PICTURE_GENERATORS: dict[str, tuple[Any, Any]] = {
+    "pixels": (IdentityGenerator, IdentityGeneratorConfig),
+    "fourier": (FourierGenerator, FourierGeneratorConfig),
+    "phase": (PhaseGenerator, PhaseGeneratorConfig),
+}
+"""Name -> a generator without weights, for pictures of any size, and its config (channels, height, width)."""

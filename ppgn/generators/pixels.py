@@ -25,15 +25,19 @@ class IdentityGenerator(nn.Module):
         super().__init__()
         self.config = config
 
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of a code."""
+        return (self.config.channels, self.config.height, self.config.width)
+
     def forward(self, code: Tensor) -> Tensor:
         """The image `[chain, channel, height, width]` that the code is. Raises ValueError for another shape.
 
         It does not clip: the bounds of the code space keep pixels in [0, 1].
         """
-        shape = (self.config.channels, self.config.height, self.config.width)
-        if code.shape[1:] != shape:
+        if code.shape[1:] != self.code_shape:
             raise ValueError(
-                f"the identity generator got a code of shape {tuple(code.shape)}, expected {('chain', *shape)}: "
+                f"the identity generator got a code of shape {tuple(code.shape)}, expected {('chain', *self.code_shape)}: "
                 f"start from pixels of that size"
             )
         return code

@@ -25,6 +25,8 @@ def bundle(spec: str | Path | Bundle, device: torch.device | str = "cpu") -> Bun
             f"ppgn.Bundle.of(generator, code_shape)"
         )
     spec = str(spec)
+    if spec.partition(":")[0] == PIXELS:
+        return _of_pixels(spec).to(device)
     if is_stored(spec):
         return load_bundle(spec, device)
     made = result_of(spec, "a bundle")
@@ -33,6 +35,20 @@ def bundle(spec: str | Path | Bundle, device: torch.device | str = "cpu") -> Bun
             f"{spec}() returned {type(made).__name__}, expected a ppgn.Bundle: return ppgn.Bundle.of(generator, code_shape)"
         )
     return made.to(device)
+
+
+def _of_pixels(spec: str) -> Bundle:
+    """The bundle without weights whose pictures have the size that a text names, "pixels:224" or "pixels:240x320"."""
+    sides = spec.partition(":")[2].split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= LARGEST_SIDE for side in sides):
+        raise ValueError(
+            f"cannot read {spec!r}, expected pixels:SIDE or pixels:HEIGHTxWIDTH, up to {LARGEST_SIDE}: write pixels:224"
+        )
+    shape = (3, int(sides[0]), int(sides[-1]))
+    generator = IdentityGenerator(IdentityGeneratorConfig(*shape))
+    return Bundle.of(
+        generator, shape, name=spec, low=0.0, high=1.0, mean=0.5, std=0.25, recipes={"class": DEFAULT, "plugged": DEFAULT}
+    )
 
 
 def is_stored(spec: str) -> bool:

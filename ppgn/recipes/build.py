@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from ppgn import acceleration, loaders, starts
 from ppgn.autocast import without_autocast
 from ppgn.bundle import Bundle
 from ppgn.conditions import KnownPixels
-from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
+from ppgn.generators import PICTURE_GENERATORS
 from ppgn.images import composite
 from ppgn.objective import Objective, Term
 from ppgn.probe import Passes
@@ -66,7 +67,7 @@ def objective(setup: Setup, request: Request | None = None, hole: Hole | None = 
     if hole is not None and hole.context_scale:
         terms.append(_context(hole, setup.recipe))
     code_condition = None if request is None else request.code_condition(passes)
-    return Objective(_generator(setup, passes), _prior(setup, passes), terms, setup.space, code_condition)
+    return Objective(_generator(setup, passes), _prior(setup, passes), terms, setup.space, code_condition, setup.recipe.view)
 
 
 @without_autocast()
@@ -128,8 +129,8 @@ def _precision(bundle: Bundle) -> str:
 
 def _space(bundle: Bundle, recipe: Recipe) -> CodeSpace:
     """The space of the codes that chains of the recipe move, with its bounds."""
-    if recipe.codes == "pixels":
-        return recipe.bounds.of(CodeSpace(bundle.image.shape, std=1.0))
+    if recipe.codes in PICTURE_GENERATORS:
+        return recipe.bounds.of(CodeSpace(_picture_generator(bundle, recipe).code_shape, std=1.0))
     if recipe.codes == "before_relu":
         model = bundle.parts.get("noise_level")
         known = {} if model is None else {"mean": model.mean, "std": model.std}
@@ -138,11 +139,16 @@ def _space(bundle: Bundle, recipe: Recipe) -> CodeSpace:
 
 
 def _generator(setup: Setup, passes: Passes) -> Generator:
-    if setup.recipe.codes == "pixels":
-        height, width = setup.bundle.image.size
-        return IdentityGenerator(IdentityGeneratorConfig(setup.bundle.image.channels, height, width))
+    if setup.recipe.codes in PICTURE_GENERATORS:
+        return _picture_generator(setup.bundle, setup.recipe).to(setup.bundle.device)
     generator = passes.part(setup.recipe.generator)
     return (lambda code: generator(code.relu())) if setup.recipe.codes == "before_relu" else generator
+
+
+def _picture_generator(bundle: Bundle, recipe: Recipe) -> Any:
+    """The generator without weights that a recipe names, for pictures of the bundle's size."""
+    generator, config = PICTURE_GENERATORS[recipe.generator]
+    return generator(config(bundle.image.channels, *bundle.image.size))
 
 
 def _prior(setup: Setup, passes: Passes) -> Prior:

@@ -13,6 +13,7 @@ from ppgn.recipes.bounds import BOUNDS
 from ppgn.samplers import SAMPLERS, Spaced, is_number, levels_from, scale_from
 from ppgn.starts import STARTS
 from ppgn.types import plain_number
+from ppgn.views import VIEWS
 
 FAMILIES: dict[str, Mapping[str, Any]] = {
     "sampler": SAMPLERS,
@@ -20,6 +21,7 @@ FAMILIES: dict[str, Mapping[str, Any]] = {
     "start": STARTS,
     "measure": MEASURES,
     "bounds": BOUNDS,
+    "view": VIEWS,
 }
 """Member of a recipe -> name -> class. A name "my_module:Thing" imports another class."""
 METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -28,9 +30,10 @@ METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
     "start": (("draw",),),
     "measure": (("__call__",),),
     "bounds": (("of",),),
+    "view": (("__call__", "count"),),
 }
 """Member of a recipe -> the methods that it must have, any one of several sets."""
-PREFIXES = {"start": "start_", "bounds": "bounds_"}
+PREFIXES = {"start": "start_", "bounds": "bounds_", "view": "view_"}
 """Prefix of these members' settings where all are on one level: `start_mean`."""
 
 

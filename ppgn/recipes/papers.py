@@ -16,6 +16,7 @@ from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.priors import NoPrior, ReconstructionPrior
 from ppgn.recipes.bounds import FixedBounds, NoBounds, StatisticsBounds
+from ppgn.recipes.pioneers import PIONEERS
 from ppgn.recipes.recipe import Recipe
 
 _EQ_11: dict[str, Any] = {"sampler": "langevin", "measure": "log_softmax", "generator": "generator", "condition_limit": 0.0}
@@ -81,6 +82,8 @@ PAPERS: dict[str, dict[str, Any]] = {
     "noiseless_joint_ppgn_h_released": {**COMMON, **_RELEASED, "prior": "reconstruction"},
 }
 """Method -> its changes of the bundle's recipe, by names on one level (section 1 says how the methods differ)."""
+NAMED = {**PAPERS, **PIONEERS}
+"""All methods that a recipe can be named after."""
 FALLBACKS = {"caption": ("caption", "plugged", "class"), "plugged": ("plugged", "class"), "class": ("class",)}
 """Kind of request -> the kinds whose stored recipe serves it, the first that a bundle has."""
 
@@ -89,7 +92,7 @@ def recipe_for(bundle: Bundle | str | Path, kind: str = "class", name: str | Rec
     """The bundle's recipe for a kind of request, changed by a method of the papers, then by `changes`.
 
     kind: "class" of the bundle; "caption" for its captioner; or "plugged", a unit, another network's class or any function.
-    Their gradients differ in size, so the bundle may hold a recipe for each. name: of PAPERS, or a whole recipe that takes the
+    Their gradients differ in size, so the bundle may hold a recipe for each. name: of NAMED, or a whole recipe that takes the
     place of the bundle's. changes: settings by their names on one level (`Recipe.changed`); None leaves a setting as it is.
     Raises ValueError for an unknown name or setting, and for a setting that the chosen members do not have.
     """
@@ -104,11 +107,11 @@ def recipe_for(bundle: Bundle | str | Path, kind: str = "class", name: str | Rec
     base = stored[0] if stored else _default(bundle)
     if name is None:
         return base.changed(others, **changes)
-    if not isinstance(name, str) or name not in PAPERS:
-        raise ValueError(f"unknown recipe {name!r}: choose {', '.join(PAPERS)}")
+    if not isinstance(name, str) or name not in NAMED:
+        raise ValueError(f"unknown recipe {name!r}: choose {', '.join(NAMED)}")
     of_papers = _stored(papers, kind)
     base = of_papers[0] if of_papers else base
-    return base.changed(of_papers, **PAPERS[name]).changed(others, **changes)
+    return base.changed(of_papers, **NAMED[name]).changed(others, **changes)
 
 
 def _default(bundle: Bundle) -> Recipe:

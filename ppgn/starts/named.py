@@ -21,7 +21,7 @@ class Normal:
 
     mean: float = 0.0
     std: float = 1.0
-    codes: ClassVar[tuple[str, ...]] = ("codes", "pixels")
+    codes: ClassVar[tuple[str, ...]] = ("codes", "pixels", "fourier", "phase")
 
     def __post_init__(self) -> None:
         _check(self)

@@ -1,0 +1,110 @@
+"""Methods of 2009 to 2023 that optimise a picture without a learned generator, as changes of a recipe.
+
+Step sizes: the papers' are in the units of their networks' inputs and activations, so those that ask for a gradient as it is have
+none that holds for another network. Here such methods divide the gradient by its mean size (`samplers.Regularised`), and the steps
+are ours. All else is as published where a comment says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_GREY: dict[str, Any] = {
+    "sampler": "regularised",
+    "generator": "pixels",
+    "prior": "none",
+    "measure": "logit",
+    "bounds": "fixed",
+    "bounds_low": 0.0,
+    "bounds_high": 1.0,
+    "start": "normal",
+    "start_mean": 0.5,
+    "start_std": 10 / 255,  # the toolbox of Yosinski et al. 2015: mean picture + N(0, 10^2), pixels to 255
+    "draws": 1,
+    "view": "whole",
+    "gradient_rule": "unit_mean",
+    "step_size": 0.01,
+    "prior_scale": 1.0,
+    "velocity_decay": 0.0,
+    "pixel_decay": 0.0,
+    "blur_width": 0.0,
+    "blur_every": 0,
+    "norm_percentile": 0.0,
+    "contribution_percentile": 0.0,
+    "contrast": 0.0,
+    "centre_width": 0.0,
+    "steps": 200,
+    "tries": 1,
+    "precision": "float32",
+}
+_WHOLE: dict[str, Any] = {"bounds": "none", "draws": 1, "measure": "logit", "prior": "none", "start": "normal", "start_mean": 0.0,
+                          "tries": 1, "precision": "float32", "prior_scale": 0.0}  # fmt: skip
+PIONEERS: dict[str, dict[str, Any]] = {
+    "erhan_2009": {**_GREY, "start_std": 0.25, "contrast": 0.25},  # the picture's norm is fixed; ours is that of real pictures
+    "simonyan_2013": {
+        **_GREY,
+        "prior": "hand_made",  # score - lambda |x|^2
+        "variation": 0.0,
+        "size": 0.01,
+        "size_power": 2.0,
+        "towards_mean": 0.0,
+    },
+    "yosinski_2015": {
+        **_GREY,
+        "pixel_decay": 1e-4,  # Table 1, third row
+        "blur_width": 1.0,
+        "blur_every": 4,
+        "steps": 500,  # optimize_image.py
+    },
+    "mahendran_2015": {
+        **_GREY,
+        "prior": "hand_made",
+        "variation": 0.05,
+        "variation_power": 2.0,  # of networks deeper than edges, section 4.2
+        "size": 0.01,
+        "size_power": 6.0,  # section 3.1
+        "towards_mean": 0.0,
+        "velocity_decay": 0.9,  # section 3.2
+        "step_size": 0.002,
+        "view": "random",
+        "view_jitter": 8,  # of the extended paper (2016)
+        "steps": 400,  # experiment_cnn.m
+    },
+    "lucid": {
+        **_WHOLE,
+        "sampler": "adam",
+        "generator": "fourier",
+        "start_std": 0.01,  # optvis/param/spatial.py
+        "step_size": 0.05,  # optvis/render.py
+        "nesterov": False,
+        "view": "random",  # optvis/transform.py, standard_transforms
+        "view_count": 1,
+        "view_frame": 12,
+        "view_jitter": 6,  # 8 and 4 pixels of range
+        "view_smallest": 1 / 1.1,
+        "view_largest": 1 / 0.9,
+        "view_rotation": 10.0,
+        "view_wander": 0.0,
+        "view_noise": 0.0,
+        "steps": 512,  # optvis/render.py
+    },
+    "maco": {
+        **_WHOLE,
+        "sampler": "adam",
+        "generator": "phase",
+        "start_std": 1.0,
+        "step_size": 1.0,  # horama, NAdam
+        "nesterov": True,
+        "view": "random",
+        "view_count": 6,
+        "view_frame": 0,
+        "view_jitter": 0,
+        "view_smallest": 0.25,  # horama, box_size
+        "view_largest": 0.3,
+        "view_rotation": 0.0,
+        "view_wander": 0.15,
+        "view_noise": 0.05,
+        "steps": 256,
+    },
+}
+"""Method -> its changes of the bundle's recipe, by names on one level."""
