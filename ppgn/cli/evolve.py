@@ -43,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Evolves until the budget is spent; or asks, or tells, once."""
     if given.bundle in WORDS:
+        if others := evolve_flags.others(given):
+            raise ValueError(
+                f"got {', '.join(others)} with ppgn evolve {given.bundle}, expected none: the run knows how it began; to raise "
+                f"the budget, use the command that began it"
+            )
         return (_ask if given.bundle == "ask" else _tell)(given.rest, given.method)
     if given.rest:
         raise ValueError(f"got {' '.join(given.rest)!r} beside the bundle, expected nothing more: give the run with --out")
@@ -106,6 +111,9 @@ def _tell(words: list[str], method: str) -> int:
     folder = _folder(words, 2)
     with images.alone_in(folder):
         place, evolution = experiment.reopen_run(folder, loaders.bundle, method)
+        if evolution.done or not place.is_shown(evolution.state.step):
+            what = "the budget is spent" if evolution.done else f"generation {evolution.state.step} was not asked for yet"
+            raise ValueError(f"{what}, expected pictures that wait for responses: see ppgn evolve ask {folder}")
         generation, files = place.prepare(evolution, True)
         responses = experiment.read_responses(words[1], len(files), evolution.plan.repeats, evolution.units, generation.number)
         place.answer(generation.number, responses.tolist(), 0)

@@ -84,6 +84,18 @@ def plan(given: argparse.Namespace) -> experiment.Plan:
     return experiment.Plan(**{name: getattr(given, name) for name in names}, settings=chosen)
 
 
+def others(given: argparse.Namespace) -> list[str]:
+    """The flags that were typed beside those of `ask` and `tell`."""
+    plain = argparse.ArgumentParser()
+    add_arguments(plain)
+    add_settings(plain, ["--method", given.method])
+    defaults = vars(plain.parse_args([given.bundle]))
+    skipped = ("bundle", "rest", "method", "device")
+    return [
+        f"--{name.replace('_', '-')}" for name, value in defaults.items() if name not in skipped and vars(given)[name] != value
+    ]
+
+
 def plugged(given: argparse.Namespace, name: str) -> requests.Plugged:
     """The network of that name with the flags of its input."""
     return requests.Plugged(name, **{one: getattr(given, one) for one in ("weights", "size", "mean", "std", "bgr")})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from ppgn.experiment.first import codes_of_pictures
 from ppgn.experiment.folder import RunFolder
 from ppgn.experiment.plot import line_plot
 from ppgn.experiment.scores import FunctionScore, Score
-from ppgn.experiment.tables import columns_of
 from ppgn.types import Code, Image
 
 OnGeneration: TypeAlias = Callable[[Generation, list[list[float]]], None]
@@ -151,7 +149,7 @@ def result_of(place: RunFolder, evolution: Evolution) -> Evolved:
     best = [evolution.best(unit) for unit in range(len(evolution.units))]
     codes = torch.stack([code for code, _, _ in best])
     responses, measured = tuple(value for _, value, _ in best), tuple(count for _, _, count in best)
-    return Evolved(evolution.units, evolution.images(codes), codes, responses, measured, *_course(place, evolution))
+    return Evolved(evolution.units, evolution.images(codes), codes, responses, measured, *place.course(evolution))
 
 
 def _evolved(
@@ -190,22 +188,6 @@ def _write_pictures(place: RunFolder, evolution: Evolution, number: int) -> None
     for unit, name in enumerate(found.units):
         series |= {f"{name}, highest": found.highest[:, unit].tolist(), f"{name}, mean": found.mean[:, unit].tolist()}
     images.save_image(line_plot(series, "generation", "response"), place.folder / "evolve.png")
-
-
-def _course(place: RunFolder, evolution: Evolution) -> tuple[Tensor, Tensor]:
-    """(mean, highest) response of each unit to its own new pictures `[generation, unit]`, by responses.csv."""
-    names, fresh = evolution.units, len(evolution.units) * evolution.plan.size
-    column = dict(zip(names, columns_of(names), strict=True))
-    found: dict[tuple[int, str], list[float]] = {}
-    for row in place.table():
-        value = float(row[column[row["unit"]]])
-        if int(row["picture"]) < fresh and not math.isnan(value):
-            found.setdefault((int(row["generation"]), row["unit"]), []).append(value)
-    count = 1 + max((number for number, _ in found), default=-1)
-    mean, highest = (torch.full((count, len(names)), torch.nan, dtype=torch.float64) for _ in range(2))
-    for (number, name), values in found.items():
-        mean[number, names.index(name)], highest[number, names.index(name)] = sum(values) / len(values), max(values)
-    return mean, highest
 
 
 def _identity(value: Any) -> Any:
