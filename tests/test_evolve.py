@@ -380,7 +380,9 @@ def test_a_program_that_ignores_the_end_is_killed_with_what_it_has_started(tmp_p
         evolve(tiny_bundle(), ProgramScore(command, timeout=1), budget=5, population=5, folder=tmp_path / "run")
     assert time.monotonic() - begun < 15
     child = Path(f"/proc/{(tmp_path / 'child.txt').read_text().strip()}/stat")
-    assert not child.exists() or child.read_text().split()[2] == "Z"
+    while time.monotonic() - begun < 30 and child.exists() and child.read_text().split()[2] != "Z":
+        time.sleep(0.05)  # a process that was killed on a busy machine takes a moment to end
+    assert time.monotonic() - begun < 30
 
 
 def test_a_picture_with_an_infinite_answer_is_out_and_the_generation_goes_on(tmp_path: Path) -> None:
