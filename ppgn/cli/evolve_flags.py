@@ -16,6 +16,7 @@ HELP = {
     "step_size": "first standard deviation of codes, in units of each unit's spread over real pictures",
     "covariance": "auto, full, separable, vd or vkd",
     "sphere": "keep the length of codes (Wang & Ponce 2022)",
+    "centre": "show the centre of the search, too, which depends on no lucky response",
     "mutation_rate": "probability that a unit of a code mutates",
     "mutation_size": "standard deviation of a mutation, in units of each unit's spread",
     "selectivity": "how sharply better pictures are preferred as parents",

@@ -15,7 +15,7 @@ from ppgn.experiment.rules import checked_settings, population_of, rule_named
 from ppgn.samplers import bound
 from ppgn.types import ChainState, Code, Image, plain_number
 
-HEADINGS = ("generation", "picture", "showing", "seed", "unit", "file")
+HEADINGS = ("generation", "picture", "showing", "kind", "seed", "unit", "file")
 """Columns of tables of responses, beside which the units have theirs."""
 
 
@@ -74,6 +74,10 @@ class Generation:
     again: tuple[tuple[int, int], ...] = ()
     centres: range = range(0)
 
+    def kind(self, picture: int) -> str:
+        """What a picture is: "sample" or "centre" of the search, or "elite", shown once more."""
+        return "elite" if picture >= self.fresh else "centre" if picture in self.centres else "sample"
+
 
 class Evolution:
     """Evolutions of pictures, one for each unit, in one stream: pictures of the units take turns.
@@ -104,8 +108,8 @@ class Evolution:
         self.rule = bound(plan.rule(), 0, 0, bundle.code)
         if plan.budget < self.shown_each:
             raise ValueError(
-                f"got a budget of {plan.budget} pictures, expected at least {self.shown_each}, one generation of "
-                f"{len(self.units)} times {plan.size} pictures: raise it, or lower population, repeats or elite"
+                f"got a budget of {plan.budget} pictures, expected at least {self.shown_each}, one generation: "
+                f"{len(self.units)} units * ({plan.size} population + {plan.elite} elite) * {plan.repeats} repeats: raise it"
             )
         self.state = self._first(codes) if state is None else state
         self.elite = Elite.empty(len(self.units), plan.elite, self.state.code) if elite is None else elite
@@ -139,7 +143,13 @@ class Evolution:
         if self.done:
             raise ValueError(f"the budget of {self.plan.budget} pictures is spent, expected some left: raise it to go on")
         if self._asked is None:
-            asked = self._checked(self.rule.ask(self.state))
+            try:
+                asked = self._checked(self.rule.ask(self.state))
+            except KeyError as fault:
+                raise ValueError(
+                    f"the state of the run lacks {fault} for the method {self.plan.method}, expected that of one version: "
+                    f"go on with the version of ppgn with which it began"
+                ) from fault
             codes, owners = asked.transpose(0, 1).flatten(0, 1), [*range(len(self.units))] * asked.shape[1]
             places = self.elite.shown(self.plan.elite, codes)
             again = [self.elite.codes[unit, place] for unit, place in places]

@@ -170,10 +170,15 @@ class RunFolder:
         for showing, values in enumerate(answers.tolist()):
             again, picture = divmod(showing, len(generation.codes))
             owner = generation.owners[picture]
-            about = {"generation": generation.number, "picture": picture, "showing": again, "seed": seeds[owner]}
-            row = {**about, "unit": evolution.units[owner], **dict(zip(columns, map(repr, values), strict=True))}
+            about = {"generation": generation.number, "picture": picture, "showing": again, "kind": generation.kind(picture)}
+            row = {
+                **about,
+                "seed": seeds[owner],
+                "unit": evolution.units[owner],
+                **dict(zip(columns, map(repr, values), strict=True)),
+            }
             rows.append({name: str(value) for name, value in row.items()})
-        names, file = ["generation", "picture", "showing", "seed", "unit", *columns], self.folder / RESPONSES
+        names, file = ["generation", "picture", "showing", "kind", "seed", "unit", *columns], self.folder / RESPONSES
         if self._written == generation.number - 1:
             with images.refused_writes(file), file.open("a", newline="", encoding="utf-8") as opened:
                 csv.DictWriter(opened, names, lineterminator="\n").writerows(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias, cast
@@ -30,16 +30,17 @@ BY_HAND = {"kind": "by hand"}
 
 @dataclass(frozen=True, eq=False)
 class Evolved:
-    """What an evolution has found. images: `[unit, channel, height, width]`, the best of each; codes: `[unit, *code]`; responses:
-    mean response of each; measured: how often each was shown; mean, highest: of each generation `[generation, unit]`."""
+    """What an evolution has found. images: `[unit, channel, height, width]`, the best of the pictures that were evolved for each;
+    codes: `[unit, *code]`; responses: mean response of each; measured: how often each was shown and answered; mean, highest: of
+    the new pictures of each generation `[generation, unit]`."""
 
     units: tuple[str, ...]
-    images: Image
-    codes: Code
+    images: Image = field(repr=False)
+    codes: Code = field(repr=False)
     responses: tuple[float, ...]
     measured: tuple[int, ...]
-    mean: Tensor
-    highest: Tensor
+    mean: Tensor = field(repr=False)
+    highest: Tensor = field(repr=False)
 
 
 def evolve(
@@ -96,8 +97,12 @@ def open_run(
     before = place.about()
     odd = [name for name in stated if name != "folder" and _identity(before.get(name)) != _identity(stated[name])]
     if odd:
+        plans = before.get("plan"), stated["plan"]
+        odd += [f"{name} ({plans[0].get(name)}, now {plans[1][name]})" for name in stated["plan"]
+                if isinstance(plans[0], dict) and name != "budget" and plans[0].get(name) != plans[1][name]]  # fmt: skip
+        named = " and ".join(f"another {name}" for name in odd if name != "plan")
         raise ValueError(
-            f"{folder} holds an evolution with another {', '.join(odd)}, expected that of this run: give another folder, or the "
+            f"{folder} holds an evolution with {named or 'another plan'}, expected that of this run: give another folder, or the "
             f"same arguments to go on"
         )
     evolution = Evolution(bundle, plan, units, None, *place.state(bundle.device))
@@ -187,7 +192,8 @@ def _write_pictures(place: RunFolder, evolution: Evolution, number: int) -> None
     series = {}
     for unit, name in enumerate(found.units):
         series |= {f"{name}, highest": found.highest[:, unit].tolist(), f"{name}, mean": found.mean[:, unit].tolist()}
-    images.save_image(line_plot(series, "generation", "response"), place.folder / "evolve.png")
+    thin = [name for name in series if name.endswith(", mean")]
+    images.save_image(line_plot(series, "generation", "response", thin), place.folder / "evolve.png")
 
 
 def _identity(value: Any) -> Any:
