@@ -175,6 +175,11 @@ def test_a_score_that_returns_something_else_is_a_sentence(answer, said: str) ->
         evolve(tiny_bundle(), answer, budget=20, population=5)
 
 
+def test_a_random_search_begins_at_no_pictures(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="natural pictures with the method random"):
+        evolve(tiny_bundle(), left, budget=20, method="random", natural=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("plan", "said"),
     [

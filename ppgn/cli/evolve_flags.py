@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--repeats", type=int, default=1, metavar="N", help="showings of each picture, whose mean counts")
     search.add_argument("--elite", type=int, default=0, metavar="N", help="best pictures shown again in each generation")
     search.add_argument("--seed", type=int, default=0, help="of the first unit; the next ones count up")
-    search.add_argument("--natural", metavar="FOLDER", help="pictures whose codes are the first generation")
+    search.add_argument("--natural", metavar="FOLDER", help="real pictures at whose codes the search begins")
     after = parser.add_argument_group("what the evolved picture predicts")
     after.add_argument("--predict", metavar="FOLDER", help="real pictures to show at the end, ranked by their distance to the "
                        "evolved picture, beside the responses they evoke")  # fmt: skip

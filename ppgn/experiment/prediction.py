@@ -21,8 +21,8 @@ DRAWS, COVERED = 1000, 0.95
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """distance: `[picture]` of real pictures to the evolved one, from 0 to 2. correlation: Spearman's, of nearness and response; low, high:
-    the percentile interval of `DRAWS` bootstrap draws of the pictures."""
+    """distance: `[picture]` of real pictures to the evolved one, from 0 to 2. correlation: Spearman's, of nearness and
+    response; low, high: the percentile interval of `DRAWS` bootstrap draws of the pictures."""
 
     distance: Tensor
     correlation: float

@@ -59,7 +59,7 @@ def evolve(
     bundle: or its name or folder. score: images `[picture, channel, height, width]` in [0, 1] -> numbers `[picture]`, or
     `[picture, unit]` for several units, each of which gets an evolution; or a Score. budget: pictures shown in all. folder: where
     codes, responses and the state are kept; the same call goes on there, also with a larger budget. natural: a folder of pictures
-    whose codes are the first generation. plan: fields of `Plan`: method, population, repeats, elite, seed, settings. Raises
+    at whose codes the search begins: the genetic algorithm shows them first, CMA-ES and NES begin at their mean. plan: fields of `Plan`: method, population, repeats, elite, seed, settings. Raises
     ValueError for what does not fit, and where a unit has no response in a whole generation.
     """
     bundle = loaders.bundle(bundle)
@@ -89,6 +89,8 @@ def open_run(
     stated = json.loads(json.dumps(stated))
     if not place.is_begun:
         place.check_new()
+        if natural is not None and plan.method == "random":
+            raise ValueError("got natural pictures with the method random, expected one that begins at them: leave them out")
         codes = None if natural is None else codes_of_pictures(bundle, natural, plan.size * len(units))
         evolution = Evolution(bundle, plan, units, codes)
         place.save_state(evolution)
