@@ -59,8 +59,9 @@ def evolve(
     bundle: or its name or folder. score: images `[picture, channel, height, width]` in [0, 1] -> numbers `[picture]`, or
     `[picture, unit]` for several units, each of which gets an evolution; or a Score. budget: pictures shown in all. folder: where
     codes, responses and the state are kept; the same call goes on there, also with a larger budget. natural: a folder of pictures
-    at whose codes the search begins: the genetic algorithm shows them first, CMA-ES and NES begin at their mean. plan: fields of `Plan`: method, population, repeats, elite, seed, settings. Raises
-    ValueError for what does not fit, and where a unit has no response in a whole generation.
+    at whose codes the search begins: the genetic algorithm shows them first, CMA-ES and NES begin at their mean. plan: fields of
+    `Plan`: method, population, repeats, elite, seed, settings. Raises ValueError for what does not fit, and where a unit has no
+    response in a whole generation.
     """
     bundle = loaders.bundle(bundle)
     chosen = Plan(budget=budget, **plan)
