@@ -59,16 +59,17 @@ def unit_row(
         tiles, labels = [pictures[real.argmax()], chains.images[0]], [f"real {real.max():.3g}", f"chain {chains.log_prob[0]:.3g}"]
         images.save_image(images.grid(torch.stack(tiles), labels, scale=2), place.with_name(f"{place.name}.jpg"))
         yield row
-    for name in SEARCHES:
-        if name in row:
+    for name, plan in SEARCHES.items():
+        if row.get(name, {}).get("plan") == plan:
             continue
         about = {"budget": given.budget, "units": request.names, "seed": given.seed}
         begun = time.perf_counter()
         gain = given.spikes / float(real.clamp(min=0).mean())
         noise = Noise("poisson", gain, given.seed) if "noise" in name else None
-        found = evolve(bundle, unit_score(setup, request, noise), **about, **SEARCHES[name])
+        found = evolve(bundle, unit_score(setup, request, noise), **about, **plan)
         value = float(clean.function(found.images)[0])
-        row[name] = {"value": value, "seconds": time.perf_counter() - begun, "highest": found.highest[:, 0].tolist()}
+        seconds, course = time.perf_counter() - begun, found.highest[:, 0].tolist()
+        row[name] = {"plan": plan, "value": value, "seconds": seconds, "highest": course}
         tile = images.grid(found.images, [f"{name} {value:.3g}"], scale=2)
         images.save_image(tile, place.with_name(f"{place.name}_{name}.jpg"))
         if name == "CMA-ES":
@@ -112,15 +113,18 @@ def report(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
         print(f"rank correlation of nearness in {space} and response above 0 for {above} of {len(rows)} units")
     curves = {}
     for name in names:
-        courses = [torch.tensor(row[name]["highest"]).cummax(0).values / row["real"] for row in rows if "," not in name]
+        courses = [torch.tensor(row[name]["highest"]).cummax(0).values / row["real"] for row in rows if "noise" not in name]
         if courses:
             curves[name] = torch.stack(courses).median(0).values.tolist()
     images.save_image(line_plot(curves, "generation of 20 pictures", "highest response / best real"), given.out / "course.png")
 
 
+OPTIONS = ("bundle", "real", "network", "weights", "size", "mean", "std", "bgr", "budget", "spikes", "seed")
+
+
 def options_of(given: argparse.Namespace) -> dict[str, Any]:
     """What a row depends on beside its unit."""
-    return {name: str(getattr(given, name)) for name in ("bundle", "real", "network", "weights", "budget", "spikes", "seed")}
+    return {name: str(getattr(given, name)) for name in OPTIONS}
 
 
 def _file(unit: str) -> str:

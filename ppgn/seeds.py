@@ -42,6 +42,13 @@ def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
     return tuple(_word("seed", seed) for seed in seeds)
 
 
+def generator(seed: int, step: int, stream: int) -> np.random.Generator:
+    """NumPy's generator of (seed, step, stream), for what draws row by row or through another library. ValueError as `normal`."""
+    # Philox counts up from the lowest word: (step, stream) in the two high words give disjoint blocks of 2**128 draws.
+    counter = np.array([0, 0, _word("step", step), _word("stream", stream)], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=_word("seed", seed), counter=counter))
+
+
 def normal(
     seeds: Sequence[int],
     step: int,
@@ -62,8 +69,7 @@ def normal(
 def retry_seeds(seeds: Sequence[int], number: int) -> tuple[int, ...]:
     """Seeds of the chains that begin anew in the place of chains with these `seeds`, a function of (seed, number) each;
     number counts from 1. Raises ValueError as `normal`."""
-    counter = np.array([0, 0, _word("number", number), Stream.RETRY], dtype=np.uint64)
-    found = (np.random.Generator(np.random.Philox(key=key, counter=counter)) for key in check_seeds(seeds))
+    found = (generator(seed, _word("number", number), Stream.RETRY) for seed in check_seeds(seeds))
     return tuple(int(random.integers(0, 2**64, dtype=np.uint64)) for random in found)
 
 
@@ -88,11 +94,9 @@ def _draw(
     stream: int,
 ) -> Tensor:
     keys = check_seeds(seeds)
-    # Philox counts up from the lowest word: (step, stream) in the two high words give disjoint blocks of 2**128 draws.
-    counter = np.array([0, 0, _word("step", step), _word("stream", stream)], dtype=np.uint64)
     numbers = np.empty((len(keys), *shape), dtype=np.float64)
     for row, key in enumerate(keys):
-        numbers[row] = draw_one(np.random.Generator(np.random.Philox(key=key, counter=counter)))
+        numbers[row] = draw_one(generator(key, step, stream))
     return torch.from_numpy(numbers)
 
 

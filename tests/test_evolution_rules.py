@@ -102,6 +102,26 @@ def test_a_child_has_the_units_of_its_parents_and_the_best_passes_on() -> None:
     assert float(children[2:].mean()) == pytest.approx(expected, abs=1.0)
 
 
+def test_a_child_mixes_two_parents_in_the_share_that_was_asked_for() -> None:
+    rule = Genetic(population=400, mutation_rate=0.0, conserved=0, heritability=0.25).bound_to(1, 0, CodeSpace())
+    parents = torch.arange(400.0, dtype=torch.float64)[None, :, None].expand(1, 400, 60).contiguous()
+    children = rule.tell(rule.init_from(parents, (0,)), torch.zeros(1, 400, dtype=torch.float64)).carry["population"][0]
+    kinds = [child.unique(return_counts=True)[1] for child in children]
+    assert max(len(kind) for kind in kinds) == 2
+    rarer = torch.tensor([float(kind.min()) / 60 for kind in kinds if len(kind) == 2])
+    assert float(rarer.mean()) == pytest.approx(0.25, abs=0.02)
+
+
+def test_an_outlier_breeds_no_more_often_than_the_best_of_the_others() -> None:
+    rule = Genetic(population=100, mutation_rate=0.0, conserved=0, selectivity=0.05).bound_to(1, 0, CodeSpace())
+    parents = torch.arange(100.0, dtype=torch.float64)[None, :, None].expand(1, 100, 40).contiguous()
+    scores = torch.zeros(1, 100, dtype=torch.float64)
+    scores[0, :10] = 1.0
+    scores[0, 0] = 1e6
+    children = rule.tell(rule.init_from(parents, (0,)), scores).carry["population"][0]
+    assert float((children == 0).double().mean()) < 0.05
+
+
 def test_mutations_have_the_size_and_the_rate_that_were_asked_for() -> None:
     rule = Genetic(population=400, mutation_rate=0.25, mutation_size=0.75, conserved=0).bound_to(1, 0, CodeSpace(std=2.0))
     state = rule.init_from(torch.zeros(1, 400, 30, dtype=torch.float64), (1,))
@@ -124,15 +144,29 @@ def test_a_picture_without_a_response_is_out_and_the_generation_goes_on(name: st
             rule.tell(state, wrong)
 
 
-def test_the_sphere_keeps_the_length_of_the_start() -> None:
-    space = CodeSpace((12,), mean=0.5, std=2.0)
-    rule = CmaEs(9, sphere=True).bound_to(3, 0, space)
-    state = rule.init(CODES, (0, 1))
+def test_the_sphere_keeps_the_length_of_the_first_codes_also_where_a_unit_has_no_spread() -> None:
+    std = torch.full((12,), 2.0, dtype=torch.float64)
+    std[3] = 0.0
+    rule = CmaEs(9, sphere=True).bound_to(3, 0, CodeSpace((12,), mean=0.5, std=std))
+    first = torch.stack([CODES, CODES.flip(1), 2 * CODES], 1)
+    units = torch.arange(12) != 3
+    state = rule.init_around(first, (0, 1))
+    wanted = ((first - 0.5) / 2)[..., units].norm(dim=2).mean(1)
     for _ in range(3):
         asked = rule.ask(state)
-        length = ((asked - 0.5) / 2).norm(dim=2)
-        torch.testing.assert_close(length, ((CODES - 0.5) / 2).norm(dim=1)[:, None].expand_as(length))
+        length = ((asked - 0.5) / 2)[..., units].norm(dim=2)
+        torch.testing.assert_close(length, wanted[:, None].expand_as(length))
         state = rule.tell(state, score(asked))
+
+
+def test_nes_stays_where_scores_are_equal_and_ignores_a_pair_with_a_gap() -> None:
+    rule = Nes(8).bound_to(3, 0, SPACE)
+    state = rule.init(CODES, (0, 1))
+    flat = rule.tell(state, torch.ones(2, 8, dtype=torch.float64))
+    torch.testing.assert_close(flat.carry["centre"], state.carry["centre"])
+    gap = torch.ones(2, 8, dtype=torch.float64)
+    gap[:, 1] = math.nan
+    torch.testing.assert_close(rule.tell(state, gap).carry["centre"], state.carry["centre"])
 
 
 def test_codes_stay_inside_the_bounds() -> None:

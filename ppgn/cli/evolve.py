@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ppgn import experiment, images, loaders, recipes, requests
 from ppgn.bundle import Bundle
@@ -43,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Evolves until the budget is spent; or asks, or tells, once."""
     if given.bundle in WORDS:
+        if others := evolve_flags.others(given):
+            raise ValueError(
+                f"got {', '.join(others)} with ppgn evolve {given.bundle}, expected none: the run knows how it began; to raise "
+                f"the budget, use the command that began it"
+            )
         return (_ask if given.bundle == "ask" else _tell)(given.rest, given.method)
     if given.rest:
         raise ValueError(f"got {' '.join(given.rest)!r} beside the bundle, expected nothing more: give the run with --out")
@@ -62,7 +66,7 @@ def run(given: argparse.Namespace) -> int:
         print(f"\nppgn: interrupted: all responses are in {given.out}, and the same command goes on from there", file=sys.stderr)
         return 130
     for name, response, times in zip(found.units, found.responses, found.measured, strict=True):
-        print(f"{name}: {response:.4g}, measured {times} time{'' if times == 1 else 's'}")
+        print(f"{name}: {response:.4g}, the mean of {times} showing{'' if times == 1 else 's'}")
     print(f"wrote responses.csv, all codes, the best pictures and evolve.png into {given.out}")
     if given.predict is not None:
         _predict(given, bundle, score, plan, units)
@@ -106,6 +110,9 @@ def _tell(words: list[str], method: str) -> int:
     folder = _folder(words, 2)
     with images.alone_in(folder):
         place, evolution = experiment.reopen_run(folder, loaders.bundle, method)
+        if evolution.done or not place.is_shown(evolution.state.step):
+            what = "the budget is spent" if evolution.done else f"generation {evolution.state.step} was not asked for yet"
+            raise ValueError(f"{what}, expected pictures that wait for responses: see ppgn evolve ask {folder}")
         generation, files = place.prepare(evolution, True)
         responses = experiment.read_responses(words[1], len(files), evolution.plan.repeats, evolution.units, generation.number)
         place.answer(generation.number, responses.tolist(), 0)
@@ -158,10 +165,12 @@ def _progress(plan: experiment.Plan, units: int) -> Iterator[experiment.OnGenera
         before = generation.number * each
         if not bars:
             bars.append(bar("evolving", total=plan.budget // each * each, initial=before, unit="picture"))
-        best = torch.tensor(rows).nan_to_num(-torch.inf).amax(0)
-        bars[0].set_postfix_str(
-            f"generation {generation.number}, highest {', '.join(f'{one:.3g}' for one in best.tolist())}", False
-        )
+        own = [[] for _ in range(units)]
+        for showing, row in enumerate(rows):
+            unit = generation.owners[showing % len(generation.codes)]
+            own[unit] += [row[unit]] if math.isfinite(row[unit]) else []
+        best = ", ".join(f"{max(values):.3g}" if values else "none" for values in own)
+        bars[0].set_postfix_str(f"generation {generation.number}, highest {best}", False)
         bars[0].update(before + len(rows) - bars[0].n)
 
     try:

@@ -16,6 +16,7 @@ HELP = {
     "step_size": "first standard deviation of codes, in units of each unit's spread over real pictures",
     "covariance": "auto, full, separable, vd or vkd",
     "sphere": "keep the length of codes (Wang & Ponce 2022)",
+    "centre": "show the centre of the search, too, which depends on no lucky response",
     "mutation_rate": "probability that a unit of a code mutates",
     "mutation_size": "standard deviation of a mutation, in units of each unit's spread",
     "selectivity": "how sharply better pictures are preferred as parents",
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--repeats", type=int, default=1, metavar="N", help="showings of each picture, whose mean counts")
     search.add_argument("--elite", type=int, default=0, metavar="N", help="best pictures shown again in each generation")
     search.add_argument("--seed", type=int, default=0, help="of the first unit; the next ones count up")
-    search.add_argument("--natural", metavar="FOLDER", help="pictures whose codes are the first generation")
+    search.add_argument("--natural", metavar="FOLDER", help="real pictures at whose codes the search begins")
     after = parser.add_argument_group("what the evolved picture predicts")
     after.add_argument("--predict", metavar="FOLDER", help="real pictures to show at the end, ranked by their distance to the "
                        "evolved picture, beside the responses they evoke")  # fmt: skip
@@ -82,6 +83,18 @@ def plan(given: argparse.Namespace) -> experiment.Plan:
     settings = {flag.name: getattr(given, flag.name) for flag in _flags(given.method)}
     chosen = {name: value for name, value in settings.items() if value is not None}
     return experiment.Plan(**{name: getattr(given, name) for name in names}, settings=chosen)
+
+
+def others(given: argparse.Namespace) -> list[str]:
+    """The flags that were typed beside those of `ask` and `tell`."""
+    plain = argparse.ArgumentParser()
+    add_arguments(plain)
+    add_settings(plain, ["--method", given.method])
+    defaults = vars(plain.parse_args([given.bundle]))
+    skipped = ("bundle", "rest", "method", "device")
+    return [
+        f"--{name.replace('_', '-')}" for name, value in defaults.items() if name not in skipped and vars(given)[name] != value
+    ]
 
 
 def plugged(given: argparse.Namespace, name: str) -> requests.Plugged:

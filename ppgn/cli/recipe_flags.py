@@ -47,7 +47,7 @@ HELP = {
     "accept": "log-probability in nats, at temperature 1, that is enough",
 }
 """Flat name of a field -> its help; any other field shows its name."""
-TAKEN = ("bundle", "command", "class_", "classes", "picture")
+TAKEN = ("bundle", "command", "class_", "classes", "picture", "rest")
 """Arguments of the commands that are typed without a flag, or with one of another name."""
 READERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 METAVARS = {"int": "N", "float": "X", "str": "WORD"}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ppgn.evolution.population import best_of, known, no_score, spread_of
+from ppgn.evolution.population import best_of, known, length_of, no_score, of_length, spread_of
 from ppgn.evolution.pycma import COVARIANCES, search_of
 from ppgn.seeds import check_seeds
 from ppgn.types import ChainState, Code, CodeSpace, at_least_one
@@ -21,14 +21,12 @@ class CmaEs:
     """N(mean, step_size^2 C) in standardised units z = (code - start) / std, whose mean, step size and C learn from ranks.
 
     covariance: "full"; "separable", its diagonal; "vd" and "vkd", a diagonal and one or several directions (Akimoto et al. 2014,
-    2016); "auto" is full up to 1,024 units, else vkd. sphere: codes keep the length of the start around the space's mean, before
-    they are clipped to its bounds (after Wang & Ponce 2022). step_size: the first one, in units of each unit's spread over real
-    pictures. centre: whether the last code of a generation is the mean of the search, from which nothing is learned, but which
-    scores above the codes around it in many dimensions, and depends on no lucky score where scores are noisy. population: the
-    mean included; 0 for pycma's, 4 + 3 ln(units). Hansen & Ostermeier 2001; Nikolaus Hansen's pycma.
-
-    The state carries all scores told, from which pycma is brought to where it was, so that no object needs to be stored. Raises
-    ValueError for a setting that cannot be, and without the package cma.
+    2016); "auto" is full up to 1,024 units, else vkd. sphere: codes keep their first length (`population.length_of`) until they
+    are clipped to the bounds (after Wang & Ponce 2022). step_size: the first one, in units of each unit's spread over real
+    pictures. centre: whether the last code of a generation is the mean of the search, from which nothing is learned: in many
+    dimensions it scores above the codes around it, whatever luck or noise these had. population: the centre included; 0 for
+    pycma's, 4 + 3 ln(units). Hansen & Ostermeier 2001; Nikolaus Hansen's pycma. The state carries all scores told, from which
+    pycma is brought to where it was. Raises ValueError for a setting that cannot be, and without the package cma.
     """
 
     population: int = 0
@@ -52,32 +50,38 @@ class CmaEs:
         """The same in a code space."""
         return replace(self, space=space, _running={})
 
+    @property
+    def centres(self) -> int:
+        """Codes at the end of a generation that are no samples."""
+        return int(self.centre)
+
     def init(self, code: Code, seeds: Sequence[int]) -> ChainState:
-        code = code.detach().clone()
-        size = self.population or 4 + self.centre + int(3 * np.log(code[0].numel()))
-        told = torch.zeros(len(code), 0, size, dtype=torch.float64, device=code.device)
-        return ChainState(code, check_seeds(seeds), 0, {"start": code, "told": told, "score": no_score(code)})
+        return self._around(code.detach().clone(), length_of(code, self.space), seeds)
+
+    def init_around(self, codes: Code, seeds: Sequence[int]) -> ChainState:
+        """The state around the mean of codes `[chain, picture, *code]`, on a sphere of their mean length."""
+        lengths = torch.stack([length_of(some, self.space).mean() for some in codes])
+        return self._around(codes.detach().mean(1), lengths, seeds)
+
+    def _around(self, start: Code, length: Tensor, seeds: Sequence[int]) -> ChainState:
+        size = self.population or 4 + self.centre + int(3 * np.log(start[0].numel()))
+        told = torch.zeros(len(start), 0, size, dtype=torch.float64, device=start.device)
+        return ChainState(
+            start, check_seeds(seeds), 0, {"start": start, "length": length, "told": told, "score": no_score(start)}
+        )
 
     def ask(self, state: ChainState) -> Code:
         start = state.carry["start"]
         asked = torch.stack([torch.from_numpy(np.array(self._shifts(state, chain))) for chain in range(len(start))])
         shift = asked.to(start).reshape(len(start), -1, *start.shape[1:])
-        return self.space.clip(self._on_sphere(start, start[:, None] + spread_of(self.space, start) * shift))
+        codes = start[:, None] + spread_of(self.space, start) * shift
+        return self.space.clip(of_length(codes, state.carry["length"], self.space) if self.sphere else codes)
 
     def tell(self, state: ChainState, scores: Tensor) -> ChainState:
         scores = known(scores.double())
         code, best = best_of(state, self.ask(state), scores)
         told = torch.cat([state.carry["told"], scores[:, None]], 1)
         return ChainState(code, state.seeds, state.step + 1, {**state.carry, "told": told, "score": best})
-
-    def _on_sphere(self, start: Code, codes: Code) -> Code:
-        if not self.sphere:
-            return codes
-        mean, spread = torch.as_tensor(self.space.mean).to(start), spread_of(self.space, start)
-        length = ((start - mean) / spread).flatten(1).norm(dim=1)
-        away = (codes - mean) / spread
-        scale = length[:, None] / away.flatten(2).norm(dim=2).clamp(min=1e-12)
-        return mean + spread * away * scale.reshape(*scale.shape, *[1] * (start.ndim - 1))
 
     def _shifts(self, state: ChainState, chain: int) -> list[np.ndarray]:
         """What a chain asks next, in standardised units."""
@@ -90,7 +94,7 @@ class CmaEs:
         told = state.carry["told"][chain].cpu().numpy()
         search, asked, known_so_far = self._running.get(key, (None, [], told[:0]))
         if search is None or len(known_so_far) > len(told) or not np.array_equal(known_so_far, told[: len(known_so_far)]):
-            search, known_so_far = search_of(self.covariance, self.step_size, *key[:2], key[2] - self.centre), told[:0]
+            search, known_so_far = search_of(self.covariance, self.step_size, *key[:2], key[2] - self.centres), told[:0]
             asked = search.ask()
         for scores in told[len(known_so_far) :]:
             of_samples = -scores[: len(asked)]

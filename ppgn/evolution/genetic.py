@@ -14,7 +14,6 @@ from ppgn.types import ChainState, Code, CodeSpace, at_least_one
 
 OUTLIER = 0.95
 """Quantile of a generation's scores above which scores count as this one."""
-COLDEST = 1e-8
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Genetic:
         order = scores.argsort(descending=True, stable=True)
         parents, scores = parents[order], scores[order]
         found = scores[scores.isfinite()]
-        heat = max(float(found.std(correction=0)) / self.selectivity, COLDEST)
+        heat = max(float(found.std(correction=0)) / self.selectivity, torch.finfo(torch.float64).tiny)
         capped = scores.clamp(max=float(found.quantile(OUTLIER)))
         fitness = ((capped - capped.max()) / heat).exp()
         count, units = self.population - self.conserved, parents[0].numel()

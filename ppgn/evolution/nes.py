@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ppgn.evolution.population import best_of, known, no_score, spread_of
+from ppgn.evolution.population import best_of, known, no_score, ranks, spread_of
 from ppgn.seeds import check_seeds, normal
 from ppgn.types import ChainState, Code, CodeSpace, at_least_one
 
@@ -18,8 +18,9 @@ class Nes:
     """centre' = centre + rate * sigma * sum_i u_i e_i with e_i ~ N(0, 1), asked at centre + sigma e_i and centre - sigma e_i.
 
     u_i are centred ranks of the scores, in [-1/2, 1/2] / population (Salimans et al. 2017; Wierstra et al. 2014), so that neither
-    the unit of a response nor an outlier matters. sigma = `radius` and the step are in units of each unit's spread over real
-    pictures. population: even. Raises ValueError for a population or a number that cannot be.
+    the unit of a response nor an outlier matters. A pair of which a score is lacking does not pull. sigma = `radius` and the step
+    are in units of each unit's spread over real pictures. population: even. Raises ValueError for a population or a number that
+    cannot be.
     """
 
     population: int = 40
@@ -51,9 +52,10 @@ class Nes:
         scores = known(scores.double())
         code, best = best_of(state, self.ask(state), scores)
         noise, centre = self._noise(state), state.carry["centre"]
-        ranks = scores.argsort(1).argsort(1).to(centre.dtype) / max(1, self.population - 1) - 0.5
         half = self.population // 2
-        pull = (ranks[:, :half] - ranks[:, half:]).reshape(len(noise), half, *[1] * (centre.ndim - 1))
+        utility = ranks(scores).to(centre.dtype) / max(1, self.population - 1) - 0.5
+        told = scores[:, :half].isfinite() & scores[:, half:].isfinite()
+        pull = ((utility[:, :half] - utility[:, half:]) * told).reshape(len(noise), half, *[1] * (centre.ndim - 1))
         step = self.rate * self.radius * (pull * noise).sum(1) / self.population
         carry = {"centre": self.space.clip(centre + spread_of(self.space, centre) * step), "score": best}
         return ChainState(code, state.seeds, state.step + 1, carry)

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from ppgn.types import ChainState, Code, CodeSpace
 
+TINY = 1e-12
+
 
 def spread_of(space: CodeSpace, like: Code) -> Tensor:
     """The standard deviation of each unit over real pictures, 1 where nobody measured it, to broadcast over `like`."""
@@ -27,6 +29,26 @@ def known(scores: Tensor) -> Tensor:
             "are lacking: measure these pictures again"
         )
     return found
+
+
+def length_of(codes: Code, space: CodeSpace) -> Tensor:
+    """The length `[chain]` of codes `[chain, *code]` from the space's mean, in multiples of each unit's spread; units without any
+    do not count."""
+    away, spread = codes - torch.as_tensor(space.mean).to(codes), spread_of(space, codes)
+    return torch.where(spread > 0, away / spread.clamp(min=TINY), 0.0).flatten(1).norm(dim=1)
+
+
+def of_length(codes: Code, length: Tensor, space: CodeSpace) -> Code:
+    """Codes `[chain, population, *code]` moved along their direction from the space's mean to the `length_of` each chain."""
+    mean = torch.as_tensor(space.mean).to(codes)
+    now = length_of(codes.flatten(0, 1), space).reshape(codes.shape[:2]).clamp(min=TINY)
+    return mean + (codes - mean) * (length[:, None] / now).reshape(*now.shape, *[1] * (codes.ndim - 2)).to(codes)
+
+
+def ranks(scores: Tensor) -> Tensor:
+    """Ranks `[chain, population]` from 0, the lowest; equal scores share their mean rank."""
+    below = (scores[:, :, None] > scores[:, None]).sum(2)
+    return below + ((scores[:, :, None] == scores[:, None]).sum(2) - 1) / 2
 
 
 def best_of(state: ChainState, asked: Code, scores: Tensor) -> tuple[Code, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ppgn.seeds import Stream
+from ppgn.seeds import Stream, generator
 
 COVARIANCES = ("auto", "full", "separable", "vd", "vkd")
 LARGEST_FULL = 1024
@@ -22,7 +22,7 @@ def search_of(covariance: str, step_size: float, seed: int, units: int, populati
         from cma.restricted_gaussian_sampler import GaussVDSampler, GaussVkDSampler
     except ImportError as fault:
         raise ValueError("CMA-ES needs the package cma, which is not installed: pip install 'ppgn[evolution]'") from fault
-    random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, Stream.EVOLUTION]))
+    random = generator(seed, 0, Stream.EVOLUTION)
 
     def randn(*shape: int) -> np.ndarray:
         return random.standard_normal(shape)

@@ -15,7 +15,7 @@ from ppgn.experiment.rules import checked_settings, population_of, rule_named
 from ppgn.samplers import bound
 from ppgn.types import ChainState, Code, Image, plain_number
 
-HEADINGS = ("generation", "picture", "showing", "seed", "unit", "file")
+HEADINGS = ("generation", "picture", "showing", "kind", "seed", "unit", "file")
 """Columns of tables of responses, beside which the units have theirs."""
 
 
@@ -39,6 +39,10 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.method, str) or not isinstance(self.settings, Mapping):
+            raise ValueError(
+                f"got method {self.method!r} and settings {self.settings!r}, expected a name and a mapping: correct them"
+            )
         for name, least in {"budget": 1, "repeats": 1, "population": 0, "elite": 0, "seed": 0}.items():
             value = plain_number(getattr(self, name))
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -70,6 +74,10 @@ class Generation:
     again: tuple[tuple[int, int], ...] = ()
     centres: range = range(0)
 
+    def kind(self, picture: int) -> str:
+        """What a picture is: "sample" or "centre" of the search, or "elite", shown once more."""
+        return "elite" if picture >= self.fresh else "centre" if picture in self.centres else "sample"
+
 
 class Evolution:
     """Evolutions of pictures, one for each unit, in one stream: pictures of the units take turns.
@@ -88,6 +96,8 @@ class Evolution:
         state: ChainState | None = None,
         elite: Elite | None = None,
     ) -> None:
+        if isinstance(units, str):
+            raise ValueError(f"got the units {units!r}, expected a list of names: write ({units!r},)")
         self.bundle, self.plan, self.units = bundle, plan, tuple(units)
         odd = [name for name in self.units if not name or self.units.count(name) > 1 or name in HEADINGS]
         if odd or not self.units:
@@ -98,8 +108,8 @@ class Evolution:
         self.rule = bound(plan.rule(), 0, 0, bundle.code)
         if plan.budget < self.shown_each:
             raise ValueError(
-                f"got a budget of {plan.budget} pictures, expected at least {self.shown_each}, one generation of "
-                f"{len(self.units)} times {plan.size} pictures: raise it, or lower population, repeats or elite"
+                f"got a budget of {plan.budget} pictures, expected at least {self.shown_each}, one generation: "
+                f"{len(self.units)} units * ({plan.size} population + {plan.elite} elite) * {plan.repeats} repeats: raise it"
             )
         self.state = self._first(codes) if state is None else state
         self.elite = Elite.empty(len(self.units), plan.elite, self.state.code) if elite is None else elite
@@ -108,8 +118,10 @@ class Evolution:
     def _first(self, codes: Code | None) -> ChainState:
         seeds = tuple(range(self.plan.seed, self.plan.seed + len(self.units)))
         first = first_codes(self.bundle, seeds, self.plan.size, codes)
-        begin = getattr(self.rule, "init_from", None)
-        return begin(first, seeds) if begin else self.rule.init(first.mean(1), seeds)
+        for begin in ("init_from", "init_around"):
+            if hasattr(self.rule, begin):
+                return getattr(self.rule, begin)(first, seeds)
+        return self.rule.init(first.mean(1), seeds)
 
     @property
     def shown_each(self) -> int:
@@ -131,15 +143,32 @@ class Evolution:
         if self.done:
             raise ValueError(f"the budget of {self.plan.budget} pictures is spent, expected some left: raise it to go on")
         if self._asked is None:
-            asked = self.rule.ask(self.state)
+            try:
+                asked = self._checked(self.rule.ask(self.state))
+            except KeyError as fault:
+                raise ValueError(
+                    f"the state of the run lacks {fault} for the method {self.plan.method}, expected that of one version: "
+                    f"go on with the version of ppgn with which it began"
+                ) from fault
             codes, owners = asked.transpose(0, 1).flatten(0, 1), [*range(len(self.units))] * asked.shape[1]
             places = self.elite.shown(self.plan.elite, codes)
             again = [self.elite.codes[unit, place] for unit, place in places]
             together = torch.cat([codes, torch.stack(again)]) if again else codes
             units = (*owners, *(unit for unit, _ in places))
-            centres = range(len(codes) - len(self.units) * bool(getattr(self.rule, "centre", False)), len(codes))
+            centres = range(len(codes) - len(self.units) * getattr(self.rule, "centres", 0), len(codes))
             self._asked = Generation(self.state.step, together, units, len(codes), tuple(places), centres)
         return self._asked
+
+    def _checked(self, asked: Any) -> Code:
+        """What the rule asks. Raises ValueError for anything but finite codes of its population."""
+        wanted = (len(self.units), self.plan.size, *self.bundle.code.shape)
+        if not isinstance(asked, torch.Tensor) or tuple(asked.shape) != wanted or not bool(asked.isfinite().all()):
+            got = f"shape {list(asked.shape)}" if isinstance(asked, torch.Tensor) else type(asked).__name__
+            raise ValueError(
+                f"the method {self.plan.method} asked for {got}, expected finite codes [unit, population, *code] of shape "
+                f"{list(wanted)}: check it with ppgn.checks.check_ask_tell"
+            )
+        return asked
 
     def images(self, codes: Code) -> Image:
         """The pictures of codes `[picture, *code]`, in [0, 1]."""
@@ -150,8 +179,8 @@ class Evolution:
         """Takes the responses of the generation asked for.
 
         responses: `[showing, unit]`, or `[showing]` of a single unit: first each picture once, then each once more, as often as
-        they are repeated. Higher is better. NaN: that showing is out. Raises ValueError for another shape, for infinite
-        responses, and where a unit has none at all; the evolution then stays as it was.
+        they are repeated. Higher is better. NaN and infinite ones: that showing is out. Raises ValueError for another shape, and
+        where a unit has none at all; the evolution then stays as it was.
         """
         generation, told = self.ask(), torch.as_tensor(responses, dtype=torch.float64).cpu()
         wanted = len(generation.codes) * self.plan.repeats
@@ -160,16 +189,19 @@ class Evolution:
                 f"got responses of shape {list(told.shape)}, expected [{wanted}, {len(self.units)}], one of each unit for each "
                 f"picture shown: tell all of them"
             )
-        if bool(told.isinf().any()):
-            raise ValueError("got an infinite response, expected finite ones, or NaN where there is none: measure it again")
-        means = told.reshape(self.plan.repeats, len(generation.codes), -1).nanmean(0)
-        own = means[torch.arange(len(means)), torch.tensor(generation.owners)]
-        scores = own[: generation.fresh].reshape(-1, len(self.units)).T
+        whole = torch.where(told.isinf(), torch.nan, told).reshape(self.plan.repeats, len(generation.codes), -1)
+        own = whole[:, torch.arange(len(generation.codes)), torch.tensor(generation.owners)]
+        scores = own.nanmean(0)[: generation.fresh].reshape(-1, len(self.units)).T
         for unit, row in zip(self.units, scores, strict=True):
             if bool(row.isnan().all()):
                 of = f" of {unit}" if len(self.units) > 1 else ""
                 raise ValueError(f"no picture has a response{of}, expected some: check the recording, and tell them again")
         state = self.rule.tell(self.state, scores.to(self.state.code.device))
+        if state.step != self.state.step + 1:
+            raise ValueError(
+                f"the method {self.plan.method} went from step {self.state.step} to {state.step}, expected one more: "
+                f"check it with ppgn.checks.check_ask_tell"
+            )
         self.elite = self.elite.after(generation, own)
         self.state, self._asked = state, None
 

@@ -29,8 +29,8 @@ def first_codes(bundle: Bundle, seeds: Sequence[int], population: int, codes: Co
                 f"got first codes of shape {list(codes.shape)}, expected [picture, {', '.join(map(str, bundle.code.shape))}]: "
                 f"take codes of {bundle.name}"
             )
-        rows = torch.arange(population * len(seeds)) % len(codes)
-        return codes[rows].reshape(len(seeds), population, *codes.shape[1:])
+        rows = (torch.arange(population)[None] * len(seeds) + torch.arange(len(seeds))[:, None]) % len(codes)
+        return codes[rows]  # neighbours in the list go to different units
     model = next((start for name, start in MODELS.items() if name in bundle.parts), None)
     if model is not None:
         setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"))
@@ -46,6 +46,8 @@ def codes_of_pictures(bundle: Bundle, folder: str | Path, most: int) -> Code:
     """
     if bundle.encoder is None:
         raise ValueError(f"{bundle.name} has no encoder, expected one to take codes of pictures: leave the pictures out")
+    if not Path(folder).is_dir():
+        raise ValueError(f"there is no folder {folder}, expected pictures for the first generation: check the path")
     files = images.picture_files(Path(folder), images.picture_extensions())
     if not files:
         raise ValueError(f"there are no pictures in {folder}, expected some for the first generation: correct the folder")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ppgn import images
 from ppgn.errors import one_line
+from ppgn.experiment.course import Course
 from ppgn.experiment.elite import Elite
 from ppgn.experiment.evolution import Evolution, Generation
 from ppgn.experiment.tables import columns_of, write_form
@@ -25,6 +26,8 @@ from ppgn.types import ChainState
 
 ABOUT, STATE, RESPONSES, ANSWERS, CODES = "evolve.json", "state.safetensors", "responses.csv", "answers.csv", "codes.safetensors"
 CARRIED, ELITE = "carry.", "elite."
+CLOSE = 1e-4
+"""Difference of codes below which another machine has rounded, and nobody asked for something else."""
 UNWRITABLE = (OSError, SafetensorError)
 """What is raised where a disk is full: safetensors raises its own error."""
 
@@ -36,6 +39,8 @@ class RunFolder:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._written: int | None = None
+        self._course: Course | None = None
 
     @property
     def is_begun(self) -> bool:
@@ -95,11 +100,13 @@ class RunFolder:
         generation = evolution.ask()
         place = self.place(generation.number)
         files = [place / f"{number:04d}.png" for number in range(len(generation.codes))]
-        if not place.is_dir():
-            place.parent.mkdir(exist_ok=True)
+        if place.is_dir():
+            _check_codes(place / CODES, generation)
+        else:
             room = images.temporary_beside(place)
-            room.mkdir()
             try:
+                place.parent.mkdir(exist_ok=True)
+                room.mkdir()
                 save_file({"codes": generation.codes.detach().cpu().contiguous()}, room / CODES)
                 if with_pictures:
                     for file, image in zip(files, evolution.images(generation.codes), strict=True):
@@ -111,6 +118,10 @@ class RunFolder:
             finally:
                 shutil.rmtree(room, ignore_errors=True)
         return generation, files
+
+    def is_shown(self, number: int) -> bool:
+        """Whether the pictures of a generation lie there."""
+        return self.place(number).is_dir()
 
     def answers(self, number: int, units: int) -> list[list[float]]:
         """The responses `[showing, unit]` of a generation that are on disk; a line that a kill cut off does not count."""
@@ -153,16 +164,52 @@ class RunFolder:
             raise ValueError(f"cannot read {file} ({one_line(fault)}): restore it from a copy") from fault
 
     def record(self, evolution: Evolution, generation: Generation, answers: Tensor) -> None:
-        """Adds a generation to responses.csv, which is written anew in one step."""
+        """Adds a generation to responses.csv, of which a run that goes on keeps the generations before it."""
         columns, seeds = columns_of(evolution.units), evolution.state.seeds
-        rows = [row for row in self.table() if int(row["generation"]) < generation.number]
+        rows = []
         for showing, values in enumerate(answers.tolist()):
             again, picture = divmod(showing, len(generation.codes))
             owner = generation.owners[picture]
-            place = {"generation": generation.number, "picture": picture, "showing": again, "seed": seeds[owner]}
-            rows.append({**place, "unit": evolution.units[owner], **dict(zip(columns, map(repr, values), strict=True))})  # type: ignore[dict-item]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ["generation", "picture", "showing", "seed", "unit", *columns], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        images.write_atomically(self.folder / RESPONSES, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+            about = {"generation": generation.number, "picture": picture, "showing": again, "kind": generation.kind(picture)}
+            row = {
+                **about,
+                "seed": seeds[owner],
+                "unit": evolution.units[owner],
+                **dict(zip(columns, map(repr, values), strict=True)),
+            }
+            rows.append({name: str(value) for name, value in row.items()})
+        names, file = ["generation", "picture", "showing", "kind", "seed", "unit", *columns], self.folder / RESPONSES
+        if self._written == generation.number - 1:
+            with images.refused_writes(file), file.open("a", newline="", encoding="utf-8") as opened:
+                csv.DictWriter(opened, names, lineterminator="\n").writerows(rows)
+        else:
+            before = [row for row in self.table() if int(row["generation"]) < generation.number]
+            text = io.StringIO()
+            writer = csv.DictWriter(text, names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows([*before, *rows])
+            images.write_atomically(file, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+        self._written = generation.number
+        if self._course is not None:
+            self._course.add(rows)
+
+    def course(self, evolution: Evolution) -> tuple[Tensor, Tensor]:
+        """(mean, highest) response of each generation to its new pictures `[generation, unit]`; the table is read once."""
+        if self._course is None:
+            self._course = Course(evolution.units, len(evolution.units) * evolution.plan.size)
+            self._course.add(self.table())
+        return self._course.tensors()
+
+
+def _check_codes(file: Path, generation: Generation) -> None:
+    """Raises ValueError where a generation on disk, which may have been shown, holds other codes than the search asks for."""
+    try:
+        there = load_file(file)["codes"]
+    except (OSError, SafetensorError, KeyError) as fault:
+        raise ValueError(f"cannot read {file} ({one_line(fault)}): restore it from a copy, or begin anew") from fault
+    asked = generation.codes.detach().cpu()
+    if there.shape != asked.shape or not torch.allclose(there, asked, rtol=CLOSE, atol=CLOSE):
+        raise ValueError(
+            f"{file} holds other codes than the search asks for now, expected the same: go on with the versions of packages and "
+            f"the code with which the run began, or begin anew"
+        )

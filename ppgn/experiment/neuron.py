@@ -12,8 +12,10 @@ import numpy as np
 
 from ppgn.errors import one_line
 from ppgn.images import load_image, write_atomically
-from ppgn.seeds import Stream, check_seeds
+from ppgn.seeds import Stream, check_seeds, generator
 from ppgn.types import Image, ImageSpec
+
+ROUNDING = 1e-9
 
 
 @dataclass
@@ -21,9 +23,9 @@ class SpikingNeuron:
     """Spikes in a window of `window` seconds after a picture is shown.
 
     drive = gain * max(response, 0) spikes a second; tired: drive / (1 + adaptation * x), where x is an exponential mean of the
-    spikes of former pictures, x' = x + (spikes - x) / memory; rate = drive / (1 + drive * refractory), so that no two spikes are
-    closer than `refractory` seconds on average; spikes ~ Poisson(rate * window), at most window / refractory. The number of the
-    picture and x are the neuron's state; with the seed they decide the noise. Raises ValueError for numbers that cannot be.
+    spikes of former pictures, x' = x + (spikes - x) / memory; rate = drive / (1 + drive * refractory), that of a neuron which is
+    silent for `refractory` seconds after each spike; spikes ~ Poisson(rate * window), at most window / refractory. The number of
+    the picture and x are the neuron's state; with the seed they decide the noise. Raises ValueError for numbers that cannot be.
     """
 
     gain: float = 1.0
@@ -48,8 +50,8 @@ class SpikingNeuron:
         """The spikes for a picture with this response; the neuron remembers them."""
         drive = self.gain * max(response, 0.0) / (1 + self.adaptation * self.trace)
         rate = drive / (1 + drive * self.refractory)
-        random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, self.shown, Stream.RESPONSE]))
-        count = min(int(random.poisson(rate * self.window)), int(self.window / self.refractory))
+        random = generator(self.seed, self.shown, Stream.RESPONSE)
+        count = min(int(random.poisson(rate * self.window)), int(self.window / self.refractory * (1 + ROUNDING)))
         self.shown, self.trace = self.shown + 1, self.trace + (count - self.trace) / self.memory
         return count
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -36,12 +38,13 @@ def predict(
     picture of each unit: unit -> space -> prediction.
 
     Spaces are "code" (of the bundle's encoder), else "pixels", and those of `features`, name -> function of images `[picture,
-    channel, height, width]` to `[picture, ...]`. Writes real/ (the pictures, responses.csv), prediction.json, and for each unit
-    prediction_NUMBER.png. Responses that are there are not asked for again. Raises ValueError as `evolve` does.
+    channel, height, width]` to `[picture, ...]`. Writes real/DIGEST/ (the pictures, by a digest of their files, responses.csv),
+    prediction.json, and for each unit prediction_NUMBER.png. Responses that are there are not asked for again. Raises ValueError
+    as `evolve` does.
     """
-    bundle, real = evolution.bundle, images.make_folder(place.folder / REAL)
-    shown, files = _pictures(real, Path(folder), count, bundle.image.size, bundle.image.channels)
-    responses = _responses(real, score, shown, files, evolution)
+    bundle = evolution.bundle
+    shown, files = _pictures(place.folder / REAL, Path(folder), count, bundle.image.size, bundle.image.channels)
+    responses = _responses(score, shown, files, evolution)
     spaces = dict(features or {})
     if bundle.encoder is None:
         spaces = {"pixels": lambda image: image, **spaces}
@@ -58,40 +61,52 @@ def predict(
             figure = prediction_figure(own[0], shown, responses[:, unit], found[name])
             images.save_image(figure, place.folder / f"prediction_{unit}.png")
     stated = {
-        name: {space: {"correlation": one.correlation, "low": one.low, "high": one.high} for space, one in of_unit.items()}
+        name: {
+            space: {part: _plain(getattr(one, part)) for part in ("correlation", "low", "high")} for space, one in of_unit.items()
+        }
         for name, of_unit in found.items()
     }
-    text = json.dumps({"pictures": len(files), "units": stated}, indent=1) + "\n"
+    about = {"pictures": len(files), "folder": str(folder), "shown": str(files[0].parent), "units": stated}
+    text = json.dumps(about, indent=1, allow_nan=False) + "\n"
     images.write_atomically(place.folder / "prediction.json", lambda path: path.write_text(text, encoding="utf-8"))
     return found
 
 
+def _plain(value: float) -> float | None:
+    """The number for JSON, which has no NaN."""
+    return None if math.isnan(value) else value
+
+
 def _pictures(real: Path, folder: Path, count: int, size: tuple[int, int], channels: int) -> tuple[Image, list[Path]]:
     """The pictures at the size of the bundle's, and the files in which they are shown."""
-    files = images.picture_files(folder, images.picture_extensions())
+    files = images.picture_files(folder, images.picture_extensions()) if folder.is_dir() else []
     if not files:
         raise ValueError(f"there are no pictures in {folder}, expected some to show: correct the folder")
     chosen = [files[index] for index in images.spread(len(files), count)]
-    places = [real / f"{number:05d}.png" for number in range(len(chosen))]
+    digest = hashlib.sha256(repr((size, channels)).encode())
+    for file in chosen:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    own = images.make_folder(images.make_folder(real) / digest.hexdigest()[:12])
+    places = [own / f"{number:05d}.png" for number in range(len(chosen))]
     for file, place in zip(chosen, places, strict=True):
         if not place.is_file():
             images.save_image(images.load_image(file, size, channels), place)
     return torch.stack([images.load_image(place, size, channels) for place in places]), places
 
 
-def _responses(real: Path, score: Score, shown: Image, files: list[Path], evolution: Evolution) -> Tensor:
-    """Responses `[picture, unit]`, kept in real/responses.csv once all are there."""
-    table = real / "responses.csv"
+def _responses(score: Score, shown: Image, files: list[Path], evolution: Evolution) -> Tensor:
+    """Responses `[picture, unit]`, kept in responses.csv beside the pictures as they come."""
+    own, columns = files[0].parent, ["file", *columns_of(evolution.units)]
+    table, rows = own / "responses.csv", []
     if table.is_file():
         with table.open(newline="", encoding="utf-8") as opened:
             rows = [[float(value) for value in row[1:]] for row in list(csv.reader(opened))[1:]]
-        if len(rows) == len(files):
-            return torch.tensor(rows, dtype=torch.float64)
     first = evolution.generations * evolution.shown_each  # the showings after the evolution's
-    rows = [row for some in score.respond(lambda part: shown[part.start : part.stop], files, 0, first, real) for row in some]
-    lines = [
-        ",".join(["file", *columns_of(evolution.units)]),
-        *(f"{file.name},{','.join(map(repr, row))}" for file, row in zip(files, rows, strict=True)),
-    ]
-    images.write_atomically(table, lambda path: path.write_text("\n".join(lines) + "\n", encoding="utf-8"))
-    return torch.tensor(rows, dtype=torch.float64)
+    if len(rows) < len(files):
+        for new in score.respond(lambda part: shown[part.start : part.stop], files, len(rows), first, own):
+            rows += new
+            named = zip((file.name for file in files), rows, strict=False)
+            lines = [",".join(columns), *(f"{name},{','.join(map(repr, row))}" for name, row in named)]
+            images.write_atomically(table, lambda path, lines=lines: path.write_text("\n".join(lines) + "\n", encoding="utf-8"))
+    responses = torch.tensor(rows, dtype=torch.float64)
+    return responses.where(responses.isfinite(), torch.nan)

@@ -21,8 +21,8 @@ DRAWS, COVERED = 1000, 0.95
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """distance: `[picture]` of real pictures to the evolved one. correlation: Spearman's, of nearness and response; low, high:
-    the percentile interval of `DRAWS` bootstrap draws of the pictures."""
+    """distance: `[picture]` of real pictures to the evolved one, from 0 to 2. correlation: Spearman's, of nearness and
+    response; low, high: the percentile interval of `DRAWS` bootstrap draws of the pictures."""
 
     distance: Tensor
     correlation: float
@@ -33,17 +33,21 @@ class Prediction:
 def predicted(evolved: Tensor, real: Tensor, responses: Tensor, seed: int = 0) -> Prediction:
     """Distances in a space, codes or features of a network, and how they rank responses.
 
-    evolved `[*space]`, real `[picture, *space]`, responses `[picture]`; NaN is no response. Raises ValueError for fewer than
-    three responses.
+    distance = 1 - cos(real - mean, evolved - mean), mean over the real pictures: an evolved picture lies far out, where Euclidean
+    distances say more about the lengths of the real ones than about their directions. evolved `[*space]`, real
+    `[picture, *space]`, responses `[picture]`; NaN is no response. Raises ValueError for fewer than three responses.
     """
-    distance = (real.flatten(1).double() - evolved.flatten().double()).norm(dim=1)
+    flat = real.flatten(1).double()
+    mean = flat.mean(0)
+    distance = 1 - torch.cosine_similarity(flat - mean, (evolved.flatten().double() - mean)[None])
     there = ~responses.isnan()
     if int(there.sum()) < 3:
         raise ValueError(f"got {int(there.sum())} responses, expected at least 3 to rank: show more real pictures")
     near, told = (-distance[there]).numpy(), responses[there].double().numpy()
     random = np.random.default_rng(seed)
     drawn = [spearman(near[rows], told[rows]) for rows in random.integers(0, len(near), (DRAWS, len(near)))]
-    low, high = np.nanquantile(drawn, [(1 - COVERED) / 2, (1 + COVERED) / 2])
+    known = [one for one in drawn if one == one]
+    low, high = np.quantile(known, [(1 - COVERED) / 2, (1 + COVERED) / 2]) if known else (np.nan, np.nan)
     return Prediction(distance, spearman(near, told), float(low), float(high))
 
 

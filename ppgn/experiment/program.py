@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shlex
 import signal
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ppgn import images
 from ppgn.errors import printable
 from ppgn.types import Image
 
@@ -22,8 +22,10 @@ try:
 except ImportError:  # not on Windows
     fcntl = None
 
-OUTPUT, ERRORS, LOCK = "program.out", "program.err", "program.lock"
+OUTPUT, ERRORS, LOCK, PROCESS = "program.out", "program.err", "program.lock", "program.pid"
 PLACE = "{images}"
+MOST_OUTPUT, LONGEST_NUMBER = 2**20, 64
+"""Bytes that a program may print in all beside those of its numbers."""
 POLL, GRACE = 0.02, 3.0
 """Seconds between two looks at what the program has printed; and after which one that should end is killed."""
 _log = logging.getLogger("ppgn")
@@ -31,7 +33,7 @@ _log = logging.getLogger("ppgn")
 
 class ProgramScore:
     """A command in which {images} stands for paths of PNG files, and which prints a line of `units` numbers for each, in their
-    order, NaN where there is no response.
+    order, NaN where there is no response (an infinite number counts as none).
 
     It prints into a file of the run, not into a pipe: a program outlives the death of ppgn, and what it answers afterwards is
     read when the run goes on. So no picture is shown twice. timeout: seconds without a new line after which the program and what
@@ -45,7 +47,12 @@ class ProgramScore:
     def __init__(self, command: str, units: int = 1, timeout: float = 600.0) -> None:
         if fcntl is None:
             raise ValueError("got a program on a system without file locks, expected Linux or macOS: answer with a function")
-        words = shlex.split(command)
+        try:
+            words = shlex.split(command)
+        except ValueError as fault:
+            raise ValueError(
+                f"cannot read the program {command!r} ({fault}), expected the words of a shell: close its quotes"
+            ) from fault
         if PLACE not in words:
             raise ValueError(
                 f"got the program {command!r}, expected {PLACE} as a word of its own, where the paths of pictures go (no shell "
@@ -59,7 +66,7 @@ class ProgramScore:
         return {"kind": "program", "command": self.command}
 
     def respond(
-        self, images: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
+        self, pictures: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
     ) -> Iterator[list[list[float]]]:
         out, wanted = place / OUTPUT, len(files)
         self._wait_for_former(place)
@@ -92,12 +99,12 @@ class ProgramScore:
                 process = subprocess.Popen(
                     words, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, pass_fds=[lock], start_new_session=True
                 )
-            os.pwrite(lock, f"{process.pid:<20}".encode(), 0)
         except OSError as fault:
             raise ValueError(f"cannot start {self.words[0]!r} ({fault.strerror}), expected a program: correct it") from fault
         finally:
             os.close(lock)
         try:
+            (place / PROCESS).write_text(str(process.pid), encoding="utf-8")
             yield process
         finally:
             if process.poll() is None:
@@ -110,6 +117,7 @@ class ProgramScore:
             now, grown = time.monotonic(), out.stat().st_size
             if grown != size:
                 heard, size = now, grown
+                self._check_size(out, wanted)
                 self._rows(out, wanted)
             if now - heard > self.timeout:
                 raise ValueError(
@@ -118,6 +126,16 @@ class ProgramScore:
                     f"there"
                 )
             time.sleep(POLL)
+
+    def _check_size(self, out: Path, wanted: int) -> None:
+        """Raises ValueError where the program has printed far more than numbers need, before it fills the disk."""
+        most = MOST_OUTPUT + wanted * self.units * LONGEST_NUMBER
+        if (size := out.stat().st_size) > most:
+            aside = _set_aside(out, [], MOST_OUTPUT)
+            raise ValueError(
+                f"{self._name} printed {size} bytes for {wanted} pictures, expected a number a line: correct it and run "
+                f"again (the first of them are in {aside.name})"
+            )
 
     def _rows(self, out: Path, wanted: int) -> list[list[float]]:
         """The complete lines as numbers. Sets output aside that cannot be used, and raises ValueError for it."""
@@ -147,7 +165,8 @@ class ProgramScore:
             with file.open("rb") as lock:
                 if _locked(lock.fileno(), wait=False):
                     return
-                pid = lock.read().decode(errors="replace").strip()
+                noted = place / PROCESS
+                pid = printable(noted.read_text(errors="replace")) if noted.is_file() else "of an unknown number"
             if not told:
                 _log.warning(f"waiting for {self._name} of the run before, process {pid}, which goes on answering")
                 told = True
@@ -188,15 +207,17 @@ def _numbers(line: bytes, units: int) -> list[float] | None:
         row = [float(word) for word in line.replace(b",", b" ").split()]
     except ValueError:
         return None
-    return row if len(row) == units and not any(math.isinf(value) for value in row) else None
+    return row if len(row) == units else None
 
 
-def _set_aside(out: Path, kept: Sequence[bytes]) -> Path:
-    """Gives output another name, and leaves the lines that can be used in its place."""
+def _set_aside(out: Path, kept: Sequence[bytes], most: int = -1) -> Path:
+    """Gives output, or its first `most` bytes, another name, and leaves the lines that can be used in its place."""
     number = next(one for one in range(1, 10**6) if not out.with_name(f"program.rejected-{one}.out").exists())
     aside = out.with_name(f"program.rejected-{number}.out")
-    aside.write_bytes(out.read_bytes())
-    out.write_bytes(b"".join(line + b"\n" for line in kept))
+    with out.open("rb") as opened:
+        content = opened.read(most)
+    images.write_atomically(aside, lambda file: file.write_bytes(content))
+    images.write_atomically(out, lambda file: file.write_bytes(b"".join(line + b"\n" for line in kept)))
     return aside
 
 

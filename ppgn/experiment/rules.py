@@ -9,8 +9,8 @@ from ppgn.evolution import RULES
 from ppgn.loaders import import_callable
 from ppgn.recipes import coerced, settings_of
 
-POPULATIONS = {"cma": 20, "genetic": 20, "nes": 40, "random": 20}
-"""Method -> pictures of a generation where nobody says."""
+POPULATION = 20
+"""Pictures of a generation where neither the plan nor the rule says."""
 METHODS = ("init", "ask", "tell")
 """What a rule has (`types.AskTell`)."""
 
@@ -34,11 +34,9 @@ def rule_named(name: str) -> Any:
 
 
 def population_of(name: str) -> int:
-    """Pictures of a generation where nobody says: a number of this file, or the default of the field of one's own rule."""
-    if name in POPULATIONS:
-        return POPULATIONS[name]
+    """Pictures of a generation where the plan does not say: the default of the rule's field where that is above 0."""
     default = next(one.default for one in settings_of(rule_named(name)) if one.name == "population")
-    return default if isinstance(default, int) and default > 0 else POPULATIONS["cma"]
+    return default if isinstance(default, int) and default > 0 else POPULATION
 
 
 def checked_settings(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

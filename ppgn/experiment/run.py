@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias, cast
@@ -21,7 +20,6 @@ from ppgn.experiment.first import codes_of_pictures
 from ppgn.experiment.folder import RunFolder
 from ppgn.experiment.plot import line_plot
 from ppgn.experiment.scores import FunctionScore, Score
-from ppgn.experiment.tables import columns_of
 from ppgn.types import Code, Image
 
 OnGeneration: TypeAlias = Callable[[Generation, list[list[float]]], None]
@@ -32,16 +30,17 @@ BY_HAND = {"kind": "by hand"}
 
 @dataclass(frozen=True, eq=False)
 class Evolved:
-    """What an evolution has found. images: `[unit, channel, height, width]`, the best of each; codes: `[unit, *code]`; responses:
-    mean response of each; measured: how often each was shown; mean, highest: of each generation `[generation, unit]`."""
+    """What an evolution has found. images: `[unit, channel, height, width]`, the best of the pictures that were evolved for each;
+    codes: `[unit, *code]`; responses: mean response of each; measured: how often each was shown and answered; mean, highest: of
+    the new pictures of each generation `[generation, unit]`."""
 
     units: tuple[str, ...]
-    images: Image
-    codes: Code
+    images: Image = field(repr=False)
+    codes: Code = field(repr=False)
     responses: tuple[float, ...]
     measured: tuple[int, ...]
-    mean: Tensor
-    highest: Tensor
+    mean: Tensor = field(repr=False)
+    highest: Tensor = field(repr=False)
 
 
 def evolve(
@@ -60,8 +59,9 @@ def evolve(
     bundle: or its name or folder. score: images `[picture, channel, height, width]` in [0, 1] -> numbers `[picture]`, or
     `[picture, unit]` for several units, each of which gets an evolution; or a Score. budget: pictures shown in all. folder: where
     codes, responses and the state are kept; the same call goes on there, also with a larger budget. natural: a folder of pictures
-    whose codes are the first generation. plan: fields of `Plan`: method, population, repeats, elite, seed, settings. Raises
-    ValueError for what does not fit, and where a unit has no response in a whole generation.
+    at whose codes the search begins: the genetic algorithm shows them first, CMA-ES and NES begin at their mean. plan: fields of
+    `Plan`: method, population, repeats, elite, seed, settings. Raises ValueError for what does not fit, and where a unit has no
+    response in a whole generation.
     """
     bundle = loaders.bundle(bundle)
     chosen = Plan(budget=budget, **plan)
@@ -90,6 +90,8 @@ def open_run(
     stated = json.loads(json.dumps(stated))
     if not place.is_begun:
         place.check_new()
+        if natural is not None and plan.method == "random":
+            raise ValueError("got natural pictures with the method random, expected one that begins at them: leave them out")
         codes = None if natural is None else codes_of_pictures(bundle, natural, plan.size * len(units))
         evolution = Evolution(bundle, plan, units, codes)
         place.save_state(evolution)
@@ -98,8 +100,12 @@ def open_run(
     before = place.about()
     odd = [name for name in stated if name != "folder" and _identity(before.get(name)) != _identity(stated[name])]
     if odd:
+        plans = before.get("plan"), stated["plan"]
+        odd += [f"{name} ({plans[0].get(name)}, now {plans[1][name]})" for name in stated["plan"]
+                if isinstance(plans[0], dict) and name != "budget" and plans[0].get(name) != plans[1][name]]  # fmt: skip
+        named = " and ".join(f"another {name}" for name in odd if name != "plan")
         raise ValueError(
-            f"{folder} holds an evolution with another {', '.join(odd)}, expected that of this run: give another folder, or the "
+            f"{folder} holds an evolution with {named or 'another plan'}, expected that of this run: give another folder, or the "
             f"same arguments to go on"
         )
     evolution = Evolution(bundle, plan, units, None, *place.state(bundle.device))
@@ -151,7 +157,7 @@ def result_of(place: RunFolder, evolution: Evolution) -> Evolved:
     best = [evolution.best(unit) for unit in range(len(evolution.units))]
     codes = torch.stack([code for code, _, _ in best])
     responses, measured = tuple(value for _, value, _ in best), tuple(count for _, _, count in best)
-    return Evolved(evolution.units, evolution.images(codes), codes, responses, measured, *_course(place, evolution))
+    return Evolved(evolution.units, evolution.images(codes), codes, responses, measured, *place.course(evolution))
 
 
 def _evolved(
@@ -189,23 +195,8 @@ def _write_pictures(place: RunFolder, evolution: Evolution, number: int) -> None
     series = {}
     for unit, name in enumerate(found.units):
         series |= {f"{name}, highest": found.highest[:, unit].tolist(), f"{name}, mean": found.mean[:, unit].tolist()}
-    images.save_image(line_plot(series, "generation", "response"), place.folder / "evolve.png")
-
-
-def _course(place: RunFolder, evolution: Evolution) -> tuple[Tensor, Tensor]:
-    """(mean, highest) response of each unit to its own new pictures `[generation, unit]`, by responses.csv."""
-    names, fresh = evolution.units, len(evolution.units) * evolution.plan.size
-    column = dict(zip(names, columns_of(names), strict=True))
-    found: dict[tuple[int, str], list[float]] = {}
-    for row in place.table():
-        value = float(row[column[row["unit"]]])
-        if int(row["picture"]) < fresh and not math.isnan(value):
-            found.setdefault((int(row["generation"]), row["unit"]), []).append(value)
-    count = 1 + max((number for number, _ in found), default=-1)
-    mean, highest = (torch.full((count, len(names)), torch.nan, dtype=torch.float64) for _ in range(2))
-    for (number, name), values in found.items():
-        mean[number, names.index(name)], highest[number, names.index(name)] = sum(values) / len(values), max(values)
-    return mean, highest
+    thin = [name for name in series if name.endswith(", mean")]
+    images.save_image(line_plot(series, "generation", "response", thin), place.folder / "evolve.png")
 
 
 def _identity(value: Any) -> Any:

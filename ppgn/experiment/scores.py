@@ -15,25 +15,26 @@ from ppgn import recipes
 from ppgn.errors import one_line
 from ppgn.recipes import Setup
 from ppgn.requests import Request, fingerprint
-from ppgn.seeds import Stream, check_seeds
+from ppgn.seeds import Stream, check_seeds, generator
 from ppgn.types import Image
 
 BATCH = 20
 """Pictures that a function sees at once. A batch is answered whole, or shown again after a kill."""
+MOST_SPIKES = 1e15
 Rows = list[list[float]]
 
 
 class Score(Protocol):
     """Answers the showings of a generation, in their order, from `first` on, some at a time.
 
-    images: of showings -> their pictures; files: where each showing's picture lies, for those that need files (`files` true).
-    number: of the generation's first showing in the whole run. Yields rows `[showing, unit]`.
+    pictures: of showings -> images; files: where each showing's picture lies, for those that need files (`files` true).
+    number: of the generation's first showing in the whole run. place: the generation's folder. Yields rows `[showing, unit]`.
     """
 
     files: bool
 
     def respond(
-        self, images: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
+        self, pictures: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
     ) -> Iterator[Rows]: ...
 
     def describe(self) -> dict[str, Any]: ...
@@ -56,8 +57,13 @@ class Noise:
     def added(self, responses: Tensor, first: int) -> Tensor:
         """Responses `[showing, unit]` with noise; first: the number of their first showing in the run."""
         noisy = np.empty(tuple(responses.shape))
+        if self.kind == "poisson" and float(self.size * responses.nan_to_num().max()) > MOST_SPIKES:
+            raise ValueError(
+                f"Poisson noise got responses up to {float(responses.nan_to_num().max()):.3g} with {self.size:g} spikes for each "
+                f"unit of response, expected at most {MOST_SPIKES:.0e} spikes: lower its size"
+            )
         for row, clean in enumerate(responses.double().cpu().numpy()):
-            random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, first + row, Stream.RESPONSE]))
+            random = generator(self.seed, first + row, Stream.RESPONSE)
             if self.kind == "gaussian":
                 noisy[row] = clean + self.size * random.standard_normal(clean.shape)
             else:
@@ -74,6 +80,8 @@ class FunctionScore:
     files = False
 
     def __init__(self, function: Callable[[Image], Any], units: int, about: dict[str, Any], noise: Noise | None = None) -> None:
+        if not callable(function):
+            raise ValueError(f"got {function!r} as the score, expected a function of images: pass one")
         self.function, self.units, self.about, self.noise = function, units, about, noise
 
     def describe(self) -> dict[str, Any]:
@@ -81,11 +89,11 @@ class FunctionScore:
         return {**self.about, **noise}
 
     def respond(
-        self, images: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
+        self, pictures: Callable[[range], Image], files: Sequence[Path], first: int, number: int, place: Path
     ) -> Iterator[Rows]:
         for begin in range(first, len(files), BATCH):
             shown = range(begin, min(begin + BATCH, len(files)))
-            found = self._numbers(images(shown))
+            found = self._numbers(pictures(shown))
             if self.noise is not None:
                 found = self.noise.added(found, number + begin)
             yield found.tolist()
@@ -104,10 +112,6 @@ class FunctionScore:
             raise ValueError(
                 f"the score returned shape {list(found.shape)} for {len(images)} pictures, expected {list(wanted[-1])}: return a "
                 f"number for each picture{' and unit' if self.units > 1 else ''}"
-            )
-        if bool(found.isinf().any()):
-            raise ValueError(
-                "the score returned an infinite response, expected finite ones, or NaN where there is none: correct it"
             )
         return found.reshape(len(images), self.units)
 

@@ -42,6 +42,10 @@ def weights_of(bundle: Bundle) -> dict[str, str]:
     return stored | {name: fingerprint(part, weights=True) for name, part in bundle.parts.items() if name not in stored}
 
 
+NO_CODE = ("__doc__", "__firstlineno__", "__module__", "__annotations__", "__annotations_cache__")
+"""Members of a class that are no code of it; Python adds annotations when somebody first asks for them."""
+
+
 def fingerprint(function: Any, weights: bool = False) -> str:
     """Hexadecimal digits for the code of a function or object, of what it calls in the user's own modules, and for its constants.
 
@@ -90,8 +94,9 @@ class _Facts:
         if isinstance(value, types.ModuleType):
             return value.__name__
         if isinstance(value, type):
-            members = {name: one for name, one in vars(value).items() if name not in ("__doc__", "__firstlineno__", "__module__")}
-            return [value.__qualname__, self.of(members) if _is_own(value.__module__) else None]
+            members = {name: one for name, one in vars(value).items() if name not in NO_CODE}
+            own = [members, *value.__bases__] if _is_own(value.__module__) else None
+            return [value.__qualname__, self.of(own)]
         if isinstance(value, functools.partial):
             return [self.of(part) for part in (value.func, value.args, value.keywords)]
         if isinstance(value, torch.jit.ScriptModule):  # its members are not Python's

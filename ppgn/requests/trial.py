@@ -123,8 +123,8 @@ def check_request(request: Request, seen: Preprocessed, bundle: Bundle, name: st
         names = ", ".join(request.names[target] for target in silent[:5]) + (", ..." if len(silent) > 5 else "")
         _log.warning(
             f"{name}: the gradient of {len(silent)} of {len(request)} targets ({names}) is exactly 0 in two pictures of "
-            f"{bundle.name}, so chains may not move: it may be dead, or silent behind a ReLU; ask for the layer before the "
-            f"activation, for another position, or for another unit"
+            f"{bundle.name}, so chains may not move, and searches may see nothing but zeros: it may be dead, or silent behind a "
+            f"ReLU; ask for the layer before the activation, for another position, or for another unit"
         )
 
 
