@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ppgn import checks, conditions, evaluation, experiment, priors, recipes, requests, samplers, sampling, starts, tuning
     from ppgn.bundle import Bundle, list_bundles
-    from ppgn.bundle import load_bundle as load
+    from ppgn.loaders import bundle as load
     from ppgn.errors import BundleError
     from ppgn.experiment import evolve
     from ppgn.objective import Objective, Term
@@ -46,7 +46,7 @@ _WHERE = {
     "from_picture": ("sampling", "from_picture"),
     "in_paint": ("sampling", "in_paint"),
     "list_bundles": ("bundle", "list_bundles"),
-    "load": ("bundle", "load_bundle"),
+    "load": ("loaders", "bundle"),
     "sample": ("sampling", "sample"),
     "unit": ("requests", "unit"),
     "walk": ("sampling", "walk"),

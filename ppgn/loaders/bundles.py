@@ -7,12 +7,16 @@ from pathlib import Path
 import torch
 
 from ppgn.bundle import Bundle, load_bundle
+from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
 from ppgn.loaders.callables import result_of
+
+PIXELS, LARGEST_SIDE = "pixels", 8192
 
 
 def bundle(spec: str | Path | Bundle, device: torch.device | str = "cpu") -> Bundle:
     """Loads the bundle of a name, a folder or hf://owner/name (see `load_bundle`), or the one that `my_module:make` returns.
 
+    "pixels:224", or "pixels:HEIGHTxWIDTH", has no weights: its codes are pictures of that size.
     A Bundle is returned as it is, where it is. A module is searched in the working directory first. `Bundle.of` makes a bundle of
     any generator. Raises ValueError for a module or function that does not exist, for a function that fails or returns something
     else, and for anything that is neither a bundle nor the name of one.
@@ -46,9 +50,7 @@ def _of_pixels(spec: str) -> Bundle:
         )
     shape = (3, int(sides[0]), int(sides[-1]))
     generator = IdentityGenerator(IdentityGeneratorConfig(*shape))
-    return Bundle.of(
-        generator, shape, name=spec, low=0.0, high=1.0, mean=0.5, std=0.25, recipes={"class": DEFAULT, "plugged": DEFAULT}
-    )
+    return Bundle.of(generator, shape, name=spec, low=0.0, high=1.0, mean=0.5, std=0.25)
 
 
 def is_stored(spec: str) -> bool:

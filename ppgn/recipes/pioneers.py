@@ -1,8 +1,8 @@
 """Methods of 2009 to 2023 that optimise a picture without a learned generator, as changes of a recipe.
 
-Step sizes: the papers' are in the units of their networks' inputs and activations, so those that ask for a gradient as it is have
-none that holds for another network. Here such methods divide the gradient by its mean size (`samplers.Regularised`), and the steps
-are ours. All else is as published where a comment says so.
+Step sizes: the papers' are in the units of their networks' inputs and activations, and hold for no other network. Here methods
+that take the gradient as it is divide it by its mean size (`samplers.Regularised`), and the steps are ours. All else is as
+published where a comment says so.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ class Recipe:
     sampler: a rule of `ppgn.samplers`, or anything with its `init` and `step`, or with `ask` and `tell`. prior: settings of
     `ppgn.priors`, or any function (code, image) -> direction. start: settings of `ppgn.starts`. measure: scores of classes ->
     log-probability, of `conditions.MEASURES`; words take its temperature. generator: the part of the bundle that makes pictures,
-    or one of `generators.PICTURE_GENERATORS`: "pixels", where the code is the picture, "fourier" or "phase". bounds: the range to which codes are clipped after every step. view: what conditions see of a picture at a step, of `ppgn.views`. choice: of the
+    or one of `generators.PICTURE_GENERATORS`: "pixels", where the code is the picture, "fourier" or "phase". bounds: the range to
+    which codes are clipped after every step. view: what conditions see of a picture at a step, of `ppgn.views`. choice: of the
     starting code. retries: of chains that fail (`sample` only). steps: evaluations of a chain, of which the last one's picture is
     kept. precision: of the networks of a step: "float32"; "bfloat16"; "auto", bfloat16 where the device has units for
     it and it is as good (docs/speed.md), else float32; or "reproducible", float32 and one chain at a time on one thread, whose
@@ -105,7 +106,7 @@ class Recipe:
 
     @property
     def codes(self) -> str:
-        """The space in which the chain moves: "codes", "before_relu" (codes before their ReLU), or the name of a picture generator."""
+        """The space in which the chain moves: "codes", "before_relu" (before their ReLU), or the name of a picture generator."""
         if self.generator in PICTURE_GENERATORS:
             return self.generator
         return "before_relu" if getattr(self.prior, "codes", None) == "before_relu" else "codes"
