@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ppgn import checks, conditions, evaluation, experiment, priors, recipes, requests, samplers, sampling, starts, tuning
     from ppgn.bundle import Bundle, list_bundles
-    from ppgn.loaders import bundle as load
     from ppgn.errors import BundleError
     from ppgn.experiment import evolve
+    from ppgn.loaders import bundle as load
     from ppgn.objective import Objective, Term
     from ppgn.recipes import Recipe
     from ppgn.requests import unit

@@ -113,12 +113,12 @@ class Objective:
     def at_step(self, seeds: Sequence[int], step: int) -> Objective:
         """The objective of a step: conditions see the views that each chain's seed and the step give, scores the picture."""
         view = self.view
-        if view is None or not view.count:
+        if view is None or not view.views:
             return self
 
         def seen(condition: Condition) -> Condition:
             def mean(image: Image) -> LogProb:
-                values = [condition(view(image, seeds, step, number)) for number in range(view.count)]
+                values = [condition(view(image, seeds, step, number)) for number in range(view.views)]
                 return sum(values[1:], start=values[0]) / len(values)
 
             return mean

@@ -215,10 +215,10 @@ class Evaluation:
 
 
 class View(Protocol):
-    """What conditions see of images at a step: view `number` of `count`, a pure function of each chain's seed and the step."""
+    """What conditions see of images at a step: view `number` of `views`, a pure function of each chain's seed and the step."""
 
     @property
-    def count(self) -> int: ...
+    def views(self) -> int: ...
 
     def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image: ...
 

@@ -134,18 +134,18 @@ def test_total_variation_has_the_gradient_of_the_released_code() -> None:
         before[0][:, :, 0], before[1][:, 0] = 0, 0
         wanted = beta * (before[0] - weighted[0] + before[1] - weighted[1])
         assert float(total_variation(pictures(), beta)[0]) == pytest.approx(value.sum())
-        got = -HandMade(variation=1.0, variation_power=beta)(pictures(), pictures())[0].numpy()
+        got = -HandMade(variation_weight=1.0, variation_power=beta)(pictures(), pictures())[0].numpy()
         inner = (slice(None), slice(0, -1), slice(0, -1)) if beta < 2 else (slice(None),)  # theirs is wrong where it is 0
         np.testing.assert_allclose(got[inner], wanted[inner], atol=1e-3)
 
 
 def test_the_direction_of_a_hand_made_prior_is_the_gradient_of_its_energy() -> None:
-    prior = HandMade(variation=0.3, variation_power=1.5, size=0.2, size_power=6.0, towards_mean=0.7)
+    prior = HandMade(variation_weight=0.3, variation_power=1.5, norm_weight=0.2, norm_power=6.0, mean_weight=0.7)
     code = pictures().requires_grad_(True)
     assert torch.autograd.gradcheck(prior.energy, (code,))
     wanted = -torch.autograd.grad(prior.energy(code).sum(), code)[0]
     torch.testing.assert_close(prior(code.detach(), code.detach()), wanted)
-    simonyan = HandMade(size=0.5, size_power=2.0)(code.detach(), code.detach())
+    simonyan = HandMade(norm_weight=0.5, norm_power=2.0)(code.detach(), code.detach())
     torch.testing.assert_close(simonyan, 0.5 - code.detach())
 
 
@@ -190,8 +190,8 @@ def test_phase_pictures_keep_the_magnitudes_of_natural_ones(channels: int) -> No
         (lambda: Regularised().init(torch.zeros(2, 5), SEEDS), "expected .chain, channel, height, width."),
         (lambda: Adam(first_decay=1.0), "first_decay 1.0, expected it in"),
         (lambda: Adam(epsilon=0.0), "epsilon"),
-        (lambda: HandMade(variation=-1.0), "variation -1.0"),
-        (lambda: HandMade(size_power=0.5), "size_power 0.5"),
+        (lambda: HandMade(variation_weight=-1.0), "variation_weight -1.0"),
+        (lambda: HandMade(norm_power=0.5), "norm_power 0.5"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(make, said: str) -> None:

@@ -17,22 +17,28 @@ SMALLEST = 1e-5
 
 @dataclass(frozen=True)
 class HandMade:
-    """direction = -d/dx [variation * V + size * N + towards_mean * M], of pictures around a grey of 0.5, y = x - 0.5.
+    """direction = -d/dx [variation_weight * V + norm_weight * N + mean_weight * M], of pictures around grey, y = x - 0.5.
 
-    V = sum over pixels and channels of (dy_down^2 + dy_right^2)^(variation_power / 2) and N = sum |y|^size_power (Mahendran &
-    Vedaldi 2015, Eq. 3 and 4; Simonyan et al. 2013 with size_power 2); M = sum y^2 / 2, half the squared distance to grey. Raises
+    V = sum over pixels and channels of (dy_down^2 + dy_right^2)^(variation_power / 2) and N = sum |y|^norm_power (Mahendran &
+    Vedaldi 2015, Eq. 3 and 4; Simonyan et al. 2013 with norm_power 2); M = sum y^2 / 2, half the squared distance to grey. Raises
     ValueError for negative weights and powers below 1.
     """
 
-    variation: float = 0.0
+    variation_weight: float = 0.0
     variation_power: float = 2.0
-    size: float = 0.0
-    size_power: float = 6.0
-    towards_mean: float = 0.0
+    norm_weight: float = 0.0
+    norm_power: float = 6.0
+    mean_weight: float = 0.0
     codes: ClassVar[str] = "pixels"
 
     def __post_init__(self) -> None:
-        for name, least in {"variation": 0, "size": 0, "towards_mean": 0, "variation_power": 1, "size_power": 1}.items():
+        for name, least in {
+            "variation_weight": 0,
+            "norm_weight": 0,
+            "mean_weight": 0,
+            "variation_power": 1,
+            "norm_power": 1,
+        }.items():
             if not least <= getattr(self, name) < math.inf:
                 raise ValueError(
                     f"a hand-made prior got {name} {getattr(self, name)}, expected a finite number of at least {least}"
@@ -44,12 +50,16 @@ class HandMade:
             return -torch.autograd.grad(self.energy(leaf).sum(), leaf)[0]
 
     def energy(self, picture: Tensor) -> LogProb:
-        """variation * V + size * N + towards_mean * M of pictures `[chain, channel, height, width]`: `[chain]`."""
+        """variation_weight * V + norm_weight * N + mean_weight * M of pictures `[chain, channel, height, width]`: `[chain]`."""
         away = picture - 0.5
-        total = self.variation * total_variation(picture, self.variation_power) if self.variation else away.new_zeros(len(away))
-        if self.size:
-            total = total + self.size * away.abs().pow(self.size_power).flatten(1).sum(1)
-        return total + self.towards_mean * away.square().flatten(1).sum(1) / 2
+        total = (
+            self.variation_weight * total_variation(picture, self.variation_power)
+            if self.variation_weight
+            else away.new_zeros(len(away))
+        )
+        if self.norm_weight:
+            total = total + self.norm_weight * away.abs().pow(self.norm_power).flatten(1).sum(1)
+        return total + self.mean_weight * away.square().flatten(1).sum(1) / 2
 
 
 def total_variation(picture: Tensor, power: float = 2.0) -> Tensor:

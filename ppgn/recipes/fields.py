@@ -30,7 +30,7 @@ METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
     "start": (("draw",),),
     "measure": (("__call__",),),
     "bounds": (("of",),),
-    "view": (("__call__", "count"),),
+    "view": (("__call__", "views"),),
 }
 """Member of a recipe -> the methods that it must have, any one of several sets."""
 PREFIXES = {"start": "start_", "bounds": "bounds_", "view": "view_"}

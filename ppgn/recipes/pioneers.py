@@ -44,10 +44,10 @@ PIONEERS: dict[str, dict[str, Any]] = {
     "simonyan_2013": {
         **_GREY,
         "prior": "hand_made",  # score - lambda |x|^2
-        "variation": 0.0,
-        "size": 0.01,
-        "size_power": 2.0,
-        "towards_mean": 0.0,
+        "variation_weight": 0.0,
+        "norm_weight": 0.01,
+        "norm_power": 2.0,
+        "mean_weight": 0.0,
     },
     "yosinski_2015": {
         **_GREY,
@@ -59,11 +59,11 @@ PIONEERS: dict[str, dict[str, Any]] = {
     "mahendran_2015": {
         **_GREY,
         "prior": "hand_made",
-        "variation": 0.05,
+        "variation_weight": 0.05,
         "variation_power": 2.0,  # of networks deeper than edges, section 4.2
-        "size": 0.01,
-        "size_power": 6.0,  # section 3.1
-        "towards_mean": 0.0,
+        "norm_weight": 0.01,
+        "norm_power": 6.0,  # section 3.1
+        "mean_weight": 0.0,
         "velocity_decay": 0.9,  # section 3.2
         "step_size": 0.002,
         "view": "random",

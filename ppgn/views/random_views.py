@@ -51,6 +51,11 @@ class RandomViews:
                     f"random views got {name} {getattr(self, name)}, expected a finite number of at least 0: correct it"
                 )
 
+    @property
+    def views(self) -> int:
+        """How many are drawn at a step."""
+        return self.count
+
     def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
         """View `number` of each image `[chain, channel, height, width]`, one seed a chain."""
         framed = functional.pad(image, (self.frame,) * 4, value=GREY) if self.frame else image

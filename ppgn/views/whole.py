@@ -13,7 +13,7 @@ from ppgn.types import Image
 class WholePicture:
     """The picture as it is."""
 
-    count: ClassVar[int] = 0
+    views: ClassVar[int] = 0
     """No view is drawn: conditions see the picture itself."""
 
     def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
