@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
@@ -143,9 +143,16 @@ def _in_turn(stages: tuple[Stage, ...], state: ChainState, steps: int, callbacks
             yield pair
 
 
+@runtime_checkable
+class _HasViews(Protocol):
+    """An objective whose conditions may see another view of a picture at every step."""
+
+    def at_step(self, seeds: Sequence[int], step: int) -> Evaluator: ...
+
+
 def _at_step(objective: Evaluator, state: ChainState) -> Evaluator:
     """What the objective is at this step, where its conditions see random views."""
-    return objective.at_step(state.seeds, state.step) if hasattr(objective, "at_step") else objective
+    return objective.at_step(state.seeds, state.step) if isinstance(objective, _HasViews) else objective
 
 
 def _after_callback(returned: ChainState | None, state: ChainState) -> ChainState:

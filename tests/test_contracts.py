@@ -21,7 +21,7 @@ from ppgn import conditions, priors, recipes, requests, samplers
 from ppgn.bundle import Bundle
 from ppgn.checks import check_condition, check_generator, check_prior, check_sampler
 from ppgn.conditions import ClassLogit, ClassLogProb
-from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
+from ppgn.generators import PICTURE_GENERATORS
 from ppgn.networks import MARKS, Captioner, CaptionerConfig, PixelDenoiser, PixelDenoiserConfig
 from ppgn.objective import Objective, Term
 from ppgn.probe import Layer, Probe
@@ -85,6 +85,7 @@ PRIORS: dict[str, Any] = {
     "Bounds": priors.Bounds(-0.25, wave(3)),
     "Denoiser": priors.Denoiser(denoiser),
     "NoiseLevel": priors.NoiseLevel(lambda code, level: code / (1 + level**2), 0.5),
+    "HandMade": priors.HandMade(norm_weight=0.1, norm_power=4.0, mean_weight=0.2),
     "Reconstruction": priors.Reconstruction(encoder),
     "SumOfPriors": priors.SumOfPriors([priors.Denoiser(denoiser), priors.Gaussian()], [1.0, -0.25]),
 }
@@ -124,7 +125,14 @@ SAMPLERS: dict[str, Sampler] = {
     "Annealed": samplers.Annealed((1.0, 0.5, 0.25), 1, 0.2, 0.1, spread=0.5),
     "Ascent": samplers.Ascent(FALLING, decay=0.99),
     "Searched": samplers.Searched(HillClimbing()),
+    "Adam": samplers.Adam(0.1, 0.2, nesterov=True),
 }
+OF_PICTURES: dict[str, Sampler] = {
+    "Regularised": samplers.Regularised(
+        FALLING, 0.1, velocity_decay=0.5, pixel_decay=0.1, blur_width=0.5, blur_every=2, norm_percentile=10.0, centre_width=0.5
+    ),
+}
+"""Samplers of codes that are pictures."""
 SPACE = CodeSpace((3,), low=-2.0, high=2.0, std=wave(3) + 0.5)
 
 
@@ -164,7 +172,7 @@ def case(cases: dict[str, Any], name: str) -> Any:
 
 PRIOR_NAMES = public(priors, "__call__")
 CONDITION_NAMES = [name for name in public(conditions, "__call__") if takes_an_image(name) and name not in OF_IMAGES]
-SAMPLER_NAMES = public(samplers, "init", "step")
+SAMPLER_NAMES = [name for name in public(samplers, "init", "step") if name not in OF_PICTURES]
 
 
 def test_every_case_is_of_a_public_name() -> None:
@@ -201,6 +209,16 @@ def test_every_sampler_keeps_the_contract_with_every_prior_and_condition(sampler
     check_sampler(case(SAMPLERS, sampler), objective, CODE, tolerance=TOLERANCE)
 
 
+@pytest.mark.parametrize("name", OF_PICTURES)
+@pytest.mark.parametrize("condition", CONDITION_NAMES)
+def test_every_sampler_of_pictures_keeps_the_contract(name: str, condition: str) -> None:
+    prior = priors.HandMade(variation_weight=0.1, variation_power=1.5, norm_weight=0.1)
+    objective = Objective(
+        lambda code: code, prior, [Term(condition, CONDITIONS[condition])], CodeSpace((3, 4, 4), low=0.0, high=1.0)
+    )
+    check_sampler(OF_PICTURES[name], objective, IMAGE, tolerance=TOLERANCE)
+
+
 @functools.cache
 def full_bundle() -> Bundle:
     """The tiny bundle with every part that a recipe may need, in float64."""
@@ -227,7 +245,7 @@ class ForAnyCount:
         return recipes.objective(self.setup, self.request.select([0] * len(code))).evaluate(code, image_gradient_rule)
 
 
-@pytest.mark.parametrize("name", list(recipes.PAPERS))
+@pytest.mark.parametrize("name", list(recipes.NAMED))
 @pytest.mark.parametrize("wanted", [2, squares], ids=["class", "function"])
 def test_every_method_of_the_papers_keeps_the_contract_of_samplers(name: str, wanted: Callable[[Image], LogProb] | int) -> None:
     request = requests.of(full_bundle(), wanted, 3)
@@ -245,6 +263,8 @@ def test_every_generator_of_a_bundle_keeps_the_contract(part: str) -> None:
     check_generator(full_bundle().parts[part], wave(3, 12), tolerance=TOLERANCE)
 
 
-def test_the_generator_of_pixels_and_that_of_this_file_keep_the_contract() -> None:
-    check_generator(IdentityGenerator(IdentityGeneratorConfig(1, 8, 6)), wave(3, 1, 8, 6), tolerance=TOLERANCE)
+def test_generators_without_weights_and_that_of_this_file_keep_the_contract() -> None:
+    for kind, config in PICTURE_GENERATORS.values():
+        made = kind(config(1, 8, 6)).double()
+        check_generator(made, wave(3, *made.code_shape), tolerance=TOLERANCE)
     check_generator(generator, CODE, tolerance=TOLERANCE)

@@ -38,6 +38,7 @@ class FourierGenerator(nn.Module):
     """
 
     architecture = "fourier_generator"
+    scale: Tensor
 
     def __init__(self, config: FourierGeneratorConfig) -> None:
         super().__init__()
@@ -79,6 +80,7 @@ class PhaseGenerator(nn.Module):
     """
 
     architecture = "phase_generator"
+    magnitude: Tensor
 
     def __init__(self, config: PhaseGeneratorConfig) -> None:
         super().__init__()

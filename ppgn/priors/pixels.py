@@ -65,7 +65,11 @@ class HandMade:
 def total_variation(picture: Tensor, power: float = 2.0) -> Tensor:
     """Sum over pixels and channels of (dy_down^2 + dy_right^2)^(power / 2), the last row and column with one of them 0.
 
-    picture: `[chain, channel, height, width]` -> `[chain]`."""
+    picture: `[chain, channel, height, width]` -> `[chain]`. Raises ValueError for another shape."""
+    if picture.ndim != 4:
+        raise ValueError(
+            f"total variation got shape {tuple(picture.shape)}, expected [chain, channel, height, width]: choose pixels"
+        )
     down = torch.diff(picture, dim=-2, append=picture[..., -1:, :])
     right = torch.diff(picture, dim=-1, append=picture[..., -1:])
     squares = down.square() + right.square()

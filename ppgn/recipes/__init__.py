@@ -17,6 +17,7 @@ from ppgn.recipes.papers import NAMED as NAMED
 from ppgn.recipes.papers import PAPERS as PAPERS
 from ppgn.recipes.papers import recipe_for as recipe_for
 from ppgn.recipes.papers import runnable as runnable
+from ppgn.recipes.pioneers import PIONEERS as PIONEERS
 from ppgn.recipes.recipe import PRECISIONS as PRECISIONS
 from ppgn.recipes.recipe import REPRODUCIBLE as REPRODUCIBLE
 from ppgn.recipes.recipe import Choice as Choice
