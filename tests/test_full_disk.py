@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import save_tiny_bundle
+from conftest import save_tiny_bundle, tiny_bundle
 from safetensors.torch import save_file
 
 from ppgn import images
+from ppgn.experiment import evolve
 from training.weight_files import load_weights, save_weights
 
 LARGE = {"weight": torch.zeros(100_000)}
@@ -75,3 +76,18 @@ def test_weights_that_a_full_disk_cannot_hold_leave_the_former_ones(tmp_path: Pa
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
     save_weights(LARGE, tmp_path, "part")
     assert load_weights(tmp_path, "part").keys() == LARGE.keys()
+
+
+def test_an_evolution_that_a_full_disk_stops_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    def left(image: torch.Tensor) -> torch.Tensor:
+        return image[..., :4].mean((1, 2, 3)) - image[..., 4:].mean((1, 2, 3))
+
+    settings: dict[str, Any] = {"population": 6, "elite": 1}
+    evolve(tiny_bundle(), left, budget=42, folder=tmp_path / "calm", **settings)
+    evolve(tiny_bundle(), left, budget=14, folder=tmp_path / "run", **settings)
+    for room in (300, 1000, 4096):
+        with a_full_disk(room), pytest.raises(ValueError, match="cannot write .*free some space"):
+            evolve(tiny_bundle(), left, budget=42, folder=tmp_path / "run", **settings)
+    evolve(tiny_bundle(), left, budget=42, folder=tmp_path / "run", **settings)
+    for name in ("responses.csv", "state.safetensors", "best/0005.png"):
+        assert (tmp_path / "calm" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
