@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ppgn import cli, images
-from ppgn.recipes import PAPERS
+from ppgn.recipes import NAMED
 
 STILLS = """
 from dataclasses import dataclass, replace
@@ -133,8 +133,8 @@ def test_what_an_example_lacks_is_said(folder: Path, capsys: pytest.CaptureFixtu
 def test_the_help_names_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         cli.main(["chain", "--help"])
-    shown = set(re.findall(r"\w+", capsys.readouterr().out.partition("a method of the papers:")[2]))
-    assert set(PAPERS) <= shown
+    shown = set(re.findall(r"\w+", capsys.readouterr().out.partition("a published method:")[2]))
+    assert set(NAMED) <= shown
 
 
 def test_each_unit_of_a_walk_that_is_labelled_by_a_value_is_asked_for_in_its_turn(

@@ -232,6 +232,7 @@ def test_messages_recommend_only_flags_that_their_commands_have(folder: Path) ->
         "request_flags": ("sample", "chain", "inpaint", "tune"),
         "terminal": ("sample", "chain", "inpaint", "tune"),
         "outputs": ("sample", "chain", "inpaint", "evaluate", "tune", "example"),
+        "evolve_flags": ("evolve",),
         "import_flags": ("import-caffe", "import-deepsim"),
     }
     for file in Path(cli.__file__).parent.glob("*.py"):
@@ -285,7 +286,7 @@ def test_a_network_whose_input_is_not_stated_is_described_by_flags_of_the_same_c
 
 @pytest.mark.parametrize(
     "words",
-    [["tune", "x", "--trials", "1e9"], ["sample"], ["chain", "x", "--steps", "many"], ["evolve", "x", "--method", "luck"]],
+    [["tune", "x", "--trials", "1e9"], ["sample"], ["chain", "x", "--steps", "many"], ["evolve", "x", "--radius", "far"]],
 )
 def test_what_cannot_be_read_is_one_line_that_names_the_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):

@@ -113,5 +113,7 @@ def test_streams_keep_their_numbers_because_stored_chains_depend_on_them():
         "FLOW",
         "EVOLUTION",
         "RESPONSE",
+        "VIEW",
+        "VIEW_NOISE",
     ]
-    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(11), strict=True))
+    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(13), strict=True))
