@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import ppgn
-from ppgn import requests
+from ppgn import loaders, requests
 from ppgn.bundle import Bundle, find, list_bundles, load_bundle, save_bundle, search_paths, sha256
 from ppgn.errors import BundleError
 from ppgn.networks import ImageGenerator, ImageGeneratorConfig
@@ -445,4 +445,4 @@ def test_images_need_not_be_square(tmp_path: Path) -> None:
 
 
 def test_the_package_offers_bundles_at_its_top() -> None:
-    assert (ppgn.Bundle, ppgn.load, ppgn.list_bundles) == (Bundle, load_bundle, list_bundles)
+    assert (ppgn.Bundle, ppgn.load, ppgn.list_bundles) == (Bundle, loaders.bundle, list_bundles)

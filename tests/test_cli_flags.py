@@ -105,7 +105,7 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str
 
 def test_every_field_of_every_member_has_a_flag_that_sets_it() -> None:
     words = ["sample", "tiny"]
-    values = {"Scale": "0.25:0.5", "Spaced | Sequence[float]": "2:1", "float": "0.25", "int": "3"}
+    values = {"Scale": "0.25:0.5", "Spaced | Sequence[float]": "2:1", "float": "0.25", "int": "3", "str": "word", "bool": None}
     expected: dict[str, Any] = {}
     for family, members in recipes.FAMILIES.items():
         for kind in members.values():
@@ -115,10 +115,10 @@ def test_every_field_of_every_member_has_a_flag_that_sets_it() -> None:
         expected |= {field.name: values[recipes.type_of(field)] for field in dataclasses.fields(kind)}
     assert {"prior_scale", "momentum", "start_mean", "bounds_low", "levels", "level", "draw_power", "accept"} <= set(expected)
     for name, value in expected.items():
-        words += [f"--{name.replace('_', '-')}", value]
+        words += [f"--{name.replace('_', '-')}", *([] if value is None else [value])]
     given = cli.parse(words)
     for name, value in expected.items():
-        parts = tuple(float(part) for part in value.split(":"))
+        parts = (True,) if value is None else (value,) if value == "word" else tuple(float(part) for part in value.split(":"))
         assert getattr(given, name) in (parts, parts[0]), name
 
 
@@ -187,7 +187,7 @@ def test_abbreviated_flags_are_refused() -> None:
 
 def test_help_beside_a_member_shows_its_fields_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     every, _ = shown(capsys, "sample")
-    assert "--momentum" in every and "(released, ascent, adaptive, annealed)" in " ".join(every.split())
+    assert "--momentum" in every and "(released, ascent, adaptive, annealed, adam, regularised)" in " ".join(every.split())
     langevin, _ = shown(capsys, "sample", "--sampler", "langevin")
     assert "A Langevin step whose step and noise sizes are decoupled" in langevin
     assert "--condition-limit" in langevin and "else 0.0" in langevin

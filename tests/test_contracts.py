@@ -85,7 +85,7 @@ PRIORS: dict[str, Any] = {
     "Bounds": priors.Bounds(-0.25, wave(3)),
     "Denoiser": priors.Denoiser(denoiser),
     "NoiseLevel": priors.NoiseLevel(lambda code, level: code / (1 + level**2), 0.5),
-    "HandMade": priors.HandMade(norm_weight=0.1, norm_power=4.0, mean_weight=0.2),
+    "HandMade": priors.HandMade(variation_weight=0.0, norm_weight=0.1, norm_power=4.0, mean_weight=0.2),
     "Reconstruction": priors.Reconstruction(encoder),
     "SumOfPriors": priors.SumOfPriors([priors.Denoiser(denoiser), priors.Gaussian()], [1.0, -0.25]),
 }

@@ -65,7 +65,7 @@ def prepared(dtype: torch.dtype = torch.float64, **changes: Any) -> Setup:
 def with_sampler(name: str) -> Setup:
     """A run of 6 steps with a sampler of that name, noise-level codes where it has levels."""
     fields = {field.name for field in dataclasses.fields(SAMPLERS[name])}
-    needs = NOISE_LEVELS if "levels" in fields else {}
+    needs = NOISE_LEVELS if "levels" in fields else PIXELS if name == "regularised" else {}
     return prepared(sampler=name, steps=6, **needs, **{field: value for field, value in SETTINGS.items() if field in fields})
 
 

@@ -24,9 +24,9 @@ class HandMade:
     ValueError for negative weights and powers below 1.
     """
 
-    variation_weight: float = 0.0
+    variation_weight: float = 0.05
     variation_power: float = 2.0
-    norm_weight: float = 0.0
+    norm_weight: float = 0.01
     norm_power: float = 6.0
     mean_weight: float = 0.0
     codes: ClassVar[str] = "pixels"

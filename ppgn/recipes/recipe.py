@@ -121,8 +121,9 @@ class Recipe:
         return found | vars(self.choice) | vars(self.retries) | {name: getattr(self, name) for name in PLAIN}
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe as JSON; `from_json` is the inverse."""
-        found: dict[str, Any] = {member: members.to_json(member, getattr(self, member)) for member in fields.FAMILIES}
+        """The recipe as JSON; `from_json` is the inverse. A view of the whole picture is left out, as in recipes of before."""
+        named = [member for member in fields.FAMILIES if member != "view" or self.view != WholePicture()]
+        found: dict[str, Any] = {member: members.to_json(member, getattr(self, member)) for member in named}
         found |= {name: vars(getattr(self, name)).copy() for name in GROUPS}
         return found | {name: getattr(self, name) for name in PLAIN}
 
