@@ -526,7 +526,7 @@ def test_a_run_killed_twenty_times_is_the_undisturbed_one_and_shows_no_picture_t
         answers = ["--score", "mine.py:response", "--noise", "gaussian:0.01"]
         if form == "program":
             answers = ["--exec", f"{sys.executable} show.py {{images}}"]
-        settings = ["--budget", "1020", "--population", "32", "--elite", "2", "--out", "run"]
+        settings = ["--budget", "1020" if form == "program" else "5100", "--population", "32", "--elite", "2", "--out", "run"]
         command = [sys.executable, "-m", "ppgn", "evolve", str(folder / "tiny"), *answers, *settings]
         while name == "killed" and kills < 20:
             assert killed(command, folder, chosen.randrange(1, 45), chosen), f"ended after {kills} kills"
