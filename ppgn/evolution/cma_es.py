@@ -66,13 +66,12 @@ class CmaEs:
     def _around(self, start: Code, length: Tensor, seeds: Sequence[int]) -> ChainState:
         size = self.population or 4 + self.centre + int(3 * np.log(start[0].numel()))
         told = torch.zeros(len(start), 0, size, dtype=torch.float64, device=start.device)
-        return ChainState(
-            start, check_seeds(seeds), 0, {"start": start, "length": length, "told": told, "score": no_score(start)}
-        )
+        carry = {"start": start, "length": length, "told": told, "score": no_score(start)}
+        return ChainState(start, check_seeds(seeds), 0, carry)
 
     def ask(self, state: ChainState) -> Code:
         start = state.carry["start"]
-        asked = torch.stack([torch.from_numpy(np.array(self._shifts(state, chain))) for chain in range(len(start))])
+        asked = torch.stack([torch.from_numpy(self._asked(state, chain)) for chain in range(len(start))])
         shift = asked.to(start).reshape(len(start), -1, *start.shape[1:])
         codes = start[:, None] + spread_of(self.space, start) * shift
         return self.space.clip(of_length(codes, state.carry["length"], self.space) if self.sphere else codes)
@@ -83,13 +82,8 @@ class CmaEs:
         told = torch.cat([state.carry["told"], scores[:, None]], 1)
         return ChainState(code, state.seeds, state.step + 1, {**state.carry, "told": told, "score": best})
 
-    def _shifts(self, state: ChainState, chain: int) -> list[np.ndarray]:
-        """What a chain asks next, in standardised units."""
-        search, asked = self._at(state, chain)
-        return [*asked, search.mean] if self.centre else asked
-
-    def _at(self, state: ChainState, chain: int) -> tuple[Any, list[np.ndarray]]:
-        """(pycma after all that the chain was told, what it asks next). Goes on from the last call where that fits."""
+    def _asked(self, state: ChainState, chain: int) -> np.ndarray:
+        """What a chain asks next, in standardised units. pycma goes on from the last call where what it was told fits."""
         key = (state.seeds[chain], state.carry["start"][chain].numel(), state.carry["told"].shape[2])
         told = state.carry["told"][chain].cpu().numpy()
         search, asked, known_so_far = self._running.get(key, (None, [], told[:0]))
@@ -101,4 +95,4 @@ class CmaEs:
             search.tell(asked, of_samples.tolist() if np.isfinite(of_samples).any() else [0.0] * len(asked))
             asked = search.ask()
         self._running[key] = (search, asked, told)
-        return search, asked
+        return np.array([*asked, search.mean] if self.centre else asked)
