@@ -161,11 +161,11 @@ def _progress(plan: experiment.Plan, units: int) -> Iterator[experiment.OnGenera
     bars: list[Any] = []
 
     def watch(generation: experiment.Generation, rows: list[list[float]]) -> None:
-        each = units * (plan.size + plan.elite) * plan.repeats
+        each = plan.shown_each(units)
         before = generation.number * each
         if not bars:
             bars.append(bar("evolving", total=plan.budget // each * each, initial=before, unit="picture"))
-        own = [[] for _ in range(units)]
+        own: list[list[float]] = [[] for _ in range(units)]
         for showing, row in enumerate(rows):
             unit = generation.owners[showing % len(generation.codes)]
             own[unit] += [row[unit]] if math.isfinite(row[unit]) else []

@@ -60,6 +60,10 @@ class Plan:
         """Pictures of a generation for each unit."""
         return self.population or population_of(self.method)
 
+    def shown_each(self, units: int) -> int:
+        """Pictures shown in a generation at most, repeats included."""
+        return units * (self.size + self.elite) * self.repeats
+
 
 @dataclass(frozen=True, eq=False)
 class Generation:
@@ -126,7 +130,7 @@ class Evolution:
     @property
     def shown_each(self) -> int:
         """Pictures shown in a generation at most, repeats included."""
-        return len(self.units) * (self.plan.size + self.plan.elite) * self.plan.repeats
+        return self.plan.shown_each(len(self.units))
 
     @property
     def generations(self) -> int:
