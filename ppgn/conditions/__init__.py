@@ -2,6 +2,7 @@
 
 from ppgn.conditions.addresses import Position as Position
 from ppgn.conditions.addresses import UnitAddress as UnitAddress
+from ppgn.conditions.amplified import Amplified as Amplified
 from ppgn.conditions.captions import PADDING as PADDING
 from ppgn.conditions.captions import Caption as Caption
 from ppgn.conditions.captions import CaptionerLike as CaptionerLike
@@ -42,6 +43,7 @@ from ppgn.conditions.pixels import KnownPixels as KnownPixels
 from ppgn.conditions.preprocessing import Preprocessing as Preprocessing
 from ppgn.conditions.similarity import TextMeasure as TextMeasure
 from ppgn.conditions.similarity import TextSimilarity as TextSimilarity
+from ppgn.conditions.tiled import Tiled as Tiled
 from ppgn.conditions.transformers_captioner import TransformersCaptioner as TransformersCaptioner
 from ppgn.conditions.units import Unit as Unit
 from ppgn.conditions.units import Units as Units

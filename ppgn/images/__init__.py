@@ -53,6 +53,7 @@ from ppgn.images.sheets import grid_size as grid_size
 from ppgn.images.sheets import sheet as sheet
 from ppgn.images.temporary import alone_in as alone_in
 from ppgn.images.temporary import temporary_beside as temporary_beside
+from ppgn.images.variation import denoised as denoised
 from ppgn.images.video import FASTEST as FASTEST
 from ppgn.images.video import check_video as check_video
 from ppgn.images.video import save_video as save_video

@@ -15,5 +15,6 @@ from ppgn.loaders.sources import input_channels as input_channels
 from ppgn.loaders.texts import similarity as similarity
 from ppgn.loaders.trial import two_codes as two_codes
 from ppgn.loaders.trial import two_images as two_images
+from ppgn.loaders.trunks import trunk as trunk
 from ppgn.loaders.weights import of_file as of_file
 from ppgn.loaders.weights import read_weights as read_weights

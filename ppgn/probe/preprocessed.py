@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,18 +19,18 @@ class Preprocessed:
     """network((resize(image, size) - mean) / std), differentiable with respect to the image.
 
     The network is put into eval mode and its weights are frozen, in place: BatchNorm in train mode would normalise the
-    condition away. size: (height, width), or the side of a square. mean, std: one number or one per channel, in units of [0, 1]
-    pixels and in the network's channel order. bgr: reverses RGB first, as Caffe's networks need. Layers keep the names they have
-    in `network`. Inputs get the type of the network's weights (bfloat16, say), outputs the type of the image. Of a tuple, dict,
-    dataclass or ModelOutput the result is the scores of classes (`outputs.scores_of`). grey_channels: repeats a grey image that
-    often. one_by_one: gives the network one image a pass. A call raises ValueError when the network went back into train mode,
-    and as `images.resize` and `images.normalise` do.
+    condition away. size: (height, width), or the side of a square; None leaves images at their size. mean, std: one number or
+    one per channel, in units of [0, 1] pixels and in the network's channel order. bgr: reverses RGB first, as Caffe's networks
+    need. Layers keep the names they have in `network`. Inputs get the type of the network's weights (bfloat16, say), outputs the
+    type of the image. Of a tuple, dict, dataclass or ModelOutput the result is the scores of classes (`outputs.scores_of`).
+    grey_channels: repeats a grey image that often. one_by_one: gives the network one image a pass. A call raises ValueError when
+    the network went back into train mode, and as `images.resize` and `images.normalise` do.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        size: Size,
+        size: Size | None,
         mean: float | Sequence[float],
         std: float | Sequence[float],
         bgr: bool = False,
@@ -49,7 +50,14 @@ class Preprocessed:
         """The network's input for images `[chain, channel, height, width]` in [0, 1]."""
         if image.shape[-3] == 1:
             image = image.expand(-1, self.grey_channels, -1, -1)
-        return normalise(resize(image, self.size), self.mean, self.std, self.bgr).to(weights_dtype(self.network, image.dtype))
+        sized = image if self.size is None else resize(image, self.size)
+        return normalise(sized, self.mean, self.std, self.bgr).to(weights_dtype(self.network, image.dtype))
+
+    def at_any_size(self) -> Preprocessed:
+        """The same network for images at their own size, as layers of convolutions take them."""
+        other = copy.copy(self)
+        other.size = None
+        return other
 
     def output(self, image: Image) -> Any:
         """Whatever the network returns, of one pass over all images."""

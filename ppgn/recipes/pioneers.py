@@ -32,6 +32,7 @@ _GREY: dict[str, Any] = {
     "norm_percentile": 0.0,
     "contribution_percentile": 0.0,
     "contrast": 0.0,
+    "denoise_weight": 0.0,
     "centre_width": 0.0,
     "steps": 200,
     "tries": 1,
@@ -68,6 +69,47 @@ PIONEERS: dict[str, dict[str, Any]] = {
         "step_size": 0.002,
         "view": "random",
         "view_jitter": 8,  # of the extended paper (2016)
+        "steps": 400,  # experiment_cnn.m
+    },
+    "deepdream": {
+        **_GREY,
+        "step_size": 1.5 / 255,  # dream.ipynb, make_step
+        "view": "random",
+        "view_jitter": 32,
+        "steps": 11,  # 10 updates an octave
+    },
+    "mfv": {
+        **_GREY,
+        "step_size": (1 / 255, 2 / 255),  # act_max.tvd.mean.py, the first of four stages
+        "denoise_weight": 0.4 * 255,
+        "view": "crop",
+        "view_spread": 0.3,
+        "steps": 190,
+    },
+    "style_transfer": {
+        **_WHOLE,
+        "sampler": "adam",  # L-BFGS in the paper
+        "generator": "pixels",
+        "bounds": "fixed",
+        "bounds_low": 0.0,
+        "bounds_high": 1.0,
+        "step_size": (0.05, 0.005),
+        "nesterov": False,
+        "view": "whole",
+        "steps": 300,
+    },
+    "inversion": {
+        **_WHOLE,
+        "sampler": "adam",  # gradient descent with momentum in the paper
+        "generator": "pixels",
+        "bounds": "fixed",
+        "bounds_low": 0.0,
+        "bounds_high": 1.0,
+        "start_mean": 0.5,
+        "start_std": 0.1,
+        "step_size": (0.05, 0.001),
+        "nesterov": False,
+        "view": "whole",
         "steps": 400,  # experiment_cnn.m
     },
     "lucid": {

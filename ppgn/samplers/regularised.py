@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ppgn.images import denoised
 from ppgn.samplers.langevin import root_mean_square, update
 from ppgn.samplers.released import unit_mean
 from ppgn.samplers.schedules import Scale, check_scales, scale_at
@@ -29,7 +30,8 @@ class Regularised:
     toolbox). The operator r acts on y = x - 0.5 in this order: y (1 - pixel_decay); a Gaussian blur of standard deviation
     blur_width every blur_every steps; pixels (all channels) whose norm is below the norm_percentile of a picture become grey; and
     those whose contribution |sum over channels of y g| is below the contribution_percentile; the root mean square of y becomes
-    contrast (Erhan et al. 2009). 0 leaves an operator out. centre_width: standard deviation, in sides, of a Gaussian window
+    contrast (Erhan et al. 2009); total variation is denoised with weight denoise_weight (`images.denoised`; Nguyen et al. 2016).
+    0 leaves an operator out. centre_width: standard deviation, in sides, of a Gaussian window
     around the centre by which the gradient is multiplied; 0 for none (after Nguyen et al. 2016).
 
     Codes are pictures `[chain, channel, height, width]` in [0, 1]. Raises ValueError for numbers that cannot be.
@@ -45,10 +47,13 @@ class Regularised:
     norm_percentile: float = 0.0
     contribution_percentile: float = 0.0
     contrast: float = 0.0
+    denoise_weight: Scale = 0.0
     centre_width: float = 0.0
 
     def __post_init__(self) -> None:
-        check_scales("a regularised ascent", step_size=self.step_size, prior_scale=self.prior_scale)
+        check_scales(
+            "a regularised ascent", step_size=self.step_size, prior_scale=self.prior_scale, denoise_weight=self.denoise_weight
+        )
         if self.gradient_rule not in RULES:
             raise ValueError(f"got gradient_rule {self.gradient_rule!r}, expected one of {', '.join(RULES)}: choose one of them")
         most = {"velocity_decay": 1.0, "pixel_decay": 1.0, "norm_percentile": 100.0, "contribution_percentile": 100.0}
@@ -99,7 +104,8 @@ class Regularised:
         if self.contrast:
             size = root_mean_square(picture)
             picture = picture * (self.contrast / size.clamp(min=torch.finfo(size.dtype).tiny))
-        return picture
+        weight = scale_at(self.denoise_weight, step)
+        return denoised(picture, weight) if weight else picture
 
 
 def blurred(picture: Tensor, width: float) -> Tensor:

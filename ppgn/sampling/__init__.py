@@ -1,8 +1,10 @@
 """Runs of chains: samples, walks, chains from a picture or into a hole, retries, files, and the released examples."""
 
 from ppgn.sampling import examples as examples
+from ppgn.sampling.batches import Begin as Begin
 from ppgn.sampling.batches import check_room as check_room
 from ppgn.sampling.batches import evaluations as evaluations
+from ppgn.sampling.batches import run_batches as run_batches
 from ppgn.sampling.files import write_fillings as write_fillings
 from ppgn.sampling.folder import FILE as FILE
 from ppgn.sampling.folder import SampleFolder as SampleFolder

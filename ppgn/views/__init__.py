@@ -6,8 +6,9 @@ averaged.
 
 from typing import Any
 
+from ppgn.views.random_crops import RandomCrop as RandomCrop
 from ppgn.views.random_views import RandomViews as RandomViews
 from ppgn.views.whole import WholePicture as WholePicture
 
-VIEWS: dict[str, Any] = {"whole": WholePicture, "random": RandomViews}
+VIEWS: dict[str, Any] = {"whole": WholePicture, "random": RandomViews, "crop": RandomCrop}
 """Name -> view, for recipes and the command line."""

@@ -1,0 +1,104 @@
+"""DeepDream: what a layer sees in a picture, amplified at several scales."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ppgn import requests
+from ppgn.conditions import Amplified, Tiled
+from ppgn.images import as_picture, in_unit_range, resize
+from ppgn.methods.stages import chosen_recipe, run_from
+from ppgn.probe import Preprocessed
+from ppgn.recipes import Recipe
+from ppgn.sampling import OnStep, Samples
+from ppgn.seeds import Stream, check_seeds, normal
+from ppgn.types import at_least_one, real, shown
+
+NOISE = 0.1
+"""Standard deviation of the pixels of a start without a picture."""
+SMALLEST_SIDE = 32
+"""Pixels of the smallest octave: layers of convolutions see less than that in nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dreamt:
+    """A dream: picture `[channel, height, width]` in [0, 1], and the sizes (height, width) of its octaves, smallest first."""
+
+    picture: Tensor = field(repr=False)
+    octaves: tuple[tuple[int, int], ...]
+    recipe: Recipe = field(repr=False)
+    samples: Samples = field(repr=False)
+
+
+def dream(
+    network: nn.Module | Preprocessed,
+    layer: str,
+    picture: Any = None,
+    *,
+    guide: Any = None,
+    size: int | tuple[int, int] = 512,
+    octaves: int = 4,
+    octave_scale: float = 1.4,
+    tile: int = 512,
+    overlap: int = 64,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    watch: OnStep | None = None,
+    **changes: Any,
+) -> Dreamt:
+    """Amplifies what a layer sees in a picture, octave by octave (Mordvintsev et al. 2015, dream.ipynb).
+
+    The picture is shrunk by octave_scale octaves - 1 times. At each size, smallest first, gradient ascent makes detail, which is
+    enlarged and added to the picture of the next size. network: `Preprocessed`, or a module that takes images in [0, 1]; it sees
+    pictures at their own size, in tiles of `tile` pixels where they are larger (`conditions.Tiled`), so memory holds a graph of
+    one tile. layer: "block4", or channels of it, "block4:3,8" (`conditions.Amplified`). picture: `[channel, height, width]` in
+    [0, 1], an array or a picture of Pillow; None is noise of `size`. guide: another picture, whose features of the layer are
+    amplified. changes: settings of the recipe "deepdream", such as steps=20, step_size=0.01. Raises ValueError for what does
+    not fit.
+    """
+    (seed,) = check_seeds([seed])
+    start = _noise(size, seed) if picture is None else in_unit_range(as_picture(picture, 3), "got a picture with")
+    sizes = octave_sizes((start.shape[-2], start.shape[-1]), octaves, octave_scale)
+    seen = network.at_any_size() if isinstance(network, Preprocessed) else network
+    shown_guide = None if guide is None else _at_most(as_picture(guide, 3), tile).to(start)
+    condition = Tiled(Amplified(seen, layer, shown_guide), tile, min(overlap, tile // 2))
+    request = requests.function(condition, 1, {"condition": f"deepdream {layer}"})
+    chosen = chosen_recipe("deepdream", recipe, changes)
+    detail: Tensor | None = None
+    for number, octave in enumerate(sizes):
+        base = resize(start[None], octave)
+        begin = base if detail is None else (base + resize(detail, octave)).clamp(0, 1)
+        samples = run_from(begin, request, chosen, [seed + number], 1, watch)
+        detail = samples.images - base
+    return Dreamt(samples.images[0], sizes, chosen, samples)
+
+
+def octave_sizes(size: tuple[int, int], octaves: int, octave_scale: float) -> tuple[tuple[int, int], ...]:
+    """(height, width) of each octave, smallest first; those with a side below SMALLEST_SIDE are left out."""
+    octaves = at_least_one("octaves", octaves, "1 is the picture at its own size")
+    if not 1 < real(octave_scale) < math.inf:
+        raise ValueError(f"a dream got octave_scale {shown(octave_scale)}, expected more than 1: 1.4 is that of the notebook")
+    found = [tuple(max(1, round(side / octave_scale**number)) for side in size) for number in range(octaves)]
+    return tuple((height, width) for height, width in reversed(found) if min(height, width) >= SMALLEST_SIDE) or (size,)
+
+
+def _noise(size: int | tuple[int, int], seed: int) -> Tensor:
+    """Grey with noise, the start of a dream without a picture."""
+    height, width = (size, size) if isinstance(size, int) else size
+    drawn = normal([seed], 0, (3, at_least_one("height", height, "give pixels"), at_least_one("width", width, "give pixels")),
+                   stream=Stream.START, dtype=torch.float32)  # fmt: skip
+    return (0.5 + NOISE * drawn[0]).clamp(0, 1)
+
+
+def _at_most(picture: Tensor, side: int) -> Tensor:
+    """The picture with no side above `side`."""
+    largest = max(picture.shape[-2:])
+    if largest <= side:
+        return picture
+    height, width = (max(1, round(length * side / largest)) for length in picture.shape[-2:])
+    return resize(picture[None], (height, width))[0]

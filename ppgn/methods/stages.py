@@ -1,0 +1,29 @@
+"""A run of pixels that begins at given pictures, of whatever size they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ppgn import loaders, recipes
+from ppgn.recipes import Recipe
+from ppgn.requests import Request
+from ppgn.sampling import Begin, OnStep, Samples, run_batches
+from ppgn.types import Image
+
+
+def run_from(
+    pictures: Image, request: Request, recipe: Recipe, seeds: Sequence[int], batch: int | None = None, watch: OnStep | None = None
+) -> Samples:
+    """The samples of chains that begin at pictures `[chain, channel, height, width]` in [0, 1], one request each."""
+    height, width = pictures.shape[-2:]
+    bundle = loaders.bundle(f"pixels:{height}x{width}", pictures.device)
+    setup = recipes.prepare(bundle, recipe, request)
+    at_once = recipes.batch_size(setup, request, len(seeds)) if batch is None else batch
+    begin = Begin(lambda chains, seeds: pictures[list(chains)])
+    return run_batches(setup, request, seeds, at_once, watch, begin)[0]
+
+
+def chosen_recipe(name: str, recipe: Recipe | None, changes: Mapping[str, Any]) -> Recipe:
+    """A pioneer's recipe, or another in its place, with changes by name. Raises ValueError as `Recipe.changed`."""
+    return (Recipe().changed(**recipes.PIONEERS[name]) if recipe is None else recipe).changed(**changes)
