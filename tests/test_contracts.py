@@ -103,6 +103,8 @@ CONDITIONS: dict[str, Any] = {
     "Latent": conditions.Latent(NETWORK, "3", wave(2, 16) - 0.5, wave(2), 1),
     "FeatureMatch": conditions.FeatureMatch(Layer(NETWORK, "3"), wave(16), 0.5),
     "GramMatch": conditions.GramMatch(Probe(NETWORK, ["0", "1"]), PICTURE, std=0.1),
+    "Amplified": conditions.Amplified(NETWORK, "0"),
+    "Tiled": conditions.Tiled(FIRST, 4),
     "And": conditions.And(FIRST, SECOND, weights=[1.0, -0.25]),
     "Or": conditions.Or(FIRST, SECOND),
     "Not": conditions.Not(FIRST),
@@ -129,7 +131,15 @@ SAMPLERS: dict[str, Sampler] = {
 }
 OF_PICTURES: dict[str, Sampler] = {
     "Regularised": samplers.Regularised(
-        FALLING, 0.1, velocity_decay=0.5, pixel_decay=0.1, blur_width=0.5, blur_every=2, norm_percentile=10.0, centre_width=0.5
+        FALLING,
+        0.1,
+        velocity_decay=0.5,
+        pixel_decay=0.1,
+        blur_width=0.5,
+        blur_every=2,
+        norm_percentile=10.0,
+        denoise_weight=30.0,
+        centre_width=0.5,
     ),
 }
 """Samplers of codes that are pictures."""

@@ -24,8 +24,9 @@ def striped(image: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", recipes.PIONEERS)
 def test_every_method_climbs_at_a_size_of_its_own(name: str) -> None:
     bundle = ppgn.load("pixels:20x28")
-    before = ppgn.sample(bundle, striped, count=2, seed=0, recipe=name, steps=1)
-    after = ppgn.sample(bundle, striped, count=2, seed=0, recipe=name, steps=30)
+    changes = {"view_jitter": 3} if name == "deepdream" else {}  # 32 pixels are more than this picture has
+    before = ppgn.sample(bundle, striped, count=2, seed=0, recipe=name, steps=1, **changes)
+    after = ppgn.sample(bundle, striped, count=2, seed=0, recipe=name, steps=30, **changes)
     assert after.images.shape == (2, 3, 20, 28)
     assert bool((striped(after.images) > striped(before.images) + 0.5).all())
     assert float(after.images.min()) >= 0 and float(after.images.max()) <= 1
@@ -54,9 +55,9 @@ def test_the_command_samples_pixels_of_a_size(tmp_path: Path, monkeypatch: pytes
     assert cli.main([*words, "--recipe", "lucid"]) == 0 and (tmp_path / "b.png").is_file()
 
 
-@pytest.mark.parametrize("spec", ["pixels:", "pixels:0", "pixels:16x", "pixels:axb", "pixels:99999", "pixels:1x2x3"])
+@pytest.mark.parametrize("spec", ["pixels:", "pixels:0", "pixels:16x", "pixels:axb", "pixels:99999", "pixels:1x2x3x4"])
 def test_a_size_that_cannot_be_is_a_sentence(spec: str) -> None:
-    with pytest.raises(ValueError, match="expected pixels:SIDE or pixels:HEIGHTxWIDTH"):
+    with pytest.raises(ValueError, match="expected pixels:SIDE, pixels:HEIGHTxWIDTH or"):
         ppgn.load(spec)
 
 

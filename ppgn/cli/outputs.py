@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-INPUTS = ("picture", "mask", "settings", "weights", "direction", "sae", "judge_weights")
+INPUTS = ("picture", "content", "style", "guide", "mask", "settings", "weights", "direction", "sae", "judge_weights")
 """Arguments that name files to read."""
 OUTPUTS = ("out", "save_images", "migrate")
 """Arguments that name files or folders to write."""

@@ -16,16 +16,16 @@ class Tiled:
     """sum over tiles of condition(tile) per chain, with the memory of one tile: overlapping squares that cover the picture.
 
     side: of a tile in pixels; a picture without a longer side is one tile, and its value that of the condition. overlap: pixels
-    that neighbours share, where the gradients of both are blended linearly, so that no seam shows. Away from the border of a tile
-    the gradient is that of the whole picture, if no unit sees further than half the overlap. What lies in two tiles counts twice
-    in the value. Raises ValueError for a side below 1 and an overlap outside [0, side / 2].
+    that neighbours share, None for an eighth of the side; there the gradients of both are blended linearly, so that no seam
+    shows. Further from the border of a tile than a unit sees, the gradient is that of the whole picture. What lies in two tiles
+    counts twice in the value. Raises ValueError for a side below 1 and an overlap outside [0, side / 2].
     """
 
-    def __init__(self, condition: Condition, side: int = 512, overlap: int = 64) -> None:
+    def __init__(self, condition: Condition, side: int = 512, overlap: int | None = None) -> None:
         self.condition = condition
         self.side = at_least_one("tile side", side, "give pixels")
-        self.overlap = overlap
-        if not 0 <= overlap <= side // 2:
+        self.overlap = self.side // 8 if overlap is None else overlap
+        if not 0 <= self.overlap <= side // 2:
             raise ValueError(f"tiles of {side} pixels got an overlap of {overlap}, expected from 0 to {side // 2}: correct it")
 
     def for_chains(self, chains: Sequence[int]) -> Tiled:
@@ -74,9 +74,9 @@ class _TileByTile(torch.autograd.Function):
             with torch.set_grad_enabled(needed):
                 tile = image.detach()[..., down, right].clone().requires_grad_(needed)
                 found = tiled.condition(tile)
+                if gradient is not None:
+                    gradient[..., down, right] += weight.to(image) * torch.autograd.grad(found.sum(), tile)[0]
             value += found.detach()
-            if gradient is not None:
-                gradient[..., down, right] += weight.to(image) * torch.autograd.grad(found.sum(), tile)[0]
         context.gradient = gradient
         return value
 

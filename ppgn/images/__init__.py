@@ -37,6 +37,7 @@ from ppgn.images.masks import fitted as fitted
 from ppgn.images.masks import random_mask as random_mask
 from ppgn.images.masks import with_hole as with_hole
 from ppgn.images.pixels import Size as Size
+from ppgn.images.pixels import at_most as at_most
 from ppgn.images.pixels import cover as cover
 from ppgn.images.pixels import covering_size as covering_size
 from ppgn.images.pixels import height_and_width as height_and_width

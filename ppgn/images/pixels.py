@@ -63,6 +63,15 @@ def covering_size(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, 
     return max(wanted[0], round(size[0] * factor)), max(wanted[1], round(size[1] * factor))
 
 
+def at_most(image: Tensor, side: int) -> Tensor:
+    """One image `[channel, height, width]`, shrunk where a side is longer than `side`, with its ratio of height to width."""
+    largest = max(image.shape[-2:])
+    if largest <= side:
+        return image
+    height, width = (max(1, round(length * side / largest)) for length in image.shape[-2:])
+    return resize(image[None], (height, width))[0].clamp(0, 1)
+
+
 def cover(image: Tensor, size: Size) -> Tensor:
     """The centre of one image `[channel, height, width]` in [0, 1], scaled to just cover `size`: `[channel, *size]`."""
     height, width = height_and_width(size, "cover")

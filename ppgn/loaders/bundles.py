@@ -16,7 +16,7 @@ PIXELS, LARGEST_SIDE = "pixels", 8192
 def bundle(spec: str | Path | Bundle, device: torch.device | str = "cpu") -> Bundle:
     """Loads the bundle of a name, a folder or hf://owner/name (see `load_bundle`), or the one that `my_module:make` returns.
 
-    "pixels:224", or "pixels:HEIGHTxWIDTH", has no weights: its codes are pictures of that size.
+    "pixels:224", "pixels:HEIGHTxWIDTH" or "pixels:HEIGHTxWIDTHxCHANNELS" has no weights: its codes are pictures of that size.
     A Bundle is returned as it is, where it is. A module is searched in the working directory first. `Bundle.of` makes a bundle of
     any generator. Raises ValueError for a module or function that does not exist, for a function that fails or returns something
     else, and for anything that is neither a bundle nor the name of one.
@@ -42,13 +42,15 @@ def bundle(spec: str | Path | Bundle, device: torch.device | str = "cpu") -> Bun
 
 
 def _of_pixels(spec: str) -> Bundle:
-    """The bundle without weights whose pictures have the size that a text names, "pixels:224" or "pixels:240x320"."""
+    """The bundle without weights whose pictures have the size that a text names, "pixels:224" or "pixels:28x28x1"."""
     sides = spec.partition(":")[2].split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= LARGEST_SIDE for side in sides):
+    if len(sides) > 3 or not all(side.isdecimal() and 0 < int(side) <= LARGEST_SIDE for side in sides):
         raise ValueError(
-            f"cannot read {spec!r}, expected pixels:SIDE or pixels:HEIGHTxWIDTH, up to {LARGEST_SIDE}: write pixels:224"
+            f"cannot read {spec!r}, expected pixels:SIDE, pixels:HEIGHTxWIDTH or pixels:HEIGHTxWIDTHxCHANNELS, up to "
+            f"{LARGEST_SIDE}: write pixels:224"
         )
-    shape = (3, int(sides[0]), int(sides[-1]))
+    height, width, channels = (int(side) for side in ([*sides, *sides, "3"] if len(sides) == 1 else [*sides, "3"])[:3])
+    shape = (channels, height, width)
     generator = IdentityGenerator(IdentityGeneratorConfig(*shape))
     return Bundle.of(generator, shape, name=spec, low=0.0, high=1.0, mean=0.5, std=0.25)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ppgn import requests
 from ppgn.conditions import Amplified, Tiled
-from ppgn.images import as_picture, in_unit_range, resize
+from ppgn.images import as_picture, at_most, in_unit_range, resize
 from ppgn.methods.stages import chosen_recipe, run_from
 from ppgn.probe import Preprocessed
 from ppgn.recipes import Recipe
@@ -45,7 +45,6 @@ def dream(
     octaves: int = 4,
     octave_scale: float = 1.4,
     tile: int = 512,
-    overlap: int = 64,
     seed: int = 0,
     recipe: Recipe | None = None,
     watch: OnStep | None = None,
@@ -65,15 +64,15 @@ def dream(
     start = _noise(size, seed) if picture is None else in_unit_range(as_picture(picture, 3), "got a picture with")
     sizes = octave_sizes((start.shape[-2], start.shape[-1]), octaves, octave_scale)
     seen = network.at_any_size() if isinstance(network, Preprocessed) else network
-    shown_guide = None if guide is None else _at_most(as_picture(guide, 3), tile).to(start)
-    condition = Tiled(Amplified(seen, layer, shown_guide), tile, min(overlap, tile // 2))
+    shown_guide = None if guide is None else at_most(as_picture(guide, 3), tile).to(start)
+    condition = Tiled(Amplified(seen, layer, shown_guide), tile)
     request = requests.function(condition, 1, {"condition": f"deepdream {layer}"})
     chosen = chosen_recipe("deepdream", recipe, changes)
     detail: Tensor | None = None
     for number, octave in enumerate(sizes):
         base = resize(start[None], octave)
         begin = base if detail is None else (base + resize(detail, octave)).clamp(0, 1)
-        samples = run_from(begin, request, chosen, [seed + number], 1, watch)
+        samples = run_from(begin, request, _with_jitter(chosen, min(octave)), [seed + number], 1, watch)
         detail = samples.images - base
     return Dreamt(samples.images[0], sizes, chosen, samples)
 
@@ -87,18 +86,15 @@ def octave_sizes(size: tuple[int, int], octaves: int, octave_scale: float) -> tu
     return tuple((height, width) for height, width in reversed(found) if min(height, width) >= SMALLEST_SIDE) or (size,)
 
 
+def _with_jitter(recipe: Recipe, side: int) -> Recipe:
+    """The recipe with a jitter of at most an eighth of a side, as the view shows grey beyond the picture."""
+    jitter = getattr(recipe.view, "jitter", 0)
+    return recipe.changed(view_jitter=side // 8) if jitter > side // 8 else recipe
+
+
 def _noise(size: int | tuple[int, int], seed: int) -> Tensor:
     """Grey with noise, the start of a dream without a picture."""
     height, width = (size, size) if isinstance(size, int) else size
     drawn = normal([seed], 0, (3, at_least_one("height", height, "give pixels"), at_least_one("width", width, "give pixels")),
                    stream=Stream.START, dtype=torch.float32)  # fmt: skip
     return (0.5 + NOISE * drawn[0]).clamp(0, 1)
-
-
-def _at_most(picture: Tensor, side: int) -> Tensor:
-    """The picture with no side above `side`."""
-    largest = max(picture.shape[-2:])
-    if largest <= side:
-        return picture
-    height, width = (max(1, round(length * side / largest)) for length in picture.shape[-2:])
-    return resize(picture[None], (height, width))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +24,14 @@ from ppgn.sampling import Begin, OnStep, picture_code, run_batches
 from ppgn.seeds import Stream, check_seeds, normal
 from ppgn.types import Image, LogProb
 
+INVERSIONS = ("optimisation", "generator")
 CODE = "fc6"
 """The layer of a bundle's encoder that its codes are."""
-VARIATION, NORM = 0.5, 0.05
-"""Weights of total variation and of the norm, means over pixels, beside the match of the optimisation."""
+VARIATION = (3.0, 50.0)
+"""Weight of total variation, a mean over pixels, beside the match: of the first layer and of the last, evenly spaced between them
+on a logarithmic scale. The paper's is 1, 10 or 100 by depth (section 3.3)."""
+NORM = 0.05
+"""Weight of the norm, a mean over pixels."""
 BY_GENERATOR: dict[str, Any] = {
     "sampler": "adam", "prior": "none", "step_size": (0.1, 0.005), "prior_scale": 0.0, "nesterov": False, "steps": 200,
     "draws": 1, "tries": 1, "precision": "float32",
@@ -62,12 +67,13 @@ def invert(
 ) -> Inverted:
     """Inverts layers of a network at a picture by two methods, side by side.
 
-    Optimisation (Mahendran & Vedaldi 2015): the pixels x with the least |f(x) - f(picture)|^2 / |f(picture)|^2 + VARIATION * mean
-    squared differences of neighbours + NORM * mean |2x - 1|^6. Generator (Dosovitskiy & Brox 2016): for the codes that the bundle
-    has, one pass G(E(picture)), as its generator was trained to invert E; for any other layer the code h from E(picture) on
-    with the least |f(G(h)) - f(picture)|^2, as no generator was trained for that layer. layers: by default fc6, pool5 and three
-    layers in the middle of the bundle's encoder (`usual_layers`); of `network` where there is one. picture: `[channel, height,
-    width]` in [0, 1] of the bundle's size. changes: settings of the recipe "inversion". Raises ValueError for what does not fit.
+    Optimisation (Mahendran & Vedaldi 2015): the pixels x with the least |f(x) - f(picture)|^2 / |f(picture)|^2 + variation * mean
+    squared differences of neighbours + NORM * mean |2x - 1|^6, variation a weight that grows with depth (VARIATION). Generator
+    (Dosovitskiy & Brox 2016): for the codes that the bundle has, one pass G(E(picture)), as its generator was trained to invert
+    E; for any other layer the code h from E(picture) on with the least |f(G(h)) - f(picture)|^2, as no generator was trained for
+    that layer. layers: by default fc6, pool5 and three layers in the middle of the bundle's encoder (`usual_layers`); of
+    `network` where there is one. picture: `[channel, height, width]` in [0, 1] of the bundle's size. changes: settings of the
+    recipe "inversion". Raises ValueError for what does not fit.
     """
     bundle = loaders.bundle(bundle)
     (seed,) = check_seeds([seed])
@@ -76,12 +82,15 @@ def invert(
     if not wanted:
         raise ValueError("an inversion got no layer of the network, expected one or more: name them")
     code = picture_code(bundle, shown, recipes.recipe_for(bundle, "plugged"))
+    chosen = chosen_recipe("inversion", recipe, changes)
     rows, made, errors = [], [], []
-    for layer in wanted:
-        is_code = network is None and layer == CODE and bundle.encoder is not None
-        features: Callable[[Image], Tensor] = bundle.encoder if is_code else Layer(network or bundle.encoder, layer)  # pyright: ignore[reportAssignmentType]
+    weights = torch.logspace(math.log10(VARIATION[0]), math.log10(VARIATION[1]), len(wanted)).tolist()
+    looked_at: Any = bundle.encoder if network is None else network
+    for layer, variation in zip(wanted, weights, strict=True):
+        is_code = network is None and layer == CODE
+        features: Callable[[Image], Tensor] = looked_at if is_code else Layer(looked_at, layer)
         match = relative(FeatureMatch.to_picture(features, shown))
-        by = {"optimisation": _optimised(match, shown, seed, chosen_recipe("inversion", recipe, changes), watch)}
+        by = {"optimisation": _optimised(match, shown, variation, seed, chosen, watch)}
         by["generator"] = bundle.generator(code).detach() if is_code else _searched(match, bundle, code, seed, watch)
         for method, image in by.items():
             image = image.clamp(0, 1)
@@ -104,13 +113,13 @@ def usual_layers(bundle: Bundle) -> tuple[str, ...]:
     return (*depths, f"trunk.{last}", CODE)
 
 
-def _optimised(match: FeatureMatch, picture: Tensor, seed: int, recipe: Recipe, watch: OnStep | None) -> Image:
+def _optimised(match: FeatureMatch, picture: Tensor, weight: float, seed: int, recipe: Recipe, watch: OnStep | None) -> Image:
     """The pixels whose features match, from noise on."""
     pixels = picture.numel()
     variation, norm = HandMade(1.0, 2.0, 0.0), HandMade(0.0, norm_weight=1.0)
 
     def worth(image: Image) -> LogProb:
-        energy = VARIATION * variation.energy(image) + NORM * 2**norm.norm_power * norm.energy(image)
+        energy = weight * variation.energy(image) + NORM * 2**norm.norm_power * norm.energy(image)
         return match(image) - energy / pixels
 
     start = recipe.start

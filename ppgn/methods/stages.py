@@ -16,8 +16,8 @@ def run_from(
     pictures: Image, request: Request, recipe: Recipe, seeds: Sequence[int], batch: int | None = None, watch: OnStep | None = None
 ) -> Samples:
     """The samples of chains that begin at pictures `[chain, channel, height, width]` in [0, 1], one request each."""
-    height, width = pictures.shape[-2:]
-    bundle = loaders.bundle(f"pixels:{height}x{width}", pictures.device)
+    channels, height, width = pictures.shape[1:]
+    bundle = loaders.bundle(f"pixels:{height}x{width}x{channels}", pictures.device)
     setup = recipes.prepare(bundle, recipe, request)
     at_once = recipes.batch_size(setup, request, len(seeds)) if batch is None else batch
     begin = Begin(lambda chains, seeds: pictures[list(chains)])

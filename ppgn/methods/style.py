@@ -18,7 +18,7 @@ from ppgn.sampling import OnStep, Samples
 from ppgn.seeds import Stream, check_seeds, normal
 from ppgn.types import real, shown
 
-STYLE_WEIGHT = 10.0
+STYLE_WEIGHT = 30.0
 """Of the style beside the content, both as shares of the squared size of what they match."""
 NOISE = 0.1
 """Standard deviation of the pixels of a start from noise."""

@@ -90,6 +90,12 @@ PIONEERS: dict[str, dict[str, Any]] = {
         **_WHOLE,
         "sampler": "adam",  # L-BFGS in the paper
         "generator": "pixels",
+        "prior": "hand_made",  # ours: without, strided convolutions draw a grid
+        "variation_weight": 1.0,
+        "variation_power": 2.0,
+        "norm_weight": 0.0,
+        "mean_weight": 0.0,
+        "prior_scale": 0.01,
         "bounds": "fixed",
         "bounds_low": 0.0,
         "bounds_high": 1.0,
