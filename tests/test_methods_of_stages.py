@@ -256,3 +256,14 @@ def test_a_dream_of_twelve_megapixels_fits_into_four_gigabytes(tmp_path: Path) -
 def test_a_unit_of_a_request_with_several_chains_has_no_facets() -> None:
     with pytest.raises(ValueError, match="expected one"):
         methods.multifaceted(network(), requests.unit(network(), "2:1,2"), torch.zeros(4, 3, 8, 8), features="2")
+
+
+def test_facets_are_told_apart_on_the_command_line_by_what_is_said_wrongly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images.save_image(images.to_pil(picture(16, 16)), tmp_path / "photo.png")
+    folder, out = str(tmp_path), str(tmp_path / "facets.png")
+    for words in ([], ["--class", "church", "--unit", "fc6:1"], ["--class", "no such class"], ["--class", "church"]):
+        assert main(["facets", folder, *words, "--clusters", "2", "--out", out]) == 2
+        said = capsys.readouterr().err.strip()
+        assert len(said.splitlines()) == 1 and said.startswith("ppgn: error: "), said

@@ -60,7 +60,7 @@ def run(given: argparse.Namespace) -> int:
     picture = None if given.picture == NOISE else images.load_image(given.picture, given.picture_size)
     guide = None if given.guide is None else images.load_image(given.guide)
     network, usual = network_flags.loaded(given, [] if given.layer is None else [given.layer.partition(":")[0]])
-    layer = given.layer if usual is None else usual.dream
+    layer = str(given.layer if usual is None else usual.dream)
     place = terminal.device(given.device)
     picture, guide = (None if one is None else one.to(place) for one in (picture, guide))
     size = images.height_and_width(given.picture_size or 512) if picture is None else (picture.shape[-2], picture.shape[-1])

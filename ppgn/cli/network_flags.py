@@ -29,5 +29,7 @@ def loaded(given: argparse.Namespace, layers: list[str]) -> tuple[Preprocessed, 
 
 
 def plugged(given: argparse.Namespace) -> requests.Plugged:
-    """The network of --network with the flags of its input."""
+    """The network of --network with the flags of its input, else the encoder and head of the bundle."""
+    if given.network is None:
+        return requests.Plugged()
     return requests.Plugged(given.network, **{one: getattr(given, one) for one in ("weights", "size", "mean", "std", "bgr")})

@@ -33,6 +33,7 @@ COMMANDS = {
     "dream": Command("amplify what a layer sees in a picture (DeepDream)"),
     "style": Command("the content of one picture in the style of another"),
     "invert": Command("what a layer keeps of a picture: pictures with the same features"),
+    "facets": Command("the kinds of pictures that excite a unit, and a picture for each"),
     "tune": Command("find scales and steps for a class, a unit or your own condition (Optuna)", chains=True),
     "example": Command("one of the seven scripts of the released code, to the constant"),
     "layers": Command("list the layers of a network or of a bundle's encoder, which can be asked for"),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 ITERATIONS = 30
-"""Enough for pixels that are within 1e-3 of the minimum, at the weights of published feature visualisations."""
+"""Pixels are then within 0.001 of the minimum at a weight of 100, within 0.006 at 25, and are less smooth at lower ones."""
 
 
 def denoised(images: Tensor, weight: float, iterations: int = ITERATIONS) -> Tensor:

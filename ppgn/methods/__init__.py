@@ -8,6 +8,7 @@ from ppgn.methods.inversion import INVERSIONS as INVERSIONS
 from ppgn.methods.inversion import Inverted as Inverted
 from ppgn.methods.inversion import invert as invert
 from ppgn.methods.inversion import usual_layers as usual_layers
+from ppgn.methods.multifaceted import MULTIFACETED_STEPS as MULTIFACETED_STEPS
 from ppgn.methods.multifaceted import Multifaceted as Multifaceted
 from ppgn.methods.multifaceted import in_four_stages as in_four_stages
 from ppgn.methods.multifaceted import multifaceted as multifaceted

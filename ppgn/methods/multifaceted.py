@@ -16,7 +16,7 @@ from ppgn.facets import NEAREST, Facets, facets
 from ppgn.images import resize
 from ppgn.methods.stages import chosen_recipe, run_from
 from ppgn.probe import Layer, Passes, Preprocessed
-from ppgn.recipes import Recipe
+from ppgn.recipes import PIONEERS, Recipe
 from ppgn.requests import Request
 from ppgn.sampling import OnStep
 from ppgn.types import Image
@@ -31,6 +31,8 @@ LATER_STAGES: tuple[dict[str, Any], ...] = (
     {"steps": 10, "step_size": 2 / 255, "denoise_weight": (0.4 * 255, 2 * 255)},
 )
 """Changes of the recipe "mfv", whose constants are those of the first stage (act_max.tvd.mean.py); pixels from 0 to 255 there."""
+MULTIFACETED_STEPS = PIONEERS["mfv"]["steps"] + sum(stage["steps"] for stage in LATER_STAGES)
+"""Of all stages."""
 MARGIN = 50 / 227
 """Border without a gradient in the third stage, as a share of the network's input."""
 

@@ -9,6 +9,8 @@ from ppgn.requests.names import composed as composed
 from ppgn.requests.names import plain as plain
 from ppgn.requests.names import same_name as same_name
 from ppgn.requests.networks import Plugged as Plugged
+from ppgn.requests.networks import network_classes as network_classes
+from ppgn.requests.networks import network_units as network_units
 from ppgn.requests.parse import KINDS as KINDS
 from ppgn.requests.parse import OF_NETWORK as OF_NETWORK
 from ppgn.requests.parse import of as of
