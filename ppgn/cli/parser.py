@@ -34,6 +34,8 @@ COMMANDS = {
     "style": Command("the content of one picture in the style of another"),
     "invert": Command("what a layer keeps of a picture: pictures with the same features"),
     "facets": Command("the kinds of pictures that excite a unit, and a picture for each"),
+    "fool": Command("pictures of which a network is sure, and in which people see nothing (evolution, gradient, one pixel)"),
+    "innovate": Command("a gallery with a picture for every class of a network, and its ancestors (MAP-Elites)"),
     "tune": Command("find scales and steps for a class, a unit or your own condition (Optuna)", chains=True),
     "example": Command("one of the seven scripts of the released code, to the constant"),
     "layers": Command("list the layers of a network or of a bundle's encoder, which can be asked for"),
