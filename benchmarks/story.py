@@ -142,7 +142,7 @@ def main() -> None:
     with exit_on_mistake():
         judge = Lite(lite.weights(2), 2)
     classes = {name: CLASSES[name] for name in given.classes}
-    tiles, labels, units, reached = {}, {}, {}, {}
+    tiles, labels, units = {}, {}, {}
     print(HEADER + "\n|" + " --- |" * (HEADER.count("|") - 1))
     for name in given.methods:
         method = METHODS[name]
@@ -153,10 +153,15 @@ def main() -> None:
         print(line(name, method, row), flush=True)
         title = f"{name.removesuffix(f'_{method.year}')}\n{method.year}"
         firsts = (values[:, 0].tolist() for values in (row.own, row.judged, row.first))
-        tiles[title], labels[title] = [found.pictures[0] for found in of_classes], [label(*one) for one in zip(*firsts, strict=True)]
-        units[title], reached[title] = of_unit.pictures, [f"seed {seed}" for seed in given.seeds]
+        tiles[title], labels[title] = (
+            [found.pictures[0] for found in of_classes],
+            [label(*one) for one in zip(*firsts, strict=True)],
+        )
+        units[title] = of_unit.pictures
     images.save_image(figure(tiles, labels, list(classes)), given.docs / "story.jpg")
-    images.save_image(figure(units, reached, [UNIT] * len(given.seeds)), given.docs / "story_unit.jpg")
+    by_seed = {f"seed {seed}": [found[place] for found in units.values()] for place, seed in enumerate(given.seeds)}
+    heads = [title.replace("\n", " ") for title in units]
+    images.save_image(figure(by_seed, {seed: [""] * len(heads) for seed in by_seed}, heads), given.docs / "story_unit.jpg")
     print(f"\ntorch {torch.__version__}, {given.threads} thread(s), seeds {given.seeds}")
 
 
