@@ -28,15 +28,19 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def by_recipe(year: int, recipe: str | None, bundle: str = f"pixels:{SIZE}", **changes: Any) -> Method:
-    """A method that is a recipe by name (None: the bundle's own), with some settings changed."""
+def by_recipe(
+    year: int, recipe: str | None, bundle: str = f"pixels:{SIZE}", measure: str = "activation", **changes: Any
+) -> Method:
+    """A method that is a recipe by name (None: the bundle's own), with some settings changed. measure: of Lite0's classes; of its
+    hidden units it is the activation."""
     settings = ppgn.recipes.recipe_for(bundle, "plugged", recipe, **changes)
 
     def draw(unit: str, seeds: Sequence[int]) -> Tensor:
-        request = ppgn.unit(lite.lite0(), unit).select([0] * len(seeds))
+        climbed = measure if unit.startswith("classifier") else "activation"
+        request = ppgn.unit(lite.lite0(), unit, measure=climbed).select([0] * len(seeds))
         return ppgn.sample(bundle, request, seed=list(seeds), recipe=settings).images
 
-    return Method(year, draw, {"bundle": bundle, **settings.to_json()})
+    return Method(year, draw, {"bundle": bundle, "climbed": measure, **settings.to_json()})
 
 
 METHODS: dict[str, Method] = {
@@ -45,8 +49,8 @@ METHODS: dict[str, Method] = {
     "yosinski_2015": by_recipe(2015, "yosinski_2015"),
     "mahendran_2015": by_recipe(2015, "mahendran_2015"),
     "dgn_am": by_recipe(2016, "dgn_am", BUNDLE),
-    "ppgn": by_recipe(2017, None, BUNDLE),
-    "lucid": by_recipe(2017, "lucid"),
+    "ppgn": by_recipe(2017, None, BUNDLE, "log_softmax"),
+    "lucid": by_recipe(2017, "lucid", steps=256),
     "maco": by_recipe(2023, "maco"),
 }
 """Name -> method, in the order of the figure."""
