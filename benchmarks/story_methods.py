@@ -51,6 +51,6 @@ METHODS: dict[str, Method] = {
     "dgn_am": by_recipe(2016, "dgn_am", BUNDLE),
     "ppgn": by_recipe(2017, None, BUNDLE, "log_softmax"),
     "lucid": by_recipe(2017, "lucid", steps=256),
-    "maco": by_recipe(2023, "maco"),
+    "maco": by_recipe(2023, "maco", steps=64),
 }
 """Name -> method, in the order of the figure."""

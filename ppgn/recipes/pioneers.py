@@ -67,8 +67,8 @@ PIONEERS: dict[str, dict[str, Any]] = {
         "norm_power": 6.0,  # section 3.1
         "mean_weight": 0.0,
         "velocity_decay": 0.9,  # section 3.2
-        "step_size": (0.08, 0.002),  # ours
-        "prior_scale": (1.0, 0.35),  # ours: shapes first, then details
+        "step_size": (0.08, 0.003),  # ours
+        "prior_scale": (1.0, 0.2),  # ours: shapes first, then details
         "view": "random",
         "view_jitter": 8,  # of the extended paper (2016)
         "steps": 300,  # ours
