@@ -27,8 +27,9 @@ class DivergenceGuard:
     def __call__(self, before: ChainState, after: ChainState, evaluation: Evaluation) -> tuple[ChainState, Evaluation]:
         """(after, evaluation) of a step from `before`, with the rows of stopped chains held."""
         quantities = _quantities(before, after, evaluation)
-        finite = torch.stack([_finite(value.reshape(len(value), -1)) for value in quantities.values()]).cpu()
-        if not bool(finite.all()):
+        rows = [value.reshape(len(value), -1) for value in quantities.values()]
+        if not bool(torch.stack([row.sum(1) for row in rows]).isfinite().all()):  # quicker; a sum can also overflow
+            finite = torch.stack([_finite(row) for row in rows]).cpu()
             self._note(finite, list(quantities), before)
         if self.stopped:
             rows = torch.tensor([chain in self.stopped for chain in range(len(before.code))], device=before.code.device)
@@ -37,7 +38,7 @@ class DivergenceGuard:
         return after, evaluation
 
     def _note(self, finite: Tensor, names: list[str], before: ChainState) -> None:
-        """Warns of the chains that broke in this step, finite `[quantity, chain]`, and raises where no chain is left."""
+        """Warns of the chains that broke in this step, if any, finite `[quantity, chain]`, and raises where no chain is left."""
         broken: dict[int, str] = {}
         for quantity, chain in (~finite).nonzero().tolist():
             if chain not in self.stopped:

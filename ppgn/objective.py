@@ -11,7 +11,12 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from ppgn.autocast import without_autocast
+from ppgn.conditions import PerChain, select_chains, with_parts
 from ppgn.types import Code, CodeSpace, Condition, Evaluation, Generator, Image, LogProb, Prior, View
+
+PICTURES_AT_ONCE, PICTURES_AT_ONCE_ELSEWHERE = 8, 64
+"""Views, of all chains, that a condition sees in one pass. On a processor passes of 4 to 8 are fastest: a step of a ResNet-18 at
+224 px takes 102 ms a picture alone, 81 in a pass of 6 and 87 in one of 24. 64 for an accelerator, as for chains."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +121,10 @@ class Objective:
         if view is None or not view.views:
             return self
 
-        def seen(condition: Condition) -> Condition:
-            def mean(image: Image) -> LogProb:
-                values = [condition(view(image, seeds, step, number)) for number in range(view.views)]
-                return sum(values[1:], start=values[0]) / len(values)
+        def seen(term: Term) -> Condition:
+            return lambda image: _of_views(term, view(image, seeds, step)).mean(0)
 
-            return mean
-
-        terms = [replace(term, condition=seen(term.condition), plain=term.plain or term.condition) for term in self.terms]
+        terms = [replace(term, condition=seen(term), plain=term.plain or term.condition) for term in self.terms]
         return Objective(self.generator, self.prior, terms, self.space, self.code_condition)
 
     def at_level(self, level: float) -> Objective:
@@ -175,6 +176,22 @@ def _gradient(total: LogProb, image: Image, leaf: Code, rule: Callable[[Image], 
             f"return one gradient per pixel"
         )
     return torch.autograd.grad(image, leaf, at_image)[0]
+
+
+def _of_views(term: Term, views: Tensor) -> Tensor:
+    """The condition's values `[view, chain]` for views `[view, chain, channel, height, width]`.
+
+    Where the condition can be asked for any of its chains, several views of each go through it in a pass.
+    """
+    condition, chains = term.condition, views.shape[1]
+    together = all(isinstance(part, PerChain) and not getattr(part, "couples", False) for part in with_parts(condition))
+    most = PICTURES_AT_ONCE if views.device.type == "cpu" else PICTURES_AT_ONCE_ELSEWHERE
+    values = []
+    for some in views.split(max(1, most // chains) if together else 1):
+        asked = condition if len(some) == 1 else select_chains(condition, list(range(chains)) * len(some))
+        image = some.flatten(0, 1)
+        values.append(_checked(term.name, asked(image), image).unflatten(0, (len(some), chains)))
+    return torch.cat(values)
 
 
 def _versioned(tensor: Tensor) -> Tensor:

@@ -215,12 +215,13 @@ class Evaluation:
 
 
 class View(Protocol):
-    """What conditions see of images at a step: view `number` of `views`, a pure function of each chain's seed and the step."""
+    """What conditions see of images at a step, `[view, chain, channel, height, width]`: a pure function of each chain's seed and
+    the step. views: how many there are."""
 
     @property
     def views(self) -> int: ...
 
-    def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image: ...
+    def __call__(self, image: Image, seeds: Sequence[int], step: int) -> Tensor: ...
 
 
 class Evaluator(Protocol):

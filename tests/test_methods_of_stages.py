@@ -112,7 +112,7 @@ def test_a_crop_is_a_function_of_seed_and_step_and_its_margin_gets_no_gradient()
     view, image = RandomCrop(side=20, spread=0.3, margin=4), picture()[None].expand(2, -1, -1, -1)
     places = set()
     for step in range(12):
-        seen = view(image, (1, 2), step, 0)
+        seen = view(image, (1, 2), step)[0]
         assert seen.shape == (2, 3, 20, 20)
         found = [
             (down, right) for down in range(21) for right in range(37)
@@ -120,11 +120,11 @@ def test_a_crop_is_a_function_of_seed_and_step_and_its_margin_gets_no_gradient()
         ]  # fmt: skip
         assert len(found) == 1
         places |= set(found)
-        torch.testing.assert_close(view(image[:1], (1,), step, 0), seen[:1])
+        torch.testing.assert_close(view(image[:1], (1,), step)[0], seen[:1])
     assert len(places) > 6
-    grown = gradient(lambda x: view(x, (1, 2), 3, 0).sum((1, 2, 3)), image)
+    grown = gradient(lambda x: view(x, (1, 2), 3)[0].sum((1, 2, 3)), image)
     assert grown.flatten(1).sum(1).tolist() == [3 * 12 * 12] * 2
-    assert torch.equal(RandomCrop(side=64)(image, (1, 2), 0, 0), image)
+    assert torch.equal(RandomCrop(side=64)(image, (1, 2), 0)[0], image)
 
 
 def test_a_dream_is_the_loop_of_the_published_notebook() -> None:

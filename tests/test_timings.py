@@ -10,9 +10,11 @@ from torch import nn
 
 import ppgn
 from ppgn import chain, recipes
+from ppgn.probe import Preprocessed
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import pixel_floors
 import scaling
 import startup
 import steps
@@ -24,7 +26,7 @@ def test_ways_alternate_and_the_first_round_is_not_counted(monkeypatch: pytest.M
     calls: list[str] = []
     clock = iter([9.0, 9.0, 1.0, 5.0, 7.0, 2.0, 2.0, 8.0])
 
-    def seconds(call: object) -> float:
+    def seconds(call: object, _: object) -> float:
         call()  # type: ignore[operator]
         return next(clock)
 
@@ -90,6 +92,30 @@ def test_ours_clips_codes_as_the_floor_does() -> None:
     state = sampler.step(sampler.init(world.code(2) - 5.0, range(2)), objective)[0]
     assert float(state.code.min()) == 0.0
     assert float(steps.updated(world.code(2) - 5.0, torch.zeros(2, 12), torch.zeros(2, 12)).min()) == 0.0
+
+
+def pixel_world(recipe: str) -> pixel_floors.PixelWorld:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 10, 5, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).requires_grad_(False)
+    return pixel_floors.PixelWorld(recipe, network, Preprocessed(network, 16, 0.5, 0.25), size=16)
+
+
+@pytest.mark.parametrize("recipe", recipes.PIONEERS)
+def test_a_recipe_s_floor_makes_its_passes_and_its_step(recipe: str) -> None:
+    world = pixel_world(recipe)
+    shown: list[int] = []
+    handle = world.network.register_forward_pre_hook(lambda module, inputs: shown.append(len(inputs[0])))
+    sampler, objective = world.stage(2)
+    after, _ = list(chain.run(sampler, objective, sampler.init(world.code(2), range(2)), 2))[-1]
+    ours, shown[:] = list(shown), []
+    reached = world.floor(2, 2)()
+    handle.remove()
+    assert shown == ours == ([8, 4] if recipe == "maco" else [2]) * 2
+    if recipe in ("erhan_2009", "simonyan_2013"):  # the others draw, or blur otherwise at the edge
+        torch.testing.assert_close(reached, after.code)
+    else:
+        moved = [(code - world.code(2)).abs().mean() for code in (reached, after.code)]
+        torch.testing.assert_close(*moved, rtol=0.2, atol=0)
 
 
 def test_automatic_is_what_sampling_a_bundle_runs() -> None:

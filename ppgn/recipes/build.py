@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +37,9 @@ def prepare(bundle: Bundle, recipe: Recipe, request: Request | None = None) -> S
     """
     precision = _precision(bundle) if recipe.precision == "auto" else recipe.precision
     recipe = replace(recipe, precision=precision)
-    parts = dict(bundle.parts)
+    parts: dict[str, Any] = dict(bundle.parts)
+    if recipe.codes in PICTURE_GENERATORS:
+        parts[recipe.generator] = _picture_generator(bundle, recipe)
     if precision in acceleration.DTYPES and precision != "float32":
         kept = () if request is None else request.exact
         for name in IN_EVERY_STEP:
@@ -46,7 +48,7 @@ def prepare(bundle: Bundle, recipe: Recipe, request: Request | None = None) -> S
         if "noise_level" in parts:
             how = (precision, "cast_layers")
             parts["noise_level"] = acceleration.cached_copy(parts["noise_level"], how, acceleration.cast_layers, precision)
-    return Setup(bundle, recipe, parts, _space(bundle, recipe))
+    return Setup(bundle, recipe, parts, _space(bundle, recipe, parts))
 
 
 def objective(setup: Setup, request: Request | None = None, hole: Hole | None = None) -> Objective:
@@ -105,8 +107,9 @@ def batch_size(setup: Setup, request: Request | None, count: int) -> int:
     passes = setup.passes()
 
     def graph(code: Code) -> object:
-        image = _generator(setup, passes)(code)
-        return image if request is None else request.select([0]).condition(passes)(image)
+        alone = objective(setup, None if request is None else request.select([0])).at_step((0,), 0)
+        image = alone.generator(code)
+        return [term.condition(image) for term in alone.terms] or image
 
     with torch.no_grad():
         passes.code_condition = None if request is None else request.select([0]).code_condition(passes)
@@ -127,10 +130,10 @@ def _precision(bundle: Bundle) -> str:
     )[0]
 
 
-def _space(bundle: Bundle, recipe: Recipe) -> CodeSpace:
+def _space(bundle: Bundle, recipe: Recipe, parts: Mapping[str, Any]) -> CodeSpace:
     """The space of the codes that chains of the recipe move, with its bounds."""
     if recipe.codes in PICTURE_GENERATORS:
-        return recipe.bounds.of(CodeSpace(_picture_generator(bundle, recipe).code_shape, std=1.0))
+        return recipe.bounds.of(CodeSpace(parts[recipe.generator].code_shape, std=1.0))
     if recipe.codes == "before_relu":
         model = bundle.parts.get("noise_level")
         known = {} if model is None else {"mean": model.mean, "std": model.std}
@@ -139,8 +142,6 @@ def _space(bundle: Bundle, recipe: Recipe) -> CodeSpace:
 
 
 def _generator(setup: Setup, passes: Passes) -> Generator:
-    if setup.recipe.codes in PICTURE_GENERATORS:
-        return _picture_generator(setup.bundle, setup.recipe).to(setup.bundle.device)
     generator = passes.part(setup.recipe.generator)
     return (lambda code: generator(code.relu())) if setup.recipe.codes == "before_relu" else generator
 
@@ -148,7 +149,7 @@ def _generator(setup: Setup, passes: Passes) -> Generator:
 def _picture_generator(bundle: Bundle, recipe: Recipe) -> Any:
     """The generator without weights that a recipe names, for pictures of the bundle's size."""
     generator, config = PICTURE_GENERATORS[recipe.generator]
-    return generator(config(bundle.image.channels, *bundle.image.size))
+    return generator(config(bundle.image.channels, *bundle.image.size)).to(bundle.device)
 
 
 def _prior(setup: Setup, passes: Passes) -> Prior:

@@ -55,8 +55,8 @@ class Adam:
         """The state after the update, and the evaluation of the code before it."""
         evaluation = objective.evaluate(state.code)
         gradient, count = evaluation.gradient, state.step + 1
-        first = self.first_decay * state.carry["first"] + (1 - self.first_decay) * gradient
-        second = self.second_decay * state.carry["second"] + (1 - self.second_decay) * gradient.square()
+        first = (self.first_decay * state.carry["first"]).add_(gradient, alpha=1 - self.first_decay)
+        second = (self.second_decay * state.carry["second"]).addcmul_(gradient, gradient, value=1 - self.second_decay)
         root = (second / (1 - self.second_decay**count)).sqrt() + self.epsilon
         if self.nesterov:
             now, after = (self.first_decay * (1 - 0.5 * 0.96 ** (number * MOMENTUM_DECAY)) for number in (count, count + 1))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ppgn.images import denoised
-from ppgn.samplers.langevin import root_mean_square, update
+from ppgn.samplers.langevin import root_mean_square
 from ppgn.samplers.released import unit_mean
 from ppgn.samplers.schedules import Scale, check_scales, scale_at
 from ppgn.seeds import check_seeds
@@ -81,9 +82,10 @@ class Regularised:
         if self.centre_width:
             gradient = gradient * centred_window(gradient, self.centre_width)
         scales = [scale_at(scale, state.step) for scale in (self.prior_scale, self.step_size)]
-        still = self.velocity_decay * state.carry["velocity"]
-        velocity = update(still, evaluation.direction, self._sized(gradient), 0.0, *scales, noise_scale=0.0)
-        after = 0.5 + self._operated(state.code + velocity - 0.5, gradient, state.step)
+        velocity = torch.mul(self._sized(gradient), scales[1]).add_(evaluation.direction, alpha=scales[0])
+        if self.velocity_decay:
+            velocity.add_(state.carry["velocity"], alpha=self.velocity_decay)
+        after = self._operated((state.code + velocity).sub_(0.5), gradient, state.step).add_(0.5)
         return ChainState(objective.space.clip(after), state.seeds, state.step + 1, {"velocity": velocity}), evaluation
 
     def _sized(self, gradient: Tensor) -> Tensor:
@@ -93,8 +95,9 @@ class Regularised:
         return unit_mean(gradient) if self.gradient_rule == "unit_mean" else gradient
 
     def _operated(self, picture: Tensor, gradient: Tensor, step: int) -> Tensor:
-        """r of pictures around 0."""
-        picture = picture * (1 - self.pixel_decay)
+        """r of pictures around 0, which may be overwritten."""
+        if self.pixel_decay:
+            picture.mul_(1 - self.pixel_decay)
         if self.blur_every and self.blur_width and step % self.blur_every == 0:
             picture = blurred(picture, self.blur_width)
         if self.norm_percentile:
@@ -103,7 +106,7 @@ class Regularised:
             picture = _without_least(picture, (picture * gradient).sum(1).abs(), self.contribution_percentile)
         if self.contrast:
             size = root_mean_square(picture)
-            picture = picture * (self.contrast / size.clamp(min=torch.finfo(size.dtype).tiny))
+            picture.mul_(self.contrast / size.clamp(min=torch.finfo(size.dtype).tiny))
         weight = scale_at(self.denoise_weight, step)
         return denoised(picture, weight) if weight else picture
 
@@ -130,8 +133,9 @@ def _convolved(picture: Tensor, kernel: Tensor, axis: int) -> Tensor:
     side, reach = picture.shape[axis], len(kernel) // 2
     places = torch.arange(-reach, side + reach, device=picture.device) % (2 * side)
     mirrored = picture.index_select(axis, torch.where(places < side, places, 2 * side - 1 - places))
-    windows = mirrored.unfold(axis, len(kernel), 1)
-    return windows @ kernel
+    maps = mirrored.flatten(0, 1)[None]  # one picture whose channels are all maps: the quickest form
+    kernels = kernel.reshape((-1, 1) if axis == -2 else (1, -1)).expand(maps.shape[1], 1, -1, -1).contiguous()
+    return functional.conv2d(maps, kernels, groups=len(kernels))[0].unflatten(0, picture.shape[:2])
 
 
 def _without_least(picture: Tensor, size: Tensor, percentile: float) -> Tensor:

@@ -1,7 +1,7 @@
 """What the network sees of a picture at a step. To ship a view: a file here and a line in VIEWS.
 
-A view is a function (image, seeds, step, number) -> image, pure and differentiable, with a property `views`: how many of them are
-averaged.
+A view is a function (image, seeds, step) -> all views of the step, `[view, chain, channel, height, width]`, pure and
+differentiable, with a property `views`: how many there are, which are averaged.
 """
 
 from typing import Any

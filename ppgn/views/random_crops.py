@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ppgn.seeds import Stream, normal
 from ppgn.types import Image, at_least_one
@@ -38,8 +39,8 @@ class RandomCrop:
         """One is drawn at a step."""
         return 1
 
-    def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
-        """The crop of each image `[chain, channel, height, width]`, one seed a chain."""
+    def __call__(self, image: Image, seeds: Sequence[int], step: int) -> Tensor:
+        """The crops `[1, chain, channel, side, side]` of images `[chain, channel, height, width]`, one seed a chain."""
         height, width = (min(self.side, side) for side in image.shape[-2:])
         slack = torch.tensor([image.shape[-2] - height, image.shape[-1] - width], dtype=torch.float64)
         drawn = normal(seeds, step, (2,), stream=Stream.VIEW, dtype=torch.float64)
@@ -47,7 +48,7 @@ class RandomCrop:
         crops = [
             picture[:, down : down + height, right : right + width] for picture, (down, right) in zip(image, places, strict=True)
         ]
-        return self._framed(torch.stack(crops))
+        return self._framed(torch.stack(crops))[None]
 
     def _framed(self, crops: Image) -> Image:
         """The crops, without a gradient at the margin."""

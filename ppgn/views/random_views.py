@@ -56,51 +56,51 @@ class RandomViews:
         """How many are drawn at a step."""
         return self.count
 
-    def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
-        """View `number` of each image `[chain, channel, height, width]`, one seed a chain."""
+    def __call__(self, image: Image, seeds: Sequence[int], step: int) -> Tensor:
+        """All views `[view, chain, channel, height, width]` of images `[chain, channel, height, width]`, one seed a chain."""
         framed = functional.pad(image, (self.frame,) * 4, value=GREY) if self.frame else image
-        seen = self._placed(framed, seeds, step, number)
+        seen = self._rolled(framed, seeds, step) if self._moves_only else self._turned(framed, seeds, step)
         if not self.noise:
             return seen
-        drawn = normal(seeds, step, (self.count, *seen.shape[1:]), stream=Stream.VIEW_NOISE, dtype=seen.dtype, device=seen.device)
-        return seen + self.noise * drawn[:, number]
-
-    def _placed(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
-        if self._moves_only:
-            return self._rolled(image, seeds, step, number)
-        grid = functional.affine_grid(self.matrices(image, seeds, step, number), list(image.shape), align_corners=False)
-        return GREY + functional.grid_sample(image - GREY, grid.to(image.dtype), align_corners=False)
+        shape = (self.count, *seen.shape[2:])
+        drawn = normal(seeds, step, shape, stream=Stream.VIEW_NOISE, dtype=seen.dtype, device=seen.device)
+        return seen.add(drawn.transpose(0, 1), alpha=self.noise)
 
     @property
     def _moves_only(self) -> bool:
         """Whether views differ by whole pixels alone, so that nothing is interpolated."""
         return self.smallest == self.largest == 1 and not self.rotation and not self.wander
 
-    def matrices(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Tensor:
-        """Affine matrices `[chain, 2, 3]` from places in the view to places in the picture, both from -1 to 1 along each side."""
-        drawn, moved = self._drawn(image, seeds, step, number)
-        side = self.smallest + (self.largest - self.smallest) * drawn[:, 0]
-        angle = (2 * drawn[:, 1] - 1) * self.rotation * math.pi / 180
+    def _turned(self, image: Image, seeds: Sequence[int], step: int) -> Tensor:
+        several = image - GREY if self.count == 1 else (image - GREY).repeat(self.count, 1, 1, 1)
+        matrices = self.matrices(image, seeds, step).flatten(0, 1).to(image.dtype)
+        grid = functional.affine_grid(matrices, list(several.shape), align_corners=False)
+        return GREY + functional.grid_sample(several, grid, align_corners=False).unflatten(0, (self.count, len(image)))
+
+    def matrices(self, image: Image, seeds: Sequence[int], step: int) -> Tensor:
+        """Affine matrices `[view, chain, 2, 3]` from places in the view to places in the picture, both from -1 to 1 along each
+        side."""
+        drawn, moved = self._drawn(seeds, step)
+        side = self.smallest + (self.largest - self.smallest) * drawn[..., 0]
+        angle = (2 * drawn[..., 1] - 1) * self.rotation * math.pi / 180
         height, width = image.shape[-2:]
         sides = torch.tensor([width, height], dtype=moved.dtype)
-        centre = 2 * moved / sides + 2 * self.wander * torch.special.ndtri(drawn[:, 2:])
-        turn = torch.stack([angle.cos(), -angle.sin() * height / width, angle.sin() * width / height, angle.cos()], 1)
-        return torch.cat([side[:, None, None] * turn.reshape(-1, 2, 2), centre[:, :, None]], 2).to(image.device)
+        centre = 2 * moved / sides + 2 * self.wander * torch.special.ndtri(drawn[..., 2:])
+        turn = torch.stack([angle.cos(), -angle.sin() * height / width, angle.sin() * width / height, angle.cos()], -1)
+        return torch.cat([side[..., None, None] * turn.unflatten(-1, (2, 2)), centre[..., None]], -1).to(image.device)
 
-    def _rolled(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
+    def _rolled(self, image: Image, seeds: Sequence[int], step: int) -> Tensor:
         if not self.jitter:
-            return image
-        moved = self._drawn(image, seeds, step, number)[1].long().tolist()
-        reach = self.jitter
-        wide = functional.pad(image, (reach,) * 4, value=GREY)
-        height, width = image.shape[-2:]
-        rows = [
-            picture[:, reach + down : reach + down + height, reach + right : reach + right + width]
-            for picture, (right, down) in zip(wide, moved, strict=True)
+            return image.expand(self.count, *image.shape)
+        moved = [
+            functional.pad(picture, (-right, right, -down, down), value=GREY)  # what leaves on one side is grey on the other
+            for moves in self._drawn(seeds, step)[1].long().tolist()
+            for picture, (right, down) in zip(image, moves, strict=True)
         ]
-        return torch.stack(rows)
+        return torch.stack(moved).unflatten(0, (self.count, len(image)))
 
-    def _drawn(self, image: Image, seeds: Sequence[int], step: int, number: int) -> tuple[Tensor, Tensor]:
-        """(uniform numbers `[chain, 4]` for side, angle and wandering, moves `[chain, 2]` to the right and down in pixels)."""
-        drawn = uniform(seeds, step, (self.count, 6), stream=Stream.VIEW, dtype=torch.float64)[:, number]
-        return drawn[:, :4], ((2 * self.jitter + 1) * drawn[:, 4:]).floor().clamp(max=2 * self.jitter) - self.jitter
+    def _drawn(self, seeds: Sequence[int], step: int) -> tuple[Tensor, Tensor]:
+        """(uniform numbers `[view, chain, 4]` for side, angle and wandering, moves `[view, chain, 2]` to the right and down in
+        pixels)."""
+        drawn = uniform(seeds, step, (self.count, 6), stream=Stream.VIEW, dtype=torch.float64).transpose(0, 1)
+        return drawn[..., :4], ((2 * self.jitter + 1) * drawn[..., 4:]).floor().clamp(max=2 * self.jitter) - self.jitter

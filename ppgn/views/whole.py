@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from ppgn.types import Image
 
 
@@ -16,5 +18,6 @@ class WholePicture:
     views: ClassVar[int] = 0
     """No view is drawn: conditions see the picture itself."""
 
-    def __call__(self, image: Image, seeds: Sequence[int], step: int, number: int) -> Image:
-        return image
+    def __call__(self, image: Image, seeds: Sequence[int], step: int) -> Tensor:
+        """No view, `[0, chain, channel, height, width]`."""
+        return image.new_empty(0, *image.shape)
