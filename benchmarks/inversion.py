@@ -25,7 +25,7 @@ SHOWN = 3
 """Pictures in the figure."""
 
 
-def inverted(bundle: ppgn.Bundle, file: Path, place: Path, seed: int) -> dict:
+def inverted(bundle: ppgn.Bundle, file: Path, place: Path, seed: int) -> list:
     """The row of a picture, from `place` where it is there."""
     if not place.with_suffix(".json").is_file():
         picture = images.load_image(file, bundle.image.size)

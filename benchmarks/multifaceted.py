@@ -53,7 +53,7 @@ def courses(folder: Path, number: int, place: Path, judge: Lite, seed: int) -> d
         watch = _kept(found["random starts"], seen, number, judge)
         units = ppgn.unit(seen, request).each(CLUSTERS)
         others, _ = methods.in_four_stages(GREY + NOISE * drawn, units, SIDE, range(seed, seed + CLUSTERS), watch=watch)
-        starts = images.resize(faceted.starts, tuple(faceted.images.shape[-2:]))
+        starts = images.resize(faceted.starts, faceted.images.shape[-1])
         tiles, names = [*starts, *faceted.images, *others], ["mean of 15", "facet", "random start"]
         images.save_image(images.grid(tiles, [names[row // CLUSTERS] for row in range(len(tiles))], CLUSTERS, scale=1),
                           place.with_suffix(".jpg"))  # fmt: skip

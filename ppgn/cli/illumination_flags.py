@@ -63,7 +63,7 @@ def asked(given: argparse.Namespace) -> Asked:
     network = loaders.network(given.network, **fields, layers=())
     device = terminal.device(given.device)
     network.network.to(device)
-    size, channels = height_and_width(network.size), loaders.input_channels(network.network)
+    size, channels = height_and_width(network.size or 0, given.network), loaders.input_channels(network.network)
     count = illumination.scored(network, torch.zeros(1, channels, *size, device=device)).shape[1]
     if given.names is not None:
         if not Path(given.names).is_file():
