@@ -57,6 +57,7 @@ def run(given: argparse.Namespace) -> int:
     images.check_writable(given.out)
     outputs.check_inputs_kept(given)
     check_seeds([given.seed])
+    terminal.check_positive(given, "steps", "octaves", "tile")
     picture = None if given.picture == NOISE else images.load_image(given.picture, given.picture_size)
     guide = None if given.guide is None else images.load_image(given.guide)
     network, usual = network_flags.loaded(given, [] if given.layer is None else [given.layer.partition(":")[0]])

@@ -44,6 +44,7 @@ def run(given: argparse.Namespace) -> int:
     images.check_writable(given.out)
     outputs.check_inputs_kept(given)
     check_seeds([given.seed])
+    terminal.check_positive(given, "clusters", "most")
     bundle = terminal.load(given)
     request = _request(given, bundle)
     if given.features is None and given.network is not None:

@@ -40,6 +40,7 @@ def run(given: argparse.Namespace) -> int:
     images.check_writable(given.out)
     outputs.check_inputs_kept(given)
     check_seeds([given.seed])
+    terminal.check_positive(given, "steps")
     bundle = terminal.load(given)
     picture = images.load_image(given.picture, bundle.image.size, bundle.image.channels)
     network = None
@@ -48,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
             raise ValueError(f"which layers of {given.network}? add --layers (see `ppgn layers {given.network}`)")
         plugged = network_flags.plugged(given)
         network = plugged.loaded(bundle, tuple(given.layers))
-    layers = given.layers or methods.usual_layers(bundle)
+    layers = list(dict.fromkeys(given.layers or methods.usual_layers(bundle)))
     steps = given.steps or PIONEERS["inversion"]["steps"]
     total = len(layers) * (steps + methods.BY_GENERATOR["steps"])
     with terminal.stops_without_warning(), terminal.progress(total, "value") as watch:

@@ -42,6 +42,7 @@ def run(given: argparse.Namespace) -> int:
     images.check_writable(given.out)
     outputs.check_inputs_kept(given)
     check_seeds([given.seed])
+    terminal.check_positive(given, "steps", "side")
     if (given.content_layer is None) != (given.style_layers is None):
         raise ValueError("got one of --content-layer and --style-layers, expected both or none: add the other")
     content, style = (images.at_most(images.load_image(path), given.side) for path in (given.content, given.style))

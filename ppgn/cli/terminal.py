@@ -56,11 +56,16 @@ def device(name: str) -> torch.device:
 
 def check_counts(given: argparse.Namespace, *names: str) -> None:
     """Raises ValueError for one of these numbers below 1, and for a count of more chains than there may be."""
+    check_positive(given, *names)
+    check_chains(given.count)
+
+
+def check_positive(given: argparse.Namespace, *names: str) -> None:
+    """Raises ValueError for one of these numbers below 1."""
     for name in names:
         value = getattr(given, name)
         if value is not None and value < 1:
             raise ValueError(f"got --{name} {value}, expected at least 1: leave it out, or give 1 or more")
-    check_chains(given.count)
 
 
 @contextmanager
