@@ -40,6 +40,15 @@ def test_a_chain_with_random_views_is_the_same_alone(name: str) -> None:
     torch.testing.assert_close(both.images[1:], alone.images, atol=1e-5, rtol=0)
 
 
+def test_the_operators_of_2015_are_the_published_ones_and_their_steps_become_smaller() -> None:
+    of_yosinski, of_mahendran = recipes.PIONEERS["yosinski_2015"], recipes.PIONEERS["mahendran_2015"]
+    assert [of_yosinski[name] for name in ("pixel_decay", "blur_width", "blur_every")] == [1e-4, 1.0, 4]
+    assert [of_mahendran[name] for name in ("variation_power", "norm_power", "velocity_decay", "view_jitter")] == [2, 6, 0.9, 8]
+    for method in (of_yosinski, of_mahendran):
+        first, last = method["step_size"]
+        assert first >= 20 * last > 0
+
+
 def test_settings_of_methods_change_by_name_and_are_stored() -> None:
     bundle = ppgn.load("pixels:16")
     recipe = recipes.recipe_for(bundle, "plugged", "yosinski_2015", contribution_percentile=90.0, view="random", view_jitter=3)
