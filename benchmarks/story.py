@@ -60,8 +60,8 @@ class Row:
     seconds: float
 
 
-def drawn(name: str, method: Method, unit: str, seeds: Sequence[int], folder: Path) -> Drawn:
-    """The pictures of a unit from the folder, or made and kept there."""
+def drawn(name: str, method: Method, unit: str, seeds: Sequence[int], folder: Path, real: Path | None = None) -> Drawn:
+    """The pictures of a unit from the folder, or made and kept there. real: pictures, for a method that begins at such."""
     file = folder / name / f"{unit.replace(':', '_')}.safetensors"
     about = {"settings": json.dumps(dict(method.settings), sort_keys=True), "seeds": json.dumps(list(seeds))}
     if file.is_file():
@@ -70,7 +70,8 @@ def drawn(name: str, method: Method, unit: str, seeds: Sequence[int], folder: Pa
             if {key: known[key] for key in about} == about:
                 return Drawn(kept.get_tensor("pictures") / 255, float(known["seconds"]))
     begun = time.process_time()
-    levels = (method.draw(unit, seeds).clamp(0, 1) * 255).round().to(torch.uint8)
+    given = (real,) if method.needs_pictures else ()
+    levels = (method.draw(unit, seeds, *given).clamp(0, 1) * 255).round().to(torch.uint8)
     about["seconds"] = f"{(time.process_time() - begun) / len(seeds):.2f}"
     images.make_folder(file.parent)
     images.write_atomically(file, lambda path: save_file({"pictures": levels.contiguous()}, path, about))
@@ -129,11 +130,17 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("runs/story"), help="where pictures are kept (default: runs/story)")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder of the figures (default: docs)")
+    parser.add_argument("--real", type=Path, help="real pictures, a folder for each class; without, mfv is left out")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="default: all")
     parser.add_argument("--classes", nargs="+", choices=CLASSES, default=list(CLASSES), help="default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="default: 0 1")
     parser.add_argument("--threads", type=int, default=1, help="default: 1")
     return parser
+
+
+def _inside(real: Path | None, word: str) -> Path | None:
+    """The folder of a class."""
+    return None if real is None else real / word.replace(" ", "_")
 
 
 def main() -> None:
@@ -146,9 +153,12 @@ def main() -> None:
     print(HEADER + "\n|" + " --- |" * (HEADER.count("|") - 1))
     for name in given.methods:
         method = METHODS[name]
+        if method.needs_pictures and given.real is None:
+            continue
         places = tqdm(classes.items(), name, leave=False)
-        of_classes = [drawn(name, method, f"classifier:{index}", given.seeds, given.folder) for _, index in places]
-        of_unit = drawn(name, method, UNIT, given.seeds, given.folder)
+        of_classes = [drawn(name, method, f"classifier:{index}", given.seeds, given.folder, _inside(given.real, word))
+                      for word, index in places]  # fmt: skip
+        of_unit = drawn(name, method, UNIT, given.seeds, given.folder, given.real)
         row = measured(judge, classes, of_classes, of_unit, UNIT)
         print(line(name, method, row), flush=True)
         title = f"{name.removesuffix(f'_{method.year}')}\n{method.year}"
