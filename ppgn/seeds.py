@@ -32,6 +32,7 @@ class Stream(IntEnum):
     RESPONSE = 10  # noise of responses to pictures
     VIEW = 11  # where the random views lie that a network sees of a picture
     VIEW_NOISE = 12  # noise of their pixels
+    ILLUMINATION = 13  # pictures that a search for elites of classes breeds
 
 
 def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
