@@ -8,7 +8,8 @@
     python benchmarks/fooling.py transfer --digits runs/digits0 --second runs/digits1 --weights FILE --labels FILE
     python benchmarks/fooling.py ascent --weights FILE --labels FILE
     python benchmarks/fooling.py repetition --digits runs/digits0 --weights FILE --labels FILE
-    python benchmarks/fooling.py one_pixel --digits runs/digits0 --mnist data --weights FILE --labels FILE --imagenette imagenette128
+    python benchmarks/fooling.py one_pixel --digits runs/digits0 --mnist data --weights FILE --labels FILE \\
+        --imagenette imagenette128
 
 Each goes on where it was when the same command is given again, prints its table, and leaves a JSON file and figures in `--out`.
 Confidence is the softmax of the network. The run of `imagenet` with CPPNs is the innovation engine: MAP-Elites over 1000 classes.
@@ -48,7 +49,8 @@ PUBLISHED = {
     ("imagenet", "direct"): "21.59 % (20,000 generations)",
     ("imagenet", "CPPN"): "88.11 % (5000 generations)",
 }
-POPULATION = 200
+POPULATION = {"mnist": 200, "imagenet": 100}
+"""Pictures of a generation. Of 1000 classes fewer, so that children have newer parents."""
 SURE = (0.5, 0.9, 0.99)
 ASCENDED = 8
 MOST_ABLATED = 60
@@ -74,14 +76,19 @@ def searched(given: argparse.Namespace, of: str, encoding: str, network: Any = N
 
     folder = given.out / f"{of}_{encoding}"
     return il.illuminate(
-        network, bred, names=names, population=given.population, seed=given.seed, folder=folder, watch=watch, **about
+        network, bred, names=names, population=population(given, of), seed=given.seed, folder=folder, watch=watch, **about
     )
+
+
+def population(given: argparse.Namespace, of: str) -> int:
+    """Pictures of a generation."""
+    return given.population or POPULATION[of]
 
 
 def search_row(given: argparse.Namespace, of: str, encoding: str, found: il.Illuminated) -> Row:
     """What a search has reached, beside the published median."""
     shares = {f"above {least}": found.share(least) for least in SURE}
-    pictures = len(found.curve) * given.population
+    pictures = len(found.curve) * population(given, of)
     return {"set": of, "encoding": encoding, "pictures": pictures, "generations": len(found.curve), "median": found.median,
             **shares, "published": PUBLISHED[of, encoding]}  # fmt: skip
 
@@ -108,7 +115,7 @@ def imagenet(given: argparse.Namespace) -> list[Row]:
         labels = [f"{found.names[one][:18]}\n{shortened(float(found.confidences[one]))}" for one in chosen]
         small = images.resize(found.images(chosen), 112)
         figure(images.grid(small, labels, columns=8, scale=1), given.out / f"imagenet_{encoding}.png")
-        figure(curve(found, given.population), given.out / f"imagenet_{encoding}_curve.png")
+        figure(curve(found, population(given, "imagenet")), given.out / f"imagenet_{encoding}_curve.png")
     return rows
 
 
@@ -117,7 +124,7 @@ def retraining(given: argparse.Namespace) -> list[Row]:
     data, encoding = read_mnist(given.mnist), given.encodings[0]
     place = given.out / f"retraining_{encoding}"
     about = {"count": given.rounds, "added": given.added, "epochs": given.epochs, "seed": given.seed}
-    search = {"generations": given.generations, "population": given.population}
+    search = {"generations": given.generations, "population": population(given, "mnist")}
     rows = rounds(digits(given.digits), lambda: ENCODINGS[encoding](size=28, channels=1), data, place, **about, **search)
     figure(rounds_figure(place, given.rounds), given.out / f"retraining_{encoding}.png")
     print(f"published: 99.99 % after 15 rounds; here the median over the rounds is {medians(rows):.4%}")
@@ -210,7 +217,7 @@ def show(picture: Any, file: Path) -> None:
         figure(picture, file.with_suffix(".png"))
 
 
-def curve(found: il.Illuminated, population: int) -> Any:
+def curve(found: il.Illuminated, pictures: int) -> Any:
     """The shares of classes above 0.5, 0.9 and 0.99, and the median confidence, against the generation."""
     rows = found.curve
     series = {
@@ -219,7 +226,7 @@ def curve(found: il.Illuminated, population: int) -> Any:
         "above 0.99": [row.above_ninety_nine for row in rows],
         "median": [row.median for row in rows],
     }
-    return line_plot(series, f"generation of {population} pictures", "share of classes; median confidence")
+    return line_plot(series, f"generation of {pictures} pictures", "share of classes; median confidence")
 
 
 def shortened(confidence: float) -> str:
@@ -242,7 +249,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def cell(value: Any) -> str:
     """A value of a table."""
-    return shortened(value) if isinstance(value, float) and 0 <= value <= 1 else f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return shortened(value) if 0 <= value <= 1 else f"{value:.3g}"
 
 
 EXPERIMENTS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
@@ -262,7 +271,7 @@ def main() -> None:
     options.add_argument("--imagenette", type=Path, help="folder with Imagenette's val/<class>/<file>")
     options.add_argument("--encodings", nargs="+", choices=ENCODINGS, default=list(ENCODINGS))
     options.add_argument("--generations", type=int, default=GENERATIONS, help="of MNIST")
-    options.add_argument("--population", type=int, default=POPULATION, help="pictures of a generation")
+    options.add_argument("--population", type=int, help="pictures of a generation (default: 200 of MNIST, 100 of ImageNet)")
     options.add_argument("--budget", type=int, default=30_000, help="pictures of ImageNet for each encoding")
     options.add_argument("--rounds", type=int, default=15, help="of retraining")
     options.add_argument("--added", type=int, default=1000, help="pictures that fool, added in a round")

@@ -38,7 +38,7 @@ def transferred(pictures: Tensor, classes: Tensor, own: Tensor, second: Network,
 
 
 def ablated(network: Network, pictures: Tensor, classes: Tensor) -> dict[str, Any]:
-    """What confidences are left when only some copies of the repeated element stay: their medians over the pictures that repeat."""
+    """The confidences left when only some copies of the repeated element stay: medians over the pictures that repeat."""
     found = [il.repetition(network, picture, int(label)) for picture, label in zip(pictures, classes, strict=True)]
     several = [one for one in found if one.copies > 1]
     row: dict[str, Any] = {"pictures": len(found), "repeat": len(several) / len(found)}
@@ -55,7 +55,7 @@ def ablated(network: Network, pictures: Tensor, classes: Tensor) -> dict[str, An
 def attacked(
     network: Network, pictures: Tensor, classes: Tensor, file: Path, *, pixels: int, population: int, iterations: int, seed: int
 ) -> dict[str, Any]:
-    """The share of pictures, of those that are named rightly, whose class changes with few pixels. Pictures done stay in the file."""
+    """The share of pictures, of those named rightly, whose class changes with few pixels. Pictures done stay in the file."""
     done = json.loads(file.read_text()) if file.is_file() else []
     for number in range(len(done), len(pictures)):
         label = int(classes[number])

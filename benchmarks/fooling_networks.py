@@ -25,8 +25,9 @@ def squeezenet(weights: Path) -> Preprocessed:
     """SqueezeNet 1.0 of ImageNet, as Caffe's deep compression published it: its last convolution pads by one pixel."""
     mean = tuple(value / 255 for value in (104, 117, 123))
     found = loaders.network("torchvision:squeezenet1_0", weights, size=SQUEEZENET_SIZE, mean=mean, std=1 / 255, bgr=True)
-    found.network.classifier[1].padding = (1, 1)
-    found.network.to(memory_format=torch.channels_last)
+    network: Any = found.network
+    network.classifier[1].padding = (1, 1)
+    network.to(memory_format=torch.channels_last)
     return found
 
 

@@ -52,8 +52,8 @@ def rounds(
 ) -> list[dict[str, Any]]:
     """A row for the network and for each of `count` retrainings of it, and the elites of each in the folder.
 
-    Each retraining begins from scratch (its seed is the number of the round) on MNIST and on `added` random pictures of each search
-    before it that fooled, which are class 11. A round that is done is not run again.
+    Each retraining begins from scratch (its seed is the number of the round) on MNIST and on `added` random pictures of each
+    search before it that fooled, which are class 11. A round that is done is not run again.
     """
     file = images.make_folder(out) / "rounds.json"
     rows = json.loads(file.read_text()) if file.is_file() else []

@@ -47,6 +47,7 @@ from training.convolutions import with_quick_gradients as with_quick_gradients
 from training.data import ImageData as ImageData
 from training.denoiser import CodeData as CodeData
 from training.denoiser import DenoiserSystem as DenoiserSystem
+from training.digits import FOOLING as FOOLING
 from training.digits import DigitSystem as DigitSystem
 from training.digits import LeNet as LeNet
 from training.digits import accuracy as accuracy
