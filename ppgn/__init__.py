@@ -6,7 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ppgn import checks, conditions, evaluation, experiment, priors, recipes, requests, samplers, sampling, starts, tuning
+    from ppgn import (
+        checks,
+        conditions,
+        evaluation,
+        experiment,
+        illumination,
+        priors,
+        recipes,
+        requests,
+        samplers,
+        sampling,
+        starts,
+        tuning,
+    )
     from ppgn.bundle import Bundle, list_bundles
     from ppgn.errors import BundleError
     from ppgn.experiment import evolve
@@ -23,6 +36,7 @@ _MODULES = (
     "conditions",
     "evaluation",
     "experiment",
+    "illumination",
     "priors",
     "recipes",
     "requests",
@@ -68,6 +82,7 @@ __all__ = [
     "evolve",
     "experiment",
     "from_picture",
+    "illumination",
     "in_paint",
     "list_bundles",
     "load",

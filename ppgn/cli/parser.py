@@ -30,6 +30,8 @@ COMMANDS = {
     "inpaint": Command("fill a hole in a picture", chains=True),
     "evaluate": Command("score samples beside real pictures", chains=True, retries=True),
     "evolve": Command("pictures for a neuron, a person or a program that only answers with numbers", searches=True),
+    "fool": Command("pictures of which a network is sure, and in which people see nothing (evolution, gradient, one pixel)"),
+    "innovate": Command("a gallery with a picture for every class of a network, and its ancestors (MAP-Elites)"),
     "tune": Command("find scales and steps for a class, a unit or your own condition (Optuna)", chains=True),
     "example": Command("one of the seven scripts of the released code, to the constant"),
     "layers": Command("list the layers of a network or of a bundle's encoder, which can be asked for"),

@@ -17,6 +17,8 @@ from ppgn.evaluation.evaluate import run as run
 from ppgn.evaluation.evaluated import Evaluated as Evaluated
 from ppgn.evaluation.folders import ClassFolder as ClassFolder
 from ppgn.evaluation.folders import class_folder as class_folder
+from ppgn.evaluation.html import document as document
+from ppgn.evaluation.html import embedded as embedded
 from ppgn.evaluation.html import page as page
 from ppgn.evaluation.inception import inception_network as inception_network
 from ppgn.evaluation.judge import Judge as Judge
@@ -33,6 +35,7 @@ from ppgn.evaluation.options import samples_per_class as samples_per_class
 from ppgn.evaluation.plots import curves as curves
 from ppgn.evaluation.plots import histogram as histogram
 from ppgn.evaluation.plots import reliability as reliability
+from ppgn.evaluation.plots import shares as shares
 from ppgn.evaluation.progress import OnProgress as OnProgress
 from ppgn.evaluation.report import json_safe as json_safe
 from ppgn.evaluation.report import match_counts as match_counts

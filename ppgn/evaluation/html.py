@@ -37,9 +37,13 @@ def page(scores: dict[str, Any], pictures: Mapping[str, Pillow.Image], ratios: M
     """An evaluation as one HTML document; scores, pictures and ratios as in `Evaluated`."""
     parts = [*_summary(scores), *_pictures(scores, pictures), *_classes(scores), *_copies(scores, pictures, ratios)]
     parts += [*_chains(scores), *_recipe(scores)]
-    title = html.escape(f"Evaluation of {scores['bundle']}")
+    return document(f"Evaluation of {scores['bundle']}", parts)
+
+
+def document(title: str, parts: Sequence[str], style: str = "") -> str:
+    """A whole page around parts of HTML. title: plain text. style: rules beside STYLE."""
     meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    top = f"<head>{meta}<title>{title}</title><style>{STYLE}</style></head>"
+    top = f"<head>{meta}<title>{html.escape(title)}</title><style>{STYLE}{style}</style></head>"
     return f'<!doctype html>\n<html lang="en">{top}\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
 
 
@@ -66,11 +70,11 @@ def _pictures(scores: dict[str, Any], pictures: Mapping[str, Pillow.Image]) -> l
         "<h2>Pictures</h2>",
         f"<p>A row for each class: {listed}. The first pictures of each, none left out.</p>",
         '<div class="side">',
-        f"<figure><figcaption>samples</figcaption>{_embedded(pictures['samples'], 'samples')}</figure>",
-        f"<figure><figcaption>real pictures</figcaption>{_embedded(pictures['real'], 'real pictures')}</figure></div>",
+        f"<figure><figcaption>samples</figcaption>{embedded(pictures['samples'], 'samples')}</figure>",
+        f"<figure><figcaption>real pictures</figcaption>{embedded(pictures['real'], 'real pictures')}</figure></div>",
         "<h2>Activation beside the best real picture</h2>",
         "<p>For each class the sample with the highest logit (above) and the real picture with the highest logit (below).</p>",
-        _embedded(pictures["best"], "best samples and best real pictures"),
+        embedded(pictures["best"], "best samples and best real pictures"),
         _activations(scores),
     ]
 
@@ -126,7 +130,7 @@ def _copies(scores: dict[str, Any], pictures: Mapping[str, Pillow.Image], ratios
         f"<table>{head}{body}</table>",
         histogram({names[key]: values for key, values in ratios.items()}),
         "<p>The samples with the least ratios, each beside its nearest training picture.</p>",
-        _embedded(pictures["copies"], "samples beside their nearest training pictures"),
+        embedded(pictures["copies"], "samples beside their nearest training pictures"),
     ]
 
 
@@ -150,11 +154,12 @@ def _recipe(scores: dict[str, Any]) -> list[str]:
     return ["<h2>Recipe</h2>", f"<pre>{html.escape(json.dumps(scores['recipe'], indent=1))}</pre>"]
 
 
-def _embedded(picture: Pillow.Image, text: str) -> str:
+def embedded(picture: Pillow.Image, text: str, kind: str = "png") -> str:
+    """A picture inside the page. text: what is read in its place. kind: png, or jpeg, which is smaller."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG")
+    picture.save(stream, kind.upper())
     data = base64.b64encode(stream.getvalue()).decode()
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{html.escape(text)}" src="data:image/{kind};base64,{data}">'
 
 
 def _colour(colour: str) -> str:

@@ -40,6 +40,19 @@ def curves(series: Mapping[str, Sequence[float]]) -> str:
     return _plot("autocorrelation", drawn, list(series), "lag in steps", "autocorrelation", ticks, levels)
 
 
+def shares(series: Mapping[str, Sequence[float]], across: str, upwards: str) -> str:
+    """Numbers in [0, 1] by name, one after the other, a line for each of one or two. across, upwards: names of the axes."""
+    last = max(1, max(len(values) for values in series.values()) - 1)
+    drawn = ""
+    for colour, values in zip(COLOURS, series.values(), strict=False):
+        every = -(-len(values) // WIDTH)  # a point for each pixel is enough
+        kept = sorted({*range(0, len(values), every), len(values) - 1})
+        points = " ".join(f"{_x(place / last):.1f},{_y(values[place]):.1f}" for place in kept)
+        drawn += f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+    ticks = {_x(part / 4): f"{last * part / 4:.0f}" for part in range(5)}
+    return _plot(", ".join(series), drawn, list(series), across, upwards, ticks)
+
+
 def histogram(sets: Mapping[str, Sequence[float]]) -> str:
     """Shares of distance ratios of one or two sets by name, as bars side by side."""
     shares = {name: _shares(values) for name, values in sets.items()}

@@ -41,9 +41,9 @@ for _gene, _value in (("bias", 0.0), ("response", 1.0)):
 
 
 class Cppn:
-    """Genomes of neat-python: networks from the x, y and distance to the centre of a pixel to its grey, or its hue, lightness and
-    saturation, as in the released code (Nguyen et al. 2015). coordinates: "centred", x and y in [-1, 1], or "pixels", whole numbers
-    from 0, as that code has them. Raises ValueError where neat-python is missing.
+    """Genomes of neat-python: networks from the x, y and distance to the centre of a pixel to its grey, or its hue, lightness
+    and saturation, as in the released code (Nguyen et al. 2015). coordinates: "centred", x and y in [-1, 1], or "pixels", whole
+    numbers from 0, as that code has them. Raises ValueError where neat-python is missing.
     """
 
     def __init__(self, size: int | tuple[int, int], channels: int = 3, coordinates: str = "centred", device: Any = "cpu") -> None:
@@ -113,8 +113,8 @@ class Cppn:
         return self._ready(lambda child: child.mutate(self.config), newest, genome)
 
     def _ready(self, change: Any, newest: int, genome: Any = None) -> Any:
-        """A genome after a change by neat-python, whose numbers of nodes and innovations count on within the genome alone: a child
-        is a function of its parent and the seed, and not of what was bred before."""
+        """A genome after a change by neat-python, whose numbers of nodes and innovations count on within the genome alone: a
+        child is a function of its parent and the seed, and not of what was bred before."""
         genome = self._neat.DefaultGenome(0) if genome is None else genome
         self.config.node_indexer = None
         self.config.innovation_tracker = self._neat.innovation.InnovationTracker(newest)

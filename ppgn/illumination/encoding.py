@@ -25,7 +25,7 @@ class Encoding(Protocol[Genome]):
         ...
 
     def render(self, genomes: Sequence[Genome]) -> Image:
-        """The pictures `[picture, channel, height, width]`, in the 256 levels that a file holds, so that a saved one is the same."""
+        """The pictures `[picture, channel, height, width]`, in the 256 levels that a file holds: a saved one is the same."""
         ...
 
     def pack(self, genomes: Sequence[Genome]) -> dict[str, Tensor]:

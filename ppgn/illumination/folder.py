@@ -27,15 +27,15 @@ EVERY, SHARE = 60.0, 0.05
 
 
 class SearchFolder:
-    """illuminate.json (what is searched, and how), state.safetensors (at most about a minute old: what came after is computed again,
-    with the same result), curve.csv (a row for each generation)."""
+    """illuminate.json (what is searched, and how), state.safetensors (at most about a minute old: what came after is computed
+    again, with the same result), curve.csv (a row for each generation)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._due = time.monotonic() + EVERY
 
     def open(self, search: Search, about: Mapping[str, Any]) -> None:
-        """Begins a search here, or sets it to where it was. Raises ValueError where the folder holds another one, or other files."""
+        """Begins a search here, or sets it to where it was. Raises ValueError where the folder holds something else."""
         file = self.folder / ABOUT
         stated = json.loads(json.dumps(about))
         if not file.is_file():
@@ -51,8 +51,8 @@ class SearchFolder:
             raise ValueError(f"cannot read {file} ({one_line(fault)}), expected a search: give another folder") from fault
         if odd:
             raise ValueError(
-                f"{self.folder} holds a search with another {' and '.join(odd)}, expected that of this run: give another folder, or "
-                f"the same arguments to go on"
+                f"{self.folder} holds a search with another {' and '.join(odd)}, expected that of this run: give another folder, "
+                f"or the same arguments to go on"
             )
         if (self.folder / STATE).is_file():
             self._restore(search)
@@ -100,7 +100,7 @@ def _fill(search: Search, tensors: Mapping[str, Tensor], facts: Mapping[str, Any
     """Sets a new search to a state."""
     packed = {name.removeprefix(GENOME): value for name, value in tensors.items() if name.startswith(GENOME)}
     genomes = iter(search.encoding.unpack(packed) if packed else [])
-    pictures = iter(tensors["thumbnails"] if "thumbnails" in tensors else [])
+    pictures = iter(tensors.get("thumbnails", []))
     for *fields, lives in facts["members"]:
         own = {"genome": next(genomes)} if lives else {"thumbnail": next(pictures)}
         member = Ancestor(*fields, **own)

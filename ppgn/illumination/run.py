@@ -41,11 +41,11 @@ def illuminate(
 ) -> Illuminated:
     """Pictures of which a network is sure, one for each class, by MAP-Elites (Nguyen, Yosinski & Clune 2015).
 
-    network: its softmax over all classes is the confidence. classes: numbers of the classes that are searched, by default all; one
-    class is the evolution of a single target. names: of them. generations, or budget in pictures: one of both; the first generation
-    is the random one. folder: where the search is kept; the same call goes on there after a kill, and with a larger budget, and
-    gives what an undisturbed one gives. watch: called after each generation. batch: pictures a pass. Raises ValueError for what
-    does not fit.
+    network: its softmax over all classes is the confidence. classes: numbers of the classes that are searched, by default all;
+    one class is the evolution of a single target. names: of them. generations, or budget in pictures: one of both; the first
+    generation is the random one. folder: where the search is kept; the same call goes on there after a kill, and with a larger
+    budget, and gives what an undisturbed one gives. watch: called after each generation. batch: pictures a pass. Raises
+    ValueError for what does not fit.
     """
     whole = _generations(generations, budget, population)
     columns, labels = _classes(network, encoding, classes, names, device)
@@ -71,7 +71,7 @@ def illuminate(
 
 
 def confidences(network: Network, encoding: Encoding[Any], genomes: Sequence[Any], batch: int, device: Any) -> Tensor:
-    """The softmax `[picture, class]` of the network for the pictures of genomes, some at a time. Raises ValueError as `scored`."""
+    """The softmax `[picture, class]` of the network for the pictures of genomes, `batch` at a time. ValueError as `scored`."""
     found = [scored(network, encoding.render(genomes[i : i + batch]).to(device)).cpu() for i in range(0, len(genomes), batch)]
     return torch.cat(found)
 
