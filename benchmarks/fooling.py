@@ -275,7 +275,7 @@ def main() -> None:
     options.add_argument("--budget", type=int, default=30_000, help="pictures of ImageNet for each encoding")
     options.add_argument("--rounds", type=int, default=15, help="of retraining")
     options.add_argument("--added", type=int, default=1000, help="pictures that fool, added in a round")
-    options.add_argument("--epochs", type=int, default=2, help="of a retraining")
+    options.add_argument("--epochs", type=int, default=1, help="of a retraining")
     options.add_argument("--attacked", type=int, default=100, help="pictures of MNIST; half as many of Imagenette")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path, default=Path("runs/fooling"))

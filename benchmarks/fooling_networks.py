@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ppgn import loaders
 from ppgn.probe import Preprocessed
-from training import lite0_file, read_digits
+from training import LeNet, lite0_file, read_digits
 
 SQUEEZENET_SIZE = 227
 
 
-def digits(folder: Path) -> nn.Module:
+def digits(folder: Path) -> LeNet:
     """The LeNet of scripts/train_digits.py."""
     return read_digits(folder)
 

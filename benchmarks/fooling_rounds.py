@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 
 from ppgn import illumination as il
 from ppgn import images
-from training import FOOLING, accuracy, as_bytes, fit, read_digits, save_digits, with_fooling
+from training import FOOLING, LeNet, accuracy, as_bytes, fit, read_digits, save_digits, with_fooling
 
 DIGITS = 10
 FOOLS = 0.5
@@ -38,7 +38,7 @@ class Watched(nn.Module):
 
 
 def rounds(
-    network: nn.Module,
+    network: LeNet,
     encoding: Callable[[], Any],
     data: tuple[TensorDataset, TensorDataset],
     out: Path,
@@ -52,8 +52,8 @@ def rounds(
 ) -> list[dict[str, Any]]:
     """A row for the network and for each of `count` retrainings of it, and the elites of each in the folder.
 
-    Each retraining begins from scratch (its seed is the number of the round) on MNIST and on `added` random pictures of each
-    search before it that fooled, which are class 11. A round that is done is not run again.
+    Each retraining goes on from the network before it, on MNIST and on `added` random pictures of each search so far that
+    fooled, which are class 11. A round that is done is not run again.
     """
     file = images.make_folder(out) / "rounds.json"
     rows = json.loads(file.read_text()) if file.is_file() else []
@@ -65,7 +65,9 @@ def rounds(
             extended = with_fooling(train, torch.cat([one["added"] for one in earlier]))
             folder = out / f"network{number:02d}"
             names = [str(digit) for digit in range(DIGITS)] + [FOOLING]
-            save_digits(fit(extended, len(names), epochs, seed + number), folder, names, epochs=epochs, seed=seed + number)
+            last = network if number == 1 else read_digits(out / f"network{number - 1:02d}")
+            made = fit(extended, len(names), epochs, seed + number, start=last)
+            save_digits(made, folder, names, epochs=epochs, seed=seed + number)
             network = read_digits(folder)
         trained = time.monotonic()
         watched = Watched(network)
