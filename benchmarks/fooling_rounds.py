@@ -98,10 +98,11 @@ def known(network: nn.Module, earlier: list[dict[str, Tensor]]) -> float | str:
 
 
 def rounds_figure(out: Path, count: int) -> Any:
-    """The elites of each network, a row for each."""
-    read = [load_file(out / f"round{number:02d}.safetensors") for number in range(count + 1)]
-    tiles = torch.cat([one["elites"].float() / 255 for one in read])
-    return images.grid(tiles, columns=DIGITS, scale=1)
+    """The elites of each network: a row for each digit, a column for each round."""
+    read = [load_file(out / f"round{number:02d}.safetensors")["elites"] for number in range(count + 1)]
+    by_digit = torch.stack(read, 1).flatten(0, 1).float() / 255
+    labels = [""] * (len(by_digit) - len(read)) + [f"round {number}" for number in range(len(read))]
+    return images.grid(by_digit, labels, columns=len(read), scale=2)
 
 
 def medians(rows: list[dict[str, Any]]) -> float:
