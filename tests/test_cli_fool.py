@@ -71,6 +71,20 @@ def test_fool_changes_pixels_of_a_picture(here: Path, capsys: pytest.CaptureFixt
     assert printed.count("pixel in row") == 4 and "fooled after" in printed and (here / "both.png").is_file()
 
 
+def test_an_interrupted_search_says_that_it_goes_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*given: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ppgn.illumination.illuminate", stop)
+    for words in (["innovate", *NETWORK, "--folder", "g"], ["fool", *NETWORK, "--class", "1", "--folder", "g"]):
+        assert cli.main(words) == 130
+        assert "the same command goes on from the last state in g" in capsys.readouterr().err
+    assert cli.main(["fool", *NETWORK, "--class", "1"]) == 130
+    assert "goes on" not in capsys.readouterr().err
+
+
 def test_innovate_writes_a_gallery_and_a_curve(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["innovate", *NETWORK, "--names", "names.txt", "--folder", "gallery", "--population", "10"]
     assert cli.main([*words, "--budget", "20"]) == 0
@@ -98,6 +112,7 @@ def test_innovate_writes_a_gallery_and_a_curve(here: Path, capsys: pytest.Captur
     (["fool", *NETWORK, "--method", "one-pixel", "--picture", "photo.png", "--out", "photo.png"], "take the place of"),
     (["fool", *NETWORK, "--class", "1", "--encoding", "direct", "--coordinates", "pixels"], "got --coordinates"),
     (["fool", *NETWORK, "--class", "1", "--names", "photo.png"], "photo.png"),
+    (["fool", *NETWORK, "--class", "1", "--names", "nowhere.txt"], "there is no file nowhere.txt, expected names"),
     (["fool", *NETWORK, "--class", "1", "--names", "nets.py"], "expected the 5 of nets:small"),
     (["innovate", *NETWORK, "--folder", "g", "--budget", "3"], "expected at least one generation"),
     (["innovate", *NETWORK, "--folder", "."], "holds other files"),

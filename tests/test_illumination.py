@@ -330,11 +330,12 @@ def test_a_target_is_reached_and_a_network_that_no_pixel_fools_is_reported() -> 
 
 @pytest.mark.parametrize(("settings", "said"), [
     ({"pixels": 0}, "got pixels 0"), ({"population": 2}, "got population 2"), ({"target": 7}, "got the target 7"),
-    ({"target": 0}, "expected another class"), ({"iterations": True}, "got iterations True"),
+    ({"target": 0}, "expected another class"), ({"label": 1}, "the network says class 0 already"),
+    ({"iterations": True}, "got iterations True"),
 ])  # fmt: skip
 def test_an_attack_that_cannot_be_is_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        illumination.one_pixel(Spot(), grey(0.5), 0, **settings)
+        illumination.one_pixel(Spot(), grey(0.5), **{"label": 0, **settings})
 
 
 def dots(period: tuple[int, int], size: int = 96) -> Tensor:

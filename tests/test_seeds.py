@@ -115,5 +115,6 @@ def test_streams_keep_their_numbers_because_stored_chains_depend_on_them():
         "RESPONSE",
         "VIEW",
         "VIEW_NOISE",
+        "ILLUMINATION",
     ]
-    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(13), strict=True))
+    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(14), strict=True))

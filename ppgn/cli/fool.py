@@ -84,6 +84,8 @@ def run(given: argparse.Namespace) -> int:
 
 def _evolution(given: argparse.Namespace, found: Asked, classes: list[int]) -> int:
     fooling = illumination_flags.illuminated(given, found, classes, given.generations, given.folder)
+    if fooling is None:
+        return 130
     shown = images.spread(len(classes), MOST_SHOWN)
     pictures = fooling.images(shown)
     _write(given, pictures, [found.names[classes[one]] for one in shown], fooling.confidences[shown])

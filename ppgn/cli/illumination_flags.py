@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,8 @@ def asked(given: argparse.Namespace) -> Asked:
     size, channels = height_and_width(network.size), loaders.input_channels(network.network)
     count = illumination.scored(network, torch.zeros(1, channels, *size, device=device)).shape[1]
     if given.names is not None:
+        if not Path(given.names).is_file():
+            raise ValueError(f"there is no file {given.names}, expected names of classes, one a line: correct --names")
         names = tuple(evaluation.read_class_names(Path(given.names)))
         if len(names) != count:
             raise ValueError(
@@ -94,8 +97,22 @@ def encoding(given: argparse.Namespace, found: Asked) -> illumination.Encoding[A
 
 def illuminated(
     given: argparse.Namespace, found: Asked, classes: Sequence[int], generations: int, folder: str | None
+) -> illumination.Illuminated | None:
+    """The search of a command, with a bar; None where it was interrupted and goes on later, which is said. Raises ValueError as
+    `illuminate`."""
+    try:
+        return _illuminated(given, found, classes, generations, folder)
+    except KeyboardInterrupt:
+        if folder is None:
+            raise
+        print(f"\nppgn: interrupted: the same command goes on from the last state in {folder}, about a minute old at most",
+              file=sys.stderr)  # fmt: skip
+        return None
+
+
+def _illuminated(
+    given: argparse.Namespace, found: Asked, classes: Sequence[int], generations: int, folder: str | None
 ) -> illumination.Illuminated:
-    """The search of a command, with a bar. Raises ValueError as `illuminate`."""
     with _progress(generations) as watch:
         return illumination.illuminate(
             found.network, encoding(given, found), classes=classes, names=[found.names[one] for one in classes],

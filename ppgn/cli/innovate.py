@@ -41,6 +41,8 @@ def run(given: argparse.Namespace) -> int:
     found = illumination_flags.asked(given)
     classes = illumination_flags.chosen(found, given.class_, given.network)
     made = illumination_flags.illuminated(given, found, classes, given.budget // given.population, given.folder)
+    if made is None:
+        return 130
     illumination.write_page(made, f"{given.folder}/index.html", f"Innovation engine on {given.network}")
     print(f"{illumination_flags.summary(made)} after {made.search.generation * given.population} pictures")
     print(f"wrote {given.folder}/index.html and curve.csv")

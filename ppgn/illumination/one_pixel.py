@@ -82,7 +82,8 @@ class _Attack:
     def __init__(self, network: Network, picture: Image, label: int, target: int | None, pixels: int, batch: int) -> None:
         self.network, self.picture, self.pixels, self.batch = network, picture, pixels, batch
         self.asked = 0
-        count = len(self.scores(None))
+        first = self.scores(None)
+        count = len(first)
         for what, value in (("label", label), ("target", target)):
             number = plain_number(value)
             if value is not None and (isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < count):
@@ -91,6 +92,11 @@ class _Attack:
             raise ValueError(f"got the target {target}, which is the label, expected another class: give one, or leave it out")
         self.label, self.target = label, target
         self.aim = label if target is None else target
+        if self.fools(first):
+            raise ValueError(
+                f"the network says class {int(first.argmax())} already, expected a picture that is to be changed: give another "
+                f"picture, or other classes"
+            )
 
     def scores(self, candidate: np.ndarray | None) -> Tensor:
         """The confidences `[class]` of the picture, changed or as it is."""

@@ -13,7 +13,7 @@ from ppgn.illumination.illuminated import Illuminated
 from ppgn.types import Image
 
 SIDE, SHOWN = 128, 6
-"""Most pixels of a picture's side, and the most ancestors that are shown of each."""
+"""Most pixels of a picture's side, and the most ancestors that are shown of each, evenly spread."""
 SMALL = 64
 """Side up to which pictures are shown in whole pixels, without loss."""
 STYLE = """
@@ -57,7 +57,7 @@ def _figure(found: Illuminated, position: int) -> str:
     elite, name = found.elites[position], found.names[position]
     picture = found.images([position])[0]
     before = found.ancestors(position)
-    shown = before[-SHOWN:]
+    shown = [before[place] for place in images.spread(len(before), SHOWN)]
     line = ""
     for one in shown:
         what = f"{found.names[one.class_]}, {100 * one.confidence:.1f} %, generation {one.generation}"
