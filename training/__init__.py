@@ -47,6 +47,17 @@ from training.convolutions import with_quick_gradients as with_quick_gradients
 from training.data import ImageData as ImageData
 from training.denoiser import CodeData as CodeData
 from training.denoiser import DenoiserSystem as DenoiserSystem
+from training.digits import FOOLING as FOOLING
+from training.digits import DigitSystem as DigitSystem
+from training.digits import LeNet as LeNet
+from training.digits import accuracy as accuracy
+from training.digits import as_bytes as as_bytes
+from training.digits import fit as fit
+from training.digits import read_digits as read_digits
+from training.digits import read_mnist as read_mnist
+from training.digits import save_digits as save_digits
+from training.digits import train_digits as train_digits
+from training.digits import with_fooling as with_fooling
 from training.discriminator import DiscriminatorConfig as DiscriminatorConfig
 from training.discriminator import ProjectionDiscriminator as ProjectionDiscriminator
 from training.discriminator import augment_alike as augment_alike
