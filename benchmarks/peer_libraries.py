@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ppgn import chain, priors, starts
+from ppgn import chain, priors, recipes, requests, sampling, starts
 from ppgn.acceleration import folded, to_channels_last
 from ppgn.conditions import Unit
-from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
+from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig, PhaseGenerator, PhaseGeneratorConfig
+from ppgn.loaders import bundle
 from ppgn.objective import Objective, Term
 from ppgn.probe import Preprocessed
 from ppgn.samplers import Langevin
@@ -26,7 +30,8 @@ from ppgn.types import CodeSpace
 LAYER, CHANNEL = "layer3.1.conv2", 17
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the pixels that torchvision's networks were trained on."""
-OURS = ("ppgn", "ppgn, folded", "ppgn, folded, bfloat16")
+OURS = ("ppgn", "ppgn, folded", "ppgn, folded, bfloat16", "ppgn, lucid", "ppgn, maco")
+PLAIN, LUCID, MACO = OURS[0], OURS[3], OURS[4]
 
 
 def device() -> torch.device:
@@ -85,6 +90,15 @@ def ours_quick(job: Job) -> None:
     ours(job)
 
 
+def ours_recipe(job: Job, *, recipe: str) -> None:
+    """A recipe for pixels, as `ppgn sample pixels:224 --recipe ...` runs it, with the network as it is."""
+    canvas = bundle(f"pixels:{job.size}", device())
+    condition = Unit(Preprocessed(job.network, job.size, MEAN, STD), f"{LAYER}:{CHANNEL}")
+    request = requests.of(canvas, condition, job.pictures)
+    setup = recipes.prepare(canvas, recipes.recipe_for(canvas, request.kind, recipe, steps=job.steps), request)
+    deque(sampling.evaluations(setup, recipes.objective(setup, request), range(job.pictures)), maxlen=0)
+
+
 def lucent(job: Job) -> None:
     render, param = (importlib.import_module(f"lucent.optvis.{name}") for name in ("render", "param"))
     render.render_vis(
@@ -115,8 +129,9 @@ def _minus_unit(layer_outputs: list[Tensor]) -> Tensor:
     return -layer_outputs[0][:, CHANNEL].mean()
 
 
-def horama(job: Job) -> None:
-    """A single picture, by `fourier` of its README, because `maco` downloads a spectrum."""
+def horama(job: Job, *, method: str) -> None:
+    """A single picture, by `fourier` or `maco` of its README. `maco` would download a spectrum: that of ppgn lies where it looks
+    for its own, since values do not matter to the time."""
     found: list[Tensor] = []
     handle = job.layer.register_forward_hook(lambda *arguments: found.append(arguments[2]))  # module, inputs, output
 
@@ -125,9 +140,10 @@ def horama(job: Job) -> None:
         return found.pop()[:, CHANNEL].mean()
 
     crops: dict[str, int] = {"crops_per_iteration": 2} if job.bare else {}  # with 1 it raises: it squeezes the axis away
-    fourier, whole = importlib.import_module("horama").fourier, {"image_size": job.size, "model_input_size": job.size}
-    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
-        fourier(unit, total_steps=job.steps, **whole, device=str(device()), **crops)
+    optimise, whole = getattr(importlib.import_module("horama"), method), {"image_size": job.size, "model_input_size": job.size}
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()):  # its bar
+        np.save("spectrum_decorrelated.npy", PhaseGenerator(PhaseGeneratorConfig(3, job.size, job.size)).magnitude.numpy())
+        optimise(unit, total_steps=job.steps, **whole, device=str(device()), **crops)
     handle.remove()
 
 
@@ -175,20 +191,26 @@ def keras_resnet18(keras: Any, size: int) -> Any:
 @dataclass(frozen=True)
 class Library:
     """A library: its module, the function that runs a Job, the augmentations as shipped and bare. serial: pictures are made one
-    after the other."""
+    after the other. like: ours of OURS that do the same work as shipped, with as many views; bare that is PLAIN."""
 
     module: str
     run: Callable[[Job], None]
     augmentations: tuple[str, str]
     serial: bool = False
+    like: str = PLAIN
 
 
+_TURNED, _CROPPED = "pad, jitter, scale 0.9 to 1.1, rotation", "6 crops of about a quarter, noise"
+_BOXES = ("6 crops of a fifth to a third, noise", "2 crops, noise")
 LIBRARIES = {
     OURS[0]: Library("ppgn", ours, ("none", "none")),
     OURS[1]: Library("ppgn", ours_folded, ("none", "none")),
     OURS[2]: Library("ppgn", ours_quick, ("none", "none")),
-    "torch-lucent": Library("lucent.optvis.render", lucent, ("pad, 2 jitters, scale 0.9 to 1.1, rotation", "none")),
-    "torch-dreams": Library("torch_dreams", torch_dreams, ("rotation, resize 0.5 to 1.2 a side", "none")),
-    "horama": Library("horama", horama, ("6 crops of a fifth to a third, noise", "2 crops, noise"), serial=True),
-    "xplique": Library("xplique.features_visualizations", xplique, ("pad, 7 jitters, scale, blur, flip", "none")),
+    LUCID: Library("ppgn", functools.partial(ours_recipe, recipe="lucid"), (_TURNED, _TURNED), like=LUCID),
+    MACO: Library("ppgn", functools.partial(ours_recipe, recipe="maco"), (_CROPPED, _CROPPED), like=MACO),
+    "torch-lucent": Library("lucent.optvis.render", lucent, ("pad, 2 jitters, scale 0.9 to 1.1, rotation", "none"), like=LUCID),
+    "torch-dreams": Library("torch_dreams", torch_dreams, ("rotation, resize 0.5 to 1.2 a side", "none"), like=LUCID),
+    "horama": Library("horama", functools.partial(horama, method="fourier"), _BOXES, serial=True, like=MACO),
+    "horama, maco": Library("horama", functools.partial(horama, method="maco"), _BOXES, serial=True, like=MACO),
+    "xplique": Library("xplique.features_visualizations", xplique, ("pad, 7 jitters, scale, blur, flip", "none"), like=LUCID),
 }

@@ -3,7 +3,9 @@
     python benchmarks/peers.py [--json FILE] [--repeats 5] [--steps 16]
 
 A unit of torchvision's resnet18 (random weights, seed 0) at 224 px, 1 and 8 pictures at once. Ours is the loop of this package on
-pixels (IdentityGenerator, no prior, Unit) with the network plugged in by hand. "folded" is the network as
+pixels (IdentityGenerator, no prior, Unit) with the network plugged in by hand; "lucid" and "maco" are these recipes, with the
+same network. A peer is compared with ours that does the same work: as shipped with "lucid" (one view) or "maco" (six crops), bare
+with plain pixels. "folded" is the network as
 `ppgn sample --network torchvision:resnet18` runs it: BatchNorms in the convolutions, channels last, in float32 and in bfloat16,
 which is chosen where it is at least a fifth faster (`loaders.in_precision`). A peer runs "as shipped" (as its README shows, at
 this picture size, with weights as torchvision gives them and its augmentations), "frozen" (after `network.requires_grad_(False)`)
@@ -150,6 +152,7 @@ def _rows(found: dict[Way, list[Call]], size: int) -> list[dict[str, Any]]:
     step, processor, pixel = (
         {way: statistics.median(getattr(call, name) for call in calls) for way, calls in found.items()} for name in measures
     )
+    same = {way: next(other for other in found if other.library == _same_work(way)) for way in found}
     return [
         {
             "way": way.library if way.library in OURS else f"{way.library}, {way.manner}",
@@ -161,11 +164,23 @@ def _rows(found: dict[Way, list[Call]], size: int) -> list[dict[str, Any]]:
             "passes": statistics.mean(call.passes for call in calls) / way.pictures,
             "pixels": statistics.mean(call.pixels for call in calls) / way.pictures,
             "of_ours_a_pixel": pixel[way] / pixel[reference],
+            "same_work": same[way].library,
+            "of_same_work": processor[way] / processor[same[way]],
+            "of_same_work_a_pixel": _processor_a_pixel(found[way]) / _processor_a_pixel(found[same[way]]),
             **memory_of(way, size),
             "augmentations": LIBRARIES[way.library].augmentations[way.manner == MANNERS[2]],
         }
         for way, calls in found.items()
     ]
+
+
+def _same_work(way: Way) -> str:
+    """Ours with as many views of each picture."""
+    return OURS[0] if way.manner == MANNERS[2] else LIBRARIES[way.library].like
+
+
+def _processor_a_pixel(calls: list[Call]) -> float:
+    return statistics.median(call.processor_seconds / call.pixels for call in calls)
 
 
 def memory_of(way: Way, size: int) -> dict[str, float | None]:
@@ -190,6 +205,7 @@ def report(found: dict[str, Any]) -> str:
     names = {
         "way": "way", "pictures": "pictures", "seconds": "seconds a step", "seconds_a_picture": "per picture",
         "of_ours": "of ours", "of_ours_processor": "of ours, processor time",
+        "same_work": "same work", "of_same_work": "of it, processor time", "of_same_work_a_pixel": "of it, per pixel seen",
         "passes": "passes a step and picture", "pixels": "pixels they see (ours 1)", "of_ours_a_pixel": "of ours, per pixel seen",
         "peak_mib": "peak MiB", "steps_mib": "of it after imports", "augmentations": "augmentations",
     }  # fmt: skip

@@ -81,7 +81,7 @@ def faceted(unit: str, seeds: Sequence[int], folder: Path) -> Tensor:
 
 
 DREAM: dict[str, Any] = {"octaves": 4, "steps": 51}
-EVOLUTION: dict[str, Any] = {"generations": 60, "population": 25}
+EVOLUTION: dict[str, Any] = {"generations": 25, "population": 20}
 METHODS: dict[str, Method] = {
     "erhan_2009": by_recipe(2009, "erhan_2009"),
     "simonyan_2013": by_recipe(2013, "simonyan_2013"),

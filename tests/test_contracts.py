@@ -89,6 +89,8 @@ PRIORS: dict[str, Any] = {
     "Reconstruction": priors.Reconstruction(encoder),
     "SumOfPriors": priors.SumOfPriors([priors.Denoiser(denoiser), priors.Gaussian()], [1.0, -0.25]),
 }
+PRIORS_OF_PICTURES: dict[str, Any] = {"Patches": priors.Patches()}
+"""Priors of codes that are pictures."""
 OF_IMAGES = ("Crops", "Preprocessing", "ImageFeatures")
 """Exported beside the conditions: they make images or features of images."""
 CONDITIONS: dict[str, Any] = {
@@ -180,7 +182,7 @@ def case(cases: dict[str, Any], name: str) -> Any:
     return cases[name]
 
 
-PRIOR_NAMES = public(priors, "__call__")
+PRIOR_NAMES = [name for name in public(priors, "__call__") if name not in PRIORS_OF_PICTURES]
 CONDITION_NAMES = [name for name in public(conditions, "__call__") if takes_an_image(name) and name not in OF_IMAGES]
 SAMPLER_NAMES = [name for name in public(samplers, "init", "step") if name not in OF_PICTURES]
 
@@ -193,6 +195,12 @@ def test_every_case_is_of_a_public_name() -> None:
 @pytest.mark.parametrize("name", PRIOR_NAMES)
 def test_every_prior_keeps_the_contract(name: str) -> None:
     check_prior(case(PRIORS, name), CODE, generator(CODE), tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", PRIORS_OF_PICTURES)
+def test_every_prior_of_pictures_keeps_the_contract(name: str) -> None:
+    pictures = (0.5 + 0.3 * wave(3, 3 * 12 * 9)).reshape(3, 3, 12, 9)
+    check_prior(PRIORS_OF_PICTURES[name], pictures, pictures, tolerance=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", CONDITION_NAMES)

@@ -26,7 +26,9 @@ def _without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ours_runs_the_network_once_a_step_and_the_page_names_the_peers_that_are_missing() -> None:
     found = peers.measure(repeats=1, steps=2, size=32, pictures=(2,))
     rows = [(row["way"], row["pictures"], row["passes"], row["pixels"]) for row in found["rows"]]
-    assert rows == [(name, 2, 1.0, 1.0) for name in ("ppgn", "ppgn, folded", "ppgn, folded, bfloat16")]
+    ours = {"ppgn": 1.0, "ppgn, folded": 1.0, "ppgn, folded, bfloat16": 1.0, "ppgn, lucid": 1.0, "ppgn, maco": 6.0}
+    assert rows == [(name, 2, views, views) for name, views in ours.items()]
+    assert [row["of_same_work"] for row in found["rows"]][3:] == [1.0, 1.0]
     assert found["rows"][0]["of_ours"] == 1.0 and found["rows"][0]["seconds"] > 0
     page = peers.report(found)
     assert "| ppgn | 2 |" in page

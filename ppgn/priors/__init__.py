@@ -13,6 +13,9 @@ from ppgn.priors.networks import NoiseLevelPrior as NoiseLevelPrior
 from ppgn.priors.networks import PixelDenoiserPrior as PixelDenoiserPrior
 from ppgn.priors.networks import Reconstruction as Reconstruction
 from ppgn.priors.networks import ReconstructionPrior as ReconstructionPrior
+from ppgn.priors.patches import Mixture as Mixture
+from ppgn.priors.patches import Patches as Patches
+from ppgn.priors.patches import mixture as mixture
 from ppgn.priors.pixels import HandMade as HandMade
 from ppgn.priors.pixels import total_variation as total_variation
 from ppgn.priors.simple import Bounds as Bounds
@@ -27,6 +30,7 @@ PRIORS: dict[str, Any] = {
     "pixel_denoiser": PixelDenoiserPrior,
     "noise_level": NoiseLevelPrior,
     "hand_made": HandMade,
+    "patches": Patches,
     "none": NoPrior,
 }
 """Name -> settings of a prior, for recipes and the command line."""
