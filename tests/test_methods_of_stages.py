@@ -90,7 +90,7 @@ def test_a_guide_of_many_positions_is_matched_in_parts_with_the_same_result(monk
 
 def test_a_guided_layer_without_positions_is_refused() -> None:
     torch.manual_seed(0)
-    flat = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    flat = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten()).eval()
     assert Amplified(flat, "2")(picture()[None]).shape == (1,)
     with pytest.raises(ValueError, match="without positions"):
         Amplified(flat, "2", picture())(picture()[None])
