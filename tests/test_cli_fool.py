@@ -64,6 +64,12 @@ def test_fool_climbs_the_gradient_of_the_softmax(here: Path, capsys: pytest.Capt
     assert last > 90 > first and (here / "b.png").is_file()
 
 
+def test_fool_climbs_the_gradient_of_a_network_that_takes_grey(here: Path) -> None:
+    words = ["fool", "--network", "nets:grey", *NETWORK[2:], "--class", "1", "--method", "gradient", "--steps", "1"]
+    assert cli.main([*words, "--out", "grey.png"]) == 0
+    assert Image.open(here / "grey.png").mode == "L"
+
+
 def test_fool_changes_pixels_of_a_picture(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["fool", *NETWORK, "--method", "one-pixel", "--picture", "photo.png", "--pixels", "4", "--generations", "30"]
     assert cli.main([*words, "--population", "60", "--out", "both.png"]) == 0
@@ -107,6 +113,7 @@ def test_innovate_writes_a_gallery_and_a_curve(here: Path, capsys: pytest.Captur
     (["fool", *NETWORK, "--class", "1", "--picture", "photo.png"], "expected it with one-pixel"),
     (["fool", *NETWORK, "--class", "1", "--method", "gradient", "--folder", "x"], "expected it with evolution"),
     (["fool", *NETWORK, "--class", "1", "--method", "gradient", "--generations", "4"], "expected --steps"),
+    (["fool", *NETWORK, "--class", "1", "--method", "gradient", "--encoding", "direct"], "expected them with evolution"),
     (["fool", *NETWORK, "--method", "one-pixel"], "which picture? add --picture"),
     (["fool", *NETWORK, "--method", "one-pixel", "--picture", "photo.png", "--pixels", "0"], "got --pixels 0"),
     (["fool", *NETWORK, "--method", "one-pixel", "--picture", "photo.png", "--out", "photo.png"], "take the place of"),

@@ -241,6 +241,23 @@ def test_a_run_that_ends_anywhere_goes_on_from_its_last_state(
     assert same(resumed, illuminate(small(), Direct(10, 3), **SETTINGS))
 
 
+def test_a_run_that_is_killed_behind_its_last_state_writes_the_curve_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ppgn.illumination.folder.EVERY", 0.0)
+    monkeypatch.setattr("ppgn.illumination.folder.SHARE", 1e9)
+
+    def stops(generation: int, row: illumination.CurveRow) -> None:
+        if generation == SETTINGS["generations"]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        illuminate(small(), Direct(10, 3), folder=tmp_path / "run", watch=stops, **SETTINGS)
+    assert not (tmp_path / "run" / "curve.csv").exists()
+    illuminate(small(), Direct(10, 3), folder=tmp_path / "run", **SETTINGS)
+    assert len((tmp_path / "run" / "curve.csv").read_text().splitlines()) == 13
+
+
 def test_a_folder_of_something_else_is_refused_in_a_sentence(tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings: dict[str, Any] = {"generations": 2, "population": 5, "folder": run}

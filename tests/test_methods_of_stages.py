@@ -81,6 +81,21 @@ def test_a_guide_is_matched_as_in_the_published_notebook() -> None:
     torch.testing.assert_close(gradient(Amplified(seen, "2", guide), image), wanted)
 
 
+def test_a_guide_of_many_positions_is_matched_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, image, guide = network(), torch.stack([picture(), picture().flip(1)]), picture(24, 20).flip(0)
+    whole = gradient(Amplified(seen, "2", guide), image)
+    monkeypatch.setattr("ppgn.conditions.amplified.MOST_PRODUCTS", 480 * 100)  # a hundred positions at a time
+    assert torch.equal(gradient(Amplified(seen, "2", guide), image), whole)
+
+
+def test_a_guided_layer_without_positions_is_refused() -> None:
+    torch.manual_seed(0)
+    flat = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten()).eval()
+    assert Amplified(flat, "2")(picture()[None]).shape == (1,)
+    with pytest.raises(ValueError, match="without positions"):
+        Amplified(flat, "2", picture())(picture()[None])
+
+
 @pytest.mark.parametrize("address", ["2:9", "2:1@0,0"])
 def test_channels_that_a_layer_does_not_have_and_positions_are_refused(address: str) -> None:
     with pytest.raises(ValueError, match="expected"):
@@ -155,6 +170,27 @@ def test_octaves_that_cannot_be_are_refused(octaves: int, scale: float) -> None:
         methods.octave_sizes((48, 64), octaves, scale)
 
 
+def test_octaves_below_the_smallest_are_left_out_however_many_are_asked_for() -> None:
+    assert methods.octave_sizes((48, 64), 100_000, 1.4) == ((34, 46), (48, 64))
+    assert methods.octave_sizes((1, 48), 4, 1.4) == ((1, 48),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"seed": 2**64 - 1}, "a seed got"),
+        ({"size": (40, 48, 3)}, "expected .height, width."),
+        ({"guide": picture() * 255}, "a guide with values outside"),
+        ({"guide": picture(), "tile": "512"}, "got tile"),
+    ],
+)
+def test_a_dream_that_cannot_be_is_refused_before_its_first_step(settings: dict, said: str) -> None:
+    steps = []
+    with pytest.raises(ValueError, match=said):
+        methods.dream(network(), "2", **{"size": 48, "octaves": 2, "steps": 2, **settings}, watch=lambda *one: steps.append(one))
+    assert not steps
+
+
 def test_style_and_content_are_shares_of_what_they_match() -> None:
     seen, content, style = network(), picture(), picture(32, 32).flip(2)
     samples = methods.transfer_style(seen, content, style, content_layer="2", style_layers=["0", "2"], style_weight=5.0, steps=1)
@@ -206,6 +242,26 @@ def test_facets_of_two_kinds_of_pictures_begin_at_their_means_and_excite_the_uni
     with torch.no_grad():
         before = Layer(seen, "2")(found.starts)[:, 3].mean((1, 2))
     assert bool((found.activations > before).all())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="facets need scikit-learn")
+def test_facets_begin_at_the_size_that_the_network_sees() -> None:
+    seen = network()
+    seen.size = 24
+    shown = torch.rand(8, 3, 60, 40, generator=torch.Generator().manual_seed(0))
+    found = methods.multifaceted(seen, "2:3", shown, features="2", clusters=2, steps=1)
+    assert found.starts.shape == (2, 3, 24, 24) and found.images.shape == (2, 3, 29, 29)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"seed": 2**64 - 1}, "a seed got"), ({"clusters": 0}, "got clusters 0"), ({"clusters": "2"}, "clusters")],
+)
+def test_facets_that_cannot_be_are_refused_before_a_picture_is_measured(settings: dict, said: str) -> None:
+    seen = network()
+    seen.size = 24
+    with pytest.raises(ValueError, match=said):
+        methods.multifaceted(seen, "2:3", "no such folder", **{"features": "2", "clusters": 2, **settings})
 
 
 def test_a_network_whose_input_is_no_square_has_no_facets() -> None:

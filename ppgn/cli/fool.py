@@ -70,6 +70,10 @@ def run(given: argparse.Namespace) -> int:
         if given.method == "gradient" and getattr(given, name) is not None:
             raise ValueError(f"got --{name} with --method gradient, expected --steps: leave it out")
         setattr(given, name, DEFAULTS[given.method].get(name) if getattr(given, name) is None else getattr(given, name))
+    if given.method != "evolution" and (given.encoding != "cppn" or given.coordinates != "centred"):
+        raise ValueError(
+            f"got --encoding or --coordinates with --method {given.method}, expected them with evolution: leave them out"
+        )
     images.check_writable(given.out)
     outputs.check_inputs_kept(given)
     check_seeds([given.seed])
@@ -97,7 +101,7 @@ def _evolution(given: argparse.Namespace, found: Asked, classes: list[int]) -> i
 
 
 def _gradient(given: argparse.Namespace, found: Asked, classes: list[int]) -> int:
-    bundle = loaders.bundle(f"pixels:{found.size[0]}x{found.size[1]}", found.device)
+    bundle = loaders.bundle(f"pixels:{found.size[0]}x{found.size[1]}x{found.channels}", found.device)
     plugged = requests.Plugged(given.network, precision="float32",
                                **{name: getattr(given, name) for name in ("weights", "size", "mean", "std", "bgr")})  # fmt: skip
     request = requests.parse(bundle, class_=[str(one) for one in classes], network=plugged)
@@ -119,8 +123,6 @@ def _one_pixel(given: argparse.Namespace) -> int:
         raise ValueError("which picture? add --picture FILE, one that the network classifies")
     if len(given.class_) > 1:
         raise ValueError(f"got {len(given.class_)} classes with --method one-pixel, expected that of the picture: give one")
-    if given.encoding != "cppn" or given.coordinates != "centred":
-        raise ValueError("got --encoding or --coordinates with --method one-pixel, expected them with evolution: leave them out")
     found = illumination_flags.asked(given)
     picture = images.load_image(given.picture, found.size, found.channels).to(found.device)
     scores = illumination.scored(found.network, picture[None])[0]

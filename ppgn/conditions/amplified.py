@@ -9,6 +9,9 @@ from ppgn.conditions.addresses import UnitAddress
 from ppgn.probe import Layer, Preprocessed, Probe, Side
 from ppgn.types import Image, LogProb
 
+MOST_PRODUCTS = 2**24
+"""Dot products of positions of a picture and its guide in memory at a time (64 MiB a chain)."""
+
 
 class Amplified:
     """sum over channels and positions of layer(image)^2 / 2 per chain: its gradient at the layer is the layer's own value.
@@ -38,15 +41,21 @@ class Amplified:
     def __call__(self, image: Image) -> LogProb:
         value = self._features(image)
         if self.guide is not None:
+            guide = self.guide.to(value)
             with torch.no_grad():
-                best = (value.transpose(1, 2) @ self.guide.to(value)).argmax(2)
-            return (value * self.guide.to(value)[:, best].transpose(0, 1)).sum((1, 2))
+                some = value.transpose(1, 2).split(max(1, MOST_PRODUCTS // guide.shape[1]), 1)
+                best = torch.cat([(part @ guide).argmax(2) for part in some], 1)
+            return (value * guide[:, best].transpose(0, 1)).sum((1, 2))
         return value.square().sum((1, 2)) / 2 if self.address.units is None else value.sum((1, 2))
 
     def _features(self, image: Image) -> Tensor:
         """The layer's channels `[chain, channel, position]`."""
         value = self.layer(image)
-        if value.ndim < 3 and self.guide is None:
+        if value.ndim < 3:
+            if self.guide is not None:
+                raise ValueError(
+                    f"a guide got the layer {self.layer.name!r} without positions, expected maps: choose a layer of convolutions"
+                )
             value = value[..., None]
         value = value.flatten(2)
         units = self.address.units

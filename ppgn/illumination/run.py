@@ -64,8 +64,9 @@ def illuminate(
                 kept.save(search)
             if watch is not None:
                 watch(search.generation, row)
-        if kept is not None and (search.generation > begun or not search.generation):
-            kept.save(search, at_once=True)
+        if kept is not None:
+            if search.generation > begun:
+                kept.save(search, at_once=True)
             kept.write_curve(search)
     return Illuminated(labels, tuple(columns), search)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ppgn import requests
 from ppgn.conditions import Amplified, Tiled
-from ppgn.images import as_picture, at_most, in_unit_range, resize
+from ppgn.images import as_picture, at_most, height_and_width, in_unit_range, resize
 from ppgn.methods.stages import chosen_recipe, run_from
 from ppgn.probe import Preprocessed
 from ppgn.recipes import Recipe
@@ -63,16 +63,18 @@ def dream(
     (seed,) = check_seeds([seed])
     start = _noise(size, seed) if picture is None else in_unit_range(as_picture(picture, 3), "got a picture with")
     sizes = octave_sizes((start.shape[-2], start.shape[-1]), octaves, octave_scale)
+    seeds = check_seeds(range(seed, seed + len(sizes)))
+    tile = at_least_one("tile", tile, "give pixels")
     seen = network.at_any_size() if isinstance(network, Preprocessed) else network
-    shown_guide = None if guide is None else at_most(as_picture(guide, 3), tile).to(start)
+    shown_guide = None if guide is None else at_most(in_unit_range(as_picture(guide, 3), "got a guide with"), tile).to(start)
     condition = Tiled(Amplified(seen, layer, shown_guide), tile)
     request = requests.function(condition, 1, {"condition": f"deepdream {layer}"})
     chosen = chosen_recipe("deepdream", recipe, changes)
     detail: Tensor | None = None
-    for number, octave in enumerate(sizes):
+    for octave_seed, octave in zip(seeds, sizes, strict=True):
         base = resize(start[None], octave)
         begin = base if detail is None else (base + resize(detail, octave)).clamp(0, 1)
-        samples = run_from(begin, request, _with_jitter(chosen, min(octave)), [seed + number], 1, watch)
+        samples = run_from(begin, request, _with_jitter(chosen, min(octave)), [octave_seed], 1, watch)
         detail = samples.images - base
     return Dreamt(samples.images[0], sizes, chosen, samples)
 
@@ -82,8 +84,13 @@ def octave_sizes(size: tuple[int, int], octaves: int, octave_scale: float) -> tu
     octaves = at_least_one("octaves", octaves, "1 is the picture at its own size")
     if not 1 < real(octave_scale) < math.inf:
         raise ValueError(f"a dream got octave_scale {shown(octave_scale)}, expected more than 1: 1.4 is that of the notebook")
-    found = [tuple(max(1, round(side / octave_scale**number)) for side in size) for number in range(octaves)]
-    return tuple((height, width) for height, width in reversed(found) if min(height, width) >= SMALLEST_SIDE) or (size,)
+    found = [size]
+    while len(found) < octaves:
+        height, width = (round(side / octave_scale ** len(found)) for side in size)
+        if min(height, width) < SMALLEST_SIDE:
+            break
+        found.append((height, width))
+    return tuple(reversed(found))
 
 
 def _with_jitter(recipe: Recipe, side: int) -> Recipe:
@@ -94,7 +101,7 @@ def _with_jitter(recipe: Recipe, side: int) -> Recipe:
 
 def _noise(size: int | tuple[int, int], seed: int) -> Tensor:
     """Grey with noise, the start of a dream without a picture."""
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = height_and_width(size, "a dream")
     drawn = normal([seed], 0, (3, at_least_one("height", height, "give pixels"), at_least_one("width", width, "give pixels")),
                    stream=Stream.START, dtype=torch.float32)  # fmt: skip
     return (0.5 + NOISE * drawn[0]).clamp(0, 1)

@@ -13,13 +13,14 @@ from torch import Tensor
 from ppgn import images, requests
 from ppgn.conditions import Logit
 from ppgn.facets import NEAREST, Facets, facets
-from ppgn.images import resize
+from ppgn.images import in_unit_range, resize
 from ppgn.methods.stages import chosen_recipe, run_from
 from ppgn.probe import Layer, Passes, Preprocessed
 from ppgn.recipes import PIONEERS, Recipe
 from ppgn.requests import Request
 from ppgn.sampling import OnStep
-from ppgn.types import Image
+from ppgn.seeds import check_seeds
+from ppgn.types import Image, at_least_one
 
 AT_ONCE = 32
 """Pictures that a network sees at once."""
@@ -74,11 +75,15 @@ def multifaceted(
     if len(request) != 1:
         raise ValueError(f"got {len(request)} units, expected one, whose facets are looked for: choose one")
     side = _side(network)
-    shown = _pictures(pictures, side) if isinstance(pictures, str | Path) else pictures
+    seeds = check_seeds(range(seed, seed + at_least_one("clusters", clusters, "ask for one facet or more")))
+    shown = (
+        _pictures(pictures, side)
+        if isinstance(pictures, str | Path)
+        else resize(in_unit_range(pictures, "got pictures with"), side)
+    )
     activations = measured(lambda some: request.select([0] * len(some)).condition(_no_passes())(some), shown)
     vectors = measured(Layer(network, features), shown)
     found = facets(activations, vectors, shown, clusters=clusters, most=most, nearest=nearest, seed=seed)
-    seeds = range(seed, seed + clusters)
     made, last = in_four_stages(found.starts, request.each(clusters), side, seeds, recipe, watch, **changes)
     return Multifaceted(made, found.starts, last, found)
 

@@ -20,7 +20,7 @@ def run_from(
     bundle = loaders.bundle(f"pixels:{height}x{width}x{channels}", pictures.device)
     setup = recipes.prepare(bundle, recipe, request)
     at_once = recipes.batch_size(setup, request, len(seeds)) if batch is None else batch
-    begin = Begin(lambda chains, seeds: pictures[list(chains)])
+    begin = Begin(lambda chains, seeds: pictures[chains[0] : chains[-1] + 1])  # no copy: chains run in their order
     return run_batches(setup, request, seeds, at_once, watch, begin)[0]
 
 

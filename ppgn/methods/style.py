@@ -48,7 +48,9 @@ def transfer_style(
     noise. changes: settings of the recipe "style_transfer", such as steps=500. Raises ValueError for what does not fit.
     """
     if not 0 <= real(style_weight) < torch.inf:
-        raise ValueError(f"a style transfer got style_weight {shown(style_weight)}, expected a finite number of at least 0")
+        raise ValueError(
+            f"a style transfer got style_weight {shown(style_weight)}, expected a finite number of at least 0: correct it"
+        )
     (seed,) = check_seeds([seed])
     pictures = [in_unit_range(as_picture(one, 3), "got a picture with") for one in (content, style)]
     seen = network.at_any_size() if isinstance(network, Preprocessed) else network

@@ -73,7 +73,7 @@ class Regularised:
                 f"choose pixels as the generator, or another sampler"
             )
         code = code.detach().clone()
-        return ChainState(code, check_seeds(seeds), 0, {"velocity": torch.zeros_like(code)})
+        return ChainState(code, check_seeds(seeds), 0, self._carried(torch.zeros_like(code)))
 
     def step(self, state: ChainState, objective: Evaluator) -> tuple[ChainState, Evaluation]:
         """The state after the update, and the evaluation of the picture before it."""
@@ -86,7 +86,11 @@ class Regularised:
         if self.velocity_decay:
             velocity.add_(state.carry["velocity"], alpha=self.velocity_decay)
         after = self._operated((state.code + velocity).sub_(0.5), gradient, state.step).add_(0.5)
-        return ChainState(objective.space.clip(after), state.seeds, state.step + 1, {"velocity": velocity}), evaluation
+        return ChainState(objective.space.clip(after), state.seeds, state.step + 1, self._carried(velocity)), evaluation
+
+    def _carried(self, velocity: Tensor) -> dict[str, Tensor]:
+        """What the next step needs: without momentum nothing, which saves memory of large pictures."""
+        return {"velocity": velocity} if self.velocity_decay else {}
 
     def _sized(self, gradient: Tensor) -> Tensor:
         if self.gradient_rule == "progress":

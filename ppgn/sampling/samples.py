@@ -79,6 +79,8 @@ class Samples:
 
 def joined(parts: Sequence[Samples]) -> Samples:
     """The samples of several batches, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
     tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("images", "codes", "log_prob")}
     seeds = tuple(seed for part in parts for seed in part.seeds)
     names = tuple(name for part in parts for name in part.names)
