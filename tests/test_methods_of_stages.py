@@ -288,6 +288,7 @@ def test_the_commands_write_pictures_of_the_size_of_what_they_read(tmp_path: Pat
         ["dream", "noise", "--layer", "trunk.block99"],
         ["dream", "noise", "--octaves", "0"],
         ["dream", "noise", "--tile", "0"],
+        ["dream", "noise", "--tile", "8"],
         ["dream", "noise", "--steps", "0"],
         ["dream", "noise", "--network", "torchvision:resnet18"],
         ["style", "missing.png", "missing.png"],

@@ -64,7 +64,10 @@ def dream(
     start = _noise(size, seed) if picture is None else in_unit_range(as_picture(picture, 3), "got a picture with")
     sizes = octave_sizes((start.shape[-2], start.shape[-1]), octaves, octave_scale)
     seeds = check_seeds(range(seed, seed + len(sizes)))
-    tile = at_least_one("tile", tile, "give pixels")
+    if at_least_one("tile", tile, "give pixels") < SMALLEST_SIDE:
+        raise ValueError(
+            f"a dream got tile {tile}, expected at least {SMALLEST_SIDE} pixels: layers see less than that in nothing"
+        )
     seen = network.at_any_size() if isinstance(network, Preprocessed) else network
     shown_guide = None if guide is None else at_most(in_unit_range(as_picture(guide, 3), "got a guide with"), tile).to(start)
     condition = Tiled(Amplified(seen, layer, shown_guide), tile)
@@ -101,7 +104,5 @@ def _with_jitter(recipe: Recipe, side: int) -> Recipe:
 
 def _noise(size: int | tuple[int, int], seed: int) -> Tensor:
     """Grey with noise, the start of a dream without a picture."""
-    height, width = height_and_width(size, "a dream")
-    drawn = normal([seed], 0, (3, at_least_one("height", height, "give pixels"), at_least_one("width", width, "give pixels")),
-                   stream=Stream.START, dtype=torch.float32)  # fmt: skip
+    drawn = normal([seed], 0, (3, *height_and_width(size, "a dream")), stream=Stream.START, dtype=torch.float32)
     return (0.5 + NOISE * drawn[0]).clamp(0, 1)

@@ -57,7 +57,7 @@ class Inverted:
 def invert(
     bundle: Bundle | str | Path,
     picture: Any,
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
     *,
     network: Preprocessed | None = None,
     seed: int = 0,
@@ -78,7 +78,8 @@ def invert(
     bundle = loaders.bundle(bundle)
     (seed,) = check_seeds([seed])
     shown = in_unit_range(as_picture(picture, bundle.image.channels), "got a picture with").to(bundle.device)
-    wanted = usual_layers(bundle) if layers is None and network is None else tuple(dict.fromkeys(layers or ()))
+    named = (layers,) if isinstance(layers, str) else layers or ()
+    wanted = usual_layers(bundle) if layers is None and network is None else tuple(dict.fromkeys(named))
     if not wanted:
         raise ValueError("an inversion got no layer of the network, expected one or more: name them")
     code = picture_code(bundle, shown, recipes.recipe_for(bundle, "plugged"))
