@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from ppgn import images, methods
-from ppgn.cli import network_flags, outputs, terminal
+from ppgn.cli import network_flags, terminal
 from ppgn.cli.values import size
 from ppgn.progress import bar
 from ppgn.recipes import PIONEERS
 from ppgn.sampling import OnStep
-from ppgn.seeds import check_seeds
 from ppgn.types import Evaluation
 
 EXAMPLES = """examples:
@@ -34,30 +33,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = EXAMPLES
     parser.add_argument("picture", help=f"picture to begin at, or {NOISE}")
-    parser.add_argument("--layer", metavar="LAYER", help="layer to amplify, or channels of it, layer:3,8 (default: trunk.block10 "
-                        "of natural128; see `ppgn layers`)")  # fmt: skip
+    parser.add_argument(
+        "--layer",
+        metavar="LAYER",
+        help="layer to amplify, or channels of it, layer:3,8 (default: trunk.block10 of natural128; see `ppgn layers`)",
+    )
     parser.add_argument("--guide", metavar="PICTURE", help="picture whose features of the layer are amplified")
     parser.add_argument("--octaves", type=int, default=4, help="sizes, from small to large (default: %(default)s)")
     parser.add_argument("--octave-scale", type=float, default=1.4, help="ratio of neighbouring sizes (default: %(default)s)")
     parser.add_argument("--steps", type=int, help=f"of each octave (default: {PIONEERS['deepdream']['steps'] - 1})")
-    parser.add_argument("--step-size", type=float, help="mean change of a pixel in a step, of a range of 1 "
-                        f"(default: {PIONEERS['deepdream']['step_size']:.4f})")  # fmt: skip
-    parser.add_argument("--tile", type=int, default=512, metavar="SIDE", help="of what the network sees at once, in pixels; "
-                        "less takes less memory (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--step-size",
+        type=float,
+        help=f"mean change of a pixel in a step, of a range of 1 (default: {PIONEERS['deepdream']['step_size']:.4f})",
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=512,
+        metavar="SIDE",
+        help="of what the network sees at once, in pixels; less takes less memory (default: %(default)s)",
+    )
     parser.add_argument("--picture-size", type=size, metavar="H[,W]", help=f"of the picture (default: its own; 512 for {NOISE})")
-    parser.add_argument("--seed", type=int, default=0, help="of jitter and noise (default: 0)")
-    parser.add_argument("--out", default="dream.png", help="picture to write (default: dream.png)")
-    outputs.add_overwrite(parser)
-    network_flags.add_arguments(parser)
-    terminal.add_device(parser)
+    network_flags.add_arguments(
+        parser,
+        "dream.png",
+        "picture to write",
+        "of jitter and noise",
+        "its encoder looks at the pictures",
+        "looks at the pictures, in the place of the bundle's encoder",
+    )
 
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, dreams, and writes the picture."""
-    images.check_writable(given.out)
-    outputs.check_inputs_kept(given)
-    check_seeds([given.seed])
-    terminal.check_positive(given, "steps", "octaves", "tile")
+    network_flags.check(given, "steps", "octaves", "tile")
     picture = None if given.picture == NOISE else images.load_image(given.picture, given.picture_size)
     guide = None if given.guide is None else images.load_image(given.guide)
     network, usual = network_flags.loaded(given, [] if given.layer is None else [given.layer.partition(":")[0]])

@@ -6,9 +6,8 @@ import argparse
 
 from ppgn import images, methods, requests
 from ppgn.bundle import Bundle
-from ppgn.cli import network_flags, outputs, request_flags, terminal
+from ppgn.cli import network_flags, terminal
 from ppgn.requests import Request
-from ppgn.seeds import check_seeds
 
 EXAMPLES = """examples:
   ppgn facets imagenette/train/church --class church
@@ -27,24 +26,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="real pictures, such as those of a class")
     parser.add_argument("--class", dest="class_", metavar="CLASS", help="of the network: its name or number")
     parser.add_argument("--unit", metavar="LAYER:UNIT", help="of the network (see `ppgn layers`)")
-    parser.add_argument("--features", metavar="LAYER", help="by whose values pictures are compared (default: trunk.block15 of "
-                        "natural128)")  # fmt: skip
+    parser.add_argument(
+        "--features", metavar="LAYER", help="by whose values pictures are compared (default: trunk.block15 of natural128)"
+    )
     parser.add_argument("--clusters", type=int, default=8, help="how many facets (default: %(default)s)")
     parser.add_argument("--most", type=int, metavar="N", help="of the pictures, the most exciting (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of the clustering and of the first facet (default: 0)")
-    parser.add_argument("--out", default="facets.png", help="mean pictures, and below them the facets (default: facets.png)")
-    outputs.add_overwrite(parser)
-    parser.add_argument("--bundle", default=methods.BUNDLE, help="whose encoder and head is climbed (default: %(default)s)")
-    request_flags.add_network(parser, "is climbed, in the place of the bundle's")
-    terminal.add_device(parser)
+    network_flags.add_arguments(
+        parser,
+        "facets.png",
+        "mean pictures, and below them the facets",
+        "of the clustering and of the first facet",
+        "whose encoder and head is climbed",
+        "is climbed, in the place of the bundle's",
+    )
 
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, finds the facets, and writes the grid."""
-    images.check_writable(given.out)
-    outputs.check_inputs_kept(given)
-    check_seeds([given.seed])
-    terminal.check_positive(given, "clusters", "most")
+    network_flags.check(given, "clusters", "most")
     bundle = terminal.load(given)
     request = _request(given, bundle)
     if given.features is None and given.network is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ppgn import images, methods
-from ppgn.cli import network_flags, outputs, request_flags, terminal
+from ppgn.cli import network_flags, terminal
 from ppgn.recipes import PIONEERS
-from ppgn.seeds import check_seeds
 
 EXAMPLES = """examples:
   ppgn invert photo.jpg --out inverted.png
@@ -24,23 +23,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = EXAMPLES
     parser.add_argument("picture", help="picture to invert")
-    parser.add_argument("--layers", nargs="+", metavar="LAYER", help="of the bundle's encoder, or of --network (default: "
-                        "three in the middle, pool5 and fc6)")  # fmt: skip
+    parser.add_argument(
+        "--layers",
+        nargs="+",
+        metavar="LAYER",
+        help="of the bundle's encoder, or of --network (default: three in the middle, pool5 and fc6)",
+    )
     parser.add_argument("--steps", type=int, help=f"of the optimisation (default: {PIONEERS['inversion']['steps']})")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise at which it begins (default: 0)")
-    parser.add_argument("--out", default="inverted.png", help="table of pictures (default: inverted.png)")
-    outputs.add_overwrite(parser)
-    parser.add_argument("--bundle", default=methods.BUNDLE, help="its generator and its encoder (default: %(default)s)")
-    request_flags.add_network(parser, "has the layers, in the place of the bundle's encoder")
-    terminal.add_device(parser)
+    network_flags.add_arguments(
+        parser,
+        "inverted.png",
+        "table of pictures",
+        "of the noise at which it begins",
+        "its generator and its encoder",
+        "has the layers, in the place of the bundle's encoder",
+    )
 
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, inverts, prints a line for each picture and writes them side by side."""
-    images.check_writable(given.out)
-    outputs.check_inputs_kept(given)
-    check_seeds([given.seed])
-    terminal.check_positive(given, "steps")
+    network_flags.check(given, "steps")
     bundle = terminal.load(given)
     picture = images.load_image(given.picture, bundle.image.size, bundle.image.channels)
     network = None
@@ -58,8 +60,11 @@ def run(given: argparse.Namespace) -> int:
         print(f"{layer:20}  {method:12}  error of features {features:.4f}  of pixels {pixels:.3f}")
     by_method = [[row for row, (_, method) in enumerate(found.rows) if method == wanted] for wanted in methods.INVERSIONS]
     tiles = [tile for rows in by_method for tile in (picture, *found.images[rows].cpu())]
-    labels = [label for rows, method in zip(by_method, methods.INVERSIONS, strict=True)
-              for label in (method, *(found.rows[row][0] for row in rows))]  # fmt: skip
+    labels = [
+        label
+        for rows, method in zip(by_method, methods.INVERSIONS, strict=True)
+        for label in (method, *(found.rows[row][0] for row in rows))
+    ]
     images.save_image(images.grid(tiles, labels, len(layers) + 1), given.out)
     print(f"wrote {given.out}: {len(layers)} layers by two methods")
     return 0

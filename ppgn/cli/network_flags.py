@@ -1,18 +1,34 @@
-"""Flags of commands whose network looks at pictures of any size: `ppgn dream`, `ppgn style`."""
+"""Flags of `ppgn dream`, `ppgn style`, `ppgn invert` and `ppgn facets`: the network that looks, and the picture to write."""
 
 from __future__ import annotations
 
 import argparse
 
-from ppgn import loaders, methods, requests
-from ppgn.cli import request_flags, terminal
+from ppgn import images, loaders, methods, requests
+from ppgn.cli import outputs, request_flags, terminal
 from ppgn.probe import Preprocessed
+from ppgn.seeds import check_seeds
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds --bundle, the flags of a network, and those of this machine."""
-    parser.add_argument("--bundle", default=methods.BUNDLE, help="its encoder looks at the pictures (default: %(default)s)")
-    request_flags.add_network(parser, "looks at the pictures, in the place of the bundle's encoder")
+def add_arguments(parser: argparse.ArgumentParser, out: str, written: str, seed: str, bundle: str, purpose: str) -> None:
+    """Adds --seed, --out, --overwrite, --bundle, the flags of a network and --device.
+
+    out: the file by default; written, seed, bundle: the help of these flags; purpose: the end of the title of a network's flags.
+    """
+    parser.add_argument("--seed", type=int, default=0, help=f"{seed} (default: 0)")
+    parser.add_argument("--out", default=out, help=f"{written} (default: %(default)s)")
+    outputs.add_overwrite(parser)
+    parser.add_argument("--bundle", default=methods.BUNDLE, help=f"{bundle} (default: %(default)s)")
+    request_flags.add_network(parser, purpose)
+    terminal.add_device(parser)
+
+
+def check(given: argparse.Namespace, *positive: str) -> None:
+    """Raises ValueError for what can be refused before anything is read. positive: flags whose numbers are at least 1."""
+    images.check_writable(given.out)
+    outputs.check_inputs_kept(given)
+    check_seeds([given.seed])
+    terminal.check_positive(given, *positive)
 
 
 def loaded(given: argparse.Namespace, layers: list[str]) -> tuple[Preprocessed, methods.Layers | None]:

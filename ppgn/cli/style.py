@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ppgn import images, methods
-from ppgn.cli import network_flags, outputs, terminal
+from ppgn.cli import network_flags, terminal
 from ppgn.recipes import PIONEERS
-from ppgn.seeds import check_seeds
 
 EXAMPLES = """examples:
   ppgn style photo.jpg painting.jpg --out styled.png
@@ -23,26 +22,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("content", help="picture to paint")
     parser.add_argument("style", help="picture in whose style")
-    parser.add_argument("--style-weight", type=float, default=methods.STYLE_WEIGHT, metavar="W",
-                        help="of the style beside the content (default: %(default)g)")  # fmt: skip
+    parser.add_argument(
+        "--style-weight",
+        type=float,
+        default=methods.STYLE_WEIGHT,
+        metavar="W",
+        help="of the style beside the content (default: %(default)g)",
+    )
     parser.add_argument("--content-layer", metavar="LAYER", help="whose values are kept (default: that of natural128)")
     parser.add_argument("--style-layers", nargs="+", metavar="LAYER", help="whose statistics are matched (default: likewise)")
     parser.add_argument("--side", type=int, default=384, help="longer side of the pictures, in pixels (default: %(default)s)")
     parser.add_argument("--steps", type=int, help=f"(default: {PIONEERS['style_transfer']['steps']})")
     parser.add_argument("--from-noise", action="store_true", help="begin at noise, not at the content")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
-    parser.add_argument("--out", default="styled.png", help="picture to write (default: styled.png)")
-    outputs.add_overwrite(parser)
-    network_flags.add_arguments(parser)
-    terminal.add_device(parser)
+    network_flags.add_arguments(
+        parser,
+        "styled.png",
+        "picture to write",
+        "of the noise",
+        "its encoder looks at the pictures",
+        "looks at the pictures, in the place of the bundle's encoder",
+    )
 
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, paints, and writes the picture."""
-    images.check_writable(given.out)
-    outputs.check_inputs_kept(given)
-    check_seeds([given.seed])
-    terminal.check_positive(given, "steps", "side")
+    network_flags.check(given, "steps", "side")
     if (given.content_layer is None) != (given.style_layers is None):
         raise ValueError("got one of --content-layer and --style-layers, expected both or none: add the other")
     content, style = (images.at_most(images.load_image(path), given.side) for path in (given.content, given.style))
