@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from lite import lite0, weights
 from natural_judges import Lite
+from PIL import Image
 from runs import exit_on_mistake
 from timing import machine, table
 from tqdm import tqdm
@@ -37,6 +38,8 @@ CLASSES = {"tench": 0, "English_springer": 217, "church": 497, "garbage_truck": 
 SIDE, CLUSTERS, EVERY = 128, 6, 30
 GREY, NOISE = 175 / 255, 8 / 255
 """Of random starts, as in the released script."""
+SCALE, GAP = 0.75, 12
+"""Of the grids on the sheet of all classes, and the pixels between them."""
 LEVELS = 12
 """Points of the figure."""
 
@@ -112,6 +115,17 @@ def figure(found: dict[str, dict[str, Any]]) -> Any:
     return line_plot(lines, "activation, from the start to the highest that both reach", "diversity (EfficientNet-Lite2)")
 
 
+def sheet(files: Sequence[Path]) -> Image.Image:
+    """The grids of all classes, two in a row, at SCALE of their size."""
+    grids = [Image.open(file).convert("RGB") for file in files]
+    width, height = (round(side * SCALE) for side in grids[0].size)
+    canvas = Image.new("RGB", (2 * width + GAP, -(-len(grids) // 2) * (height + GAP) - GAP), "white")
+    for place, grid in enumerate(grids):
+        corner = (place % 2 * (width + GAP), place // 2 * (height + GAP))
+        canvas.paste(grid.resize((width, height), images.RESAMPLERS["lanczos"]), corner)
+    return canvas
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--real", type=Path, required=True, help="folder with a folder of pictures for each class")
@@ -126,6 +140,7 @@ def main() -> None:
                  for name in tqdm(given.classes, "classes")}  # fmt: skip
     print(machine(), f"seed {given.seed}", report(found), sep="\n\n")
     images.save_image(figure(found), folder / "multifaceted.png")
+    images.save_image(sheet([folder / f"{name}.jpg" for name in found]), folder / "facets.jpg")
 
 
 if __name__ == "__main__":
