@@ -52,7 +52,7 @@ PUBLISHED = {
 POPULATION = {"mnist": 200, "imagenet": 100}
 """Pictures of a generation. Of 1000 classes fewer, so that children have newer parents."""
 SURE = (0.5, 0.9, 0.99)
-ASCENDED = 8
+ASCENDED = 5
 MOST_ABLATED = 60
 SHOWN = 40
 """Classes of ImageNet in the figure, evenly spread."""
@@ -171,7 +171,7 @@ def ascent(given: argparse.Namespace) -> list[Row]:
         for one, mine, its, seen in zip(chosen, own[here].tolist(), other[here].tolist(), other.argmax(1).tolist(), strict=True)
     ]
     labels = [f"{row['class'][:24]} {shortened(row['confidence'])}" for row in rows]
-    figure(images.grid(pictures, labels, columns=4, scale=1), given.out / "ascent.png")
+    figure(images.grid(pictures, labels, columns=ASCENDED, scale=1), given.out / "ascent.png")
     print(f"median {own[here].median():.4%} after {samples.recipe.steps} steps, {seconds:.0f} seconds for all")
     return rows
 
