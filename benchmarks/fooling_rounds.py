@@ -81,7 +81,7 @@ def rounds(
         row: dict[str, Any] = {"round": number, "median": found.median, "lowest": float(found.confidences.min())}
         row |= {"digits above 0.99": found.share(0.99), "pictures that fooled": len(fooled) / (generations * population)}
         row |= {"accuracy": accuracy(network, test), "earlier ones known": known(network, earlier)}
-        row |= {"seconds of training": trained - begun, "of the search": time.monotonic() - trained}
+        row |= {"seconds of training": round(trained - begun), "of the search": round(time.monotonic() - trained)}
         rows.append(row)
         print(row, flush=True)
         images.write_atomically(file, lambda path: path.write_text(json.dumps(rows, indent=2) + "\n"))
