@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ppgn import loaders
 from ppgn.bundle import Bundle
-from ppgn.conditions import UnitAddress, at_target, measure_named, vector_at
+from ppgn.conditions import UnitAddress, at_target, measure_named, vector_of
 from ppgn.errors import one_line
-from ppgn.probe import Layer, Passes, Preprocessed, named_tensors, score_names, scores_of, weights_dtype
+from ppgn.probe import Layer, Passes, Preprocessed, Probe, named_tensors, score_names, scores_of, weights_dtype
 from ppgn.requests.classes import NetworkClassRequest, class_index
 from ppgn.requests.request import Request
 from ppgn.requests.trial import check_request, check_scores, fitted, with_graph
@@ -90,11 +90,13 @@ def network_units(
     measure_named(measure)  # says which there are
     loaded = plugged.loaded(bundle, (parsed.layer,))
     layer = Layer(loaded, parsed.layer).name
-    seen, value = fitted(loaded, bundle, plugged.name, lambda seen: Layer(seen, layer))
-    vector = vector_at(value, parsed.position, None, layer)
+    seen, value = fitted(loaded, bundle, plugged.name, lambda seen: Layer(seen, layer, heads=True))
+    probe = Probe(seen, layer, heads=True)
+    vector = vector_of(probe, layer, value, loaders.two_images(bundle), parsed.position)
     units = tuple(range(vector.shape[1])) if parsed.units is None else parsed.units
     units = units if isinstance(units, tuple) else (units,)
-    at_target(vector[:1].expand(len(units), -1), units, f"the layer {parsed.layer!r}")
+    kind = "heads of the layer" if layer in probe.heads else "layer"
+    at_target(vector[:1].expand(len(units), -1), units, f"the {kind} {parsed.layer!r}")
     if check and measure in ("log_softmax", "released"):
         check_scores(vector, f"the layer {parsed.layer!r}")
 
