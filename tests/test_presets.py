@@ -100,23 +100,26 @@ FAMILIES = {
 @functools.cache
 def made(name: str) -> nn.Module:
     torch.manual_seed(0)
-    network = FAMILIES[name][0]().eval()
+    network = FAMILIES[name][0]().double().eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
     norms = [layer.train() for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0  # the statistics of two pictures, as gradients of deep networks underflow without any
     with torch.no_grad():
-        network(torch.rand(2, 3, 32, 32))
+        network(torch.rand(2, 3, 32, 32, dtype=torch.float64))
     return network.eval()
 
 
 def moved(network: Preprocessed, address: str, activation) -> float:
     """How much a small step along the gradient of a unit raises it, relative to what the gradient promises."""
-    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
     asked = ppgn.unit(network, address, activation=activation).condition(ppgn.probe.Passes({}))
     value = asked(image)
     gradient = torch.autograd.grad(value.sum(), image)[0]
     assert gradient.isfinite().all() and float(gradient.norm()) > 0, address
-    step = 0.01 / float(gradient.norm())
+    step = 1e-6 / float(gradient.norm())
     return float(asked((image + step * gradient).detach()) - value.detach()) / (step * float(gradient.square().sum()))
 
 

@@ -17,7 +17,7 @@ from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.conditions import UnitAddress, at_target, measure_named, vector_of
 from ppgn.errors import one_line
-from ppgn.probe import Layer, Passes, Preprocessed, Probe, named_tensors, score_names, scores_of, weights_dtype
+from ppgn.probe import Layer, Passes, Preprocessed, Probe, Side, named_tensors, score_names, scores_of, weights_dtype
 from ppgn.requests.classes import NetworkClassRequest, class_index
 from ppgn.requests.request import Request
 from ppgn.requests.trial import check_request, check_scores, fitted, with_graph
@@ -79,18 +79,24 @@ class Plugged:
 
 
 def network_units(
-    bundle: Bundle, plugged: Plugged, address: str, measure: str = "activation", *, check: bool = True
+    bundle: Bundle,
+    plugged: Plugged,
+    address: str,
+    measure: str = "activation",
+    *,
+    activation: Side | None = None,
+    check: bool = True,
 ) -> UnitRequest:
     """Units of a layer of a network by name, "layer:17" or as `UnitAddress`, tried on two images of the bundle.
 
-    check: see `trial.check_request`. Raises ValueError for an unknown network, layer, unit or measure, and for a network that
-    fails on the images.
+    activation: as Probe. check: see `trial.check_request`. Raises ValueError for an unknown network, layer, unit or measure, and
+    for a network that fails on the images.
     """
     parsed = UnitAddress.parse(address)
     measure_named(measure)  # says which there are
     loaded = plugged.loaded(bundle, (parsed.layer,))
     layer = Layer(loaded, parsed.layer).name
-    seen, value = fitted(loaded, bundle, plugged.name, lambda seen: Layer(seen, layer, heads=True))
+    seen, value = fitted(loaded, bundle, plugged.name, lambda seen: Layer(seen, layer, activation=activation, heads=True))
     probe = Probe(seen, layer, heads=True)
     vector = vector_of(probe, layer, value, loaders.two_images(bundle), parsed.position)
     units = tuple(range(vector.shape[1])) if parsed.units is None else parsed.units
@@ -101,7 +107,8 @@ def network_units(
         check_scores(vector, f"the layer {parsed.layer!r}")
 
     def made(seen: Preprocessed) -> UnitRequest:
-        return UnitRequest(seen, parsed, units, measure, None, {**plugged.about(seen), "unit": address})
+        side = {} if activation is None else {"activation": activation}
+        return UnitRequest(seen, parsed, units, measure, activation, {**plugged.about(seen), "unit": address, **side})
 
     return _ready(made, seen, bundle, plugged, (layer,), check)
 
