@@ -11,9 +11,11 @@ from torchvision import models
 import ppgn
 from ppgn import loaders
 from ppgn.cli import main
-from ppgn.loaders.presets import CLIP, HALVES, IMAGENET
 from ppgn.probe import Preprocessed
 
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 VIT = {"img_size": 32, "patch_size": 8, "depth": 4, "embed_dim": 16, "num_heads": 2, "num_classes": 5}
 TOWER = {
     "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 24, "image_size": 32,
