@@ -128,8 +128,9 @@ def vector_at(value: Tensor, position: Position, channel_axis: int | None, layer
     if position == "mean" and sizes:
         return maps.flatten(2).mean(2)
     where = tuple(size // 2 for size in sizes) if position == "centre" else position
-    inside = not isinstance(where, str) and len(where) == len(sizes)
-    if not sizes or not inside or any(not 0 <= at < size for at, size in zip(where, sizes, strict=True)):
+    if isinstance(where, str) or where is None:
+        where = ()
+    if not sizes or len(where) != len(sizes) or any(not 0 <= at < size for at, size in zip(where, sizes, strict=True)):
         raise ValueError(
             f"the layer {layer!r} got the position {spelled(position)}, expected one inside its map of {sizes}: "
             f"{'choose such a position' if sizes else 'leave it out, the layer is no map'}"

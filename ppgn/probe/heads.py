@@ -55,7 +55,8 @@ def heads_of(module: nn.Module) -> Heads | None:
 
 def _outputs(module: nn.MultiheadAttention, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> Tensor:
     """The heads' outputs side by side `[chain, token, feature]`, computed again, as torch's module does not show them."""
-    named = dict(zip(("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask"), inputs, strict=False)) | options
+    names = ("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask")
+    named: dict[str, Any] = {**dict(zip(names, inputs, strict=False)), **options}
     masked = [name for name in ("attn_mask", "key_padding_mask") if named.get(name) is not None]
     if masked or module.bias_k is not None or module.add_zero_attn:
         raise ProbeError(

@@ -107,7 +107,9 @@ class Probe:
     def tokens(self, image: Image) -> Tokens:
         """The order of the network's tokens for such images."""
         given = self.network.size if isinstance(self.network, Preprocessed) else None
-        return tokens_of(module_of(self.network), height_and_width(tuple(image.shape[-2:]) if given is None else given))
+        return tokens_of(
+            module_of(self.network), height_and_width((image.shape[-2], image.shape[-1]) if given is None else given)
+        )
 
 
 class Layer:
