@@ -10,6 +10,7 @@ from ppgn.cli.values import NETWORKS, size
 EXAMPLES = """examples:
   ppgn layers imagenette64
   ppgn layers torchvision:resnet18
+  ppgn layers hf:dinov2-base
   ppgn layers my_module:my_network --size 64
 """
 
@@ -23,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """A line for each layer: its name, the shape of its output for one image, and how many units `layer:unit` can name."""
+    """A line for each layer: its name, the shape of its output for one image, how many units `layer:unit` can name, and of those
+    that are worth asking for an example."""
     found = loaders.layers(given.network, given.size)
     width = max(len(layer.name) for layer in found)
     for layer in found:
         shape = " x ".join(str(side) for side in layer.shape)
-        print(f"{layer.name:{width}}  {layer.kind:20}  {shape:16}  {layer.channels} units")
+        units = f"{layer.addressable} {'heads' if layer.heads else 'units'}"
+        worth = f"  {layer.depth}: --unit {layer.example}" if layer.depth else ""
+        print(f"{layer.name:{width}}  {layer.kind:20}  {shape:16}  {units}{worth}")
     return 0

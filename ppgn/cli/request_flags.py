@@ -10,7 +10,7 @@ from ppgn.bundle import Bundle
 from ppgn.cli.values import NETWORKS, numbers, size
 
 NETWORK = ("weights", "size", "mean", "std", "bgr", "network_precision")
-OTHERS = ("captioner", "against", "similarity", "latent", "layer", "weight")
+OTHERS = ("captioner", "against", "similarity", "latent", "layer", "weight", "activation")
 """Names of `requests.parse` beside its kinds, network and measure."""
 
 
@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="name, unique part of a name, or index (unless names are numbers); several, `all` or `GROUP:all`; of "
                        "several groups (type:Handbags colour:Red) each of one with each of the other")  # fmt: skip
     asked.add_argument("--unit", metavar="LAYER:UNIT", help="of --network, or of the bundle's encoder (see `ppgn layers`); "
-                       "layer:3,8,9, layer:0-15, layer:* for several, layer:17@centre, layer:17@row,column in a map")  # fmt: skip
+                       "layer:3,8,9, layer:0-15, layer:* for several; layer:17@row,column or @centre in a map or a grid of "
+                       "patches, @cls, @mean of patches; of attention a head")  # fmt: skip
+    asked.add_argument("--activation", choices=("before", "after"), help="read --unit's layer before the activation that it is "
+                       "or ends in, or after the next one (default: its own output)")  # fmt: skip
     asked.add_argument("--caption", metavar="TEXT", **many, help="a sentence, in quotes, for the bundle's captioner or "
                        "--captioner; several")  # fmt: skip
     asked.add_argument("--captioner", metavar="hf:NAME", help="folder or name of a captioner of transformers (docs/text.md)")

@@ -2,6 +2,7 @@
 
 from ppgn.conditions.addresses import Position as Position
 from ppgn.conditions.addresses import UnitAddress as UnitAddress
+from ppgn.conditions.addresses import spelled as spelled
 from ppgn.conditions.amplified import Amplified as Amplified
 from ppgn.conditions.captions import PADDING as PADDING
 from ppgn.conditions.captions import Caption as Caption
@@ -48,3 +49,4 @@ from ppgn.conditions.transformers_captioner import TransformersCaptioner as Tran
 from ppgn.conditions.units import Unit as Unit
 from ppgn.conditions.units import Units as Units
 from ppgn.conditions.units import vector_at as vector_at
+from ppgn.conditions.units import vector_of as vector_of

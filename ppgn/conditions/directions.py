@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ppgn.conditions.addresses import Position
-from ppgn.conditions.units import vector_at
+from ppgn.conditions.units import vector_of
 from ppgn.probe import Layer, Preprocessed, Probe, Side
 from ppgn.types import Image, LogProb
 
@@ -42,7 +42,7 @@ class Direction:
         value = self.layer(image)
         direction = self.direction.to(value)
         if self.position is not None or direction.shape != value.shape[1:]:
-            value = vector_at(value, self.position, self.channel_axis, self.layer.name)
+            value = vector_of(self.layer.probe, self.layer.name, value, image, self.position, self.channel_axis)
         if direction.shape != value.shape[1:]:
             raise ValueError(
                 f"a direction in the layer {self.layer.name!r} got shape {tuple(direction.shape)}, expected "
@@ -95,7 +95,8 @@ class Latent:
         return other
 
     def __call__(self, image: Image) -> LogProb:
-        vector = vector_at(self.layer(image), self.position, self.channel_axis, self.layer.name)
+        value = self.layer(image)
+        vector = vector_of(self.layer.probe, self.layer.name, value, image, self.position, self.channel_axis)
         if vector.shape[1] != self.weight.shape[1]:
             raise ValueError(
                 f"weights of {self.weight.shape[1]} channels got the layer {self.layer.name!r} of {vector.shape[1]}, expected as "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ppgn.bundle import Bundle, load_bundle
 from ppgn.errors import BundleError, ProbeError, one_line
 from ppgn.images import Size, height_and_width
 from ppgn.loaders.bundles import is_stored
 from ppgn.loaders.networks import network
+from ppgn.loaders.presets import preset
 from ppgn.loaders.sources import BUNDLE_CLASSIFIER, build, input_channels
 from ppgn.probe import LayerInfo, Preprocessed, list_layers
 
@@ -16,9 +18,9 @@ from ppgn.probe import LayerInfo, Preprocessed, list_layers
 def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
     """The layers that a pass over an image uses, in the order in which they first finish; weights need not be there.
 
-    name: of a network as `network` reads it, or the name or folder of a bundle. size: of the input, (height, width) or the side
-    of a square, by default the library's. Raises ValueError for an unknown name, for a network whose size nobody states or that
-    fails on an image of that size, and where no layer has a name.
+    Those of a `preset` say how deep they are. name: of a network as `network` reads it, or the name or folder of a bundle. size:
+    of the input, (height, width) or the side of a square, by default the library's. Raises ValueError for an unknown name, for a
+    network whose size nobody states or that fails on an image of that size, and where no layer has a name.
     """
     if name == BUNDLE_CLASSIFIER:
         raise ValueError(f"got {name} without a bundle, expected the bundle's own name: give that name instead")
@@ -33,7 +35,7 @@ def layers(name: str, size: Size | None = None) -> list[LayerInfo]:
                 f"{name} does not say the size of its input, expected what it was trained on: give size=(HEIGHT, WIDTH)"
             )
         seen = Preprocessed(built.module, height_and_width(shown), 0.0, 1.0)
-        found = _listed(name, seen, shown, [*dict.fromkeys((input_channels(built.module), 3))])
+        found = _marked(_listed(name, seen, shown, [*dict.fromkeys((input_channels(built.module), 3))]), seen)
     if not found:
         raise ValueError(f"{name} has no layers that a name reaches, expected some: return a network made of modules")
     return found
@@ -48,6 +50,15 @@ def _stored(name: str) -> Bundle:
         if name not in models.list_models(module=models):
             raise
         raise BundleError(f"no bundle {name!r}, but a network of torchvision: write torchvision:{name}") from fault
+
+
+def _marked(found: list[LayerInfo], network: Preprocessed) -> list[LayerInfo]:
+    """The layers, those of the network's preset with their depth and an example of an address."""
+    usual = preset(network)
+    if usual is None:
+        return found
+    examples = dict(zip(usual.layers, usual.addresses(), strict=True))
+    return [replace(one, depth=usual.depths.get(one.name, ""), example=examples.get(one.name, "")) for one in found]
 
 
 def _listed(name: str, seen: Preprocessed, size: Size, channels: Sequence[int]) -> list[LayerInfo]:

@@ -35,6 +35,7 @@ def network(
 
         torchvision:resnet18       with `weights`, by default the library's newest ones in its cache
         timm:NAME                  with a file as `weights`
+        hf:FOLDER, hf:OWNER/MODEL  of transformers, from `save_pretrained` or the local cache: a classifier or a vision tower
         caffe:PROTOTXT,CAFFEMODEL  definition and weights; it sees the middle 224 or 227 of 256 pixels
         my_module:function         the module or Preprocessed that the function returns; the working directory is searched first
         bundle:classifier          encoder and head of `bundle`, with the layer names of the encoder
@@ -46,7 +47,7 @@ def network(
     name, for weights that are missing or do not fit, and for an input that neither the source nor an argument states, or that is
     stated in levels from 0 to 255.
     """
-    built = build(name, bundle)
+    built = build(name, bundle, trained=weights is None)
     file = _weights_file(name, weights)
     if file is not None:
         load_weights(built.module, file, trust)

@@ -1,4 +1,4 @@
-"""Sources of networks, and the input that each of them states: torchvision, timm, Caffe files, a user's module, a bundle."""
+"""Sources of networks, and the input each states: torchvision, timm, transformers, Caffe files, a user's module, a bundle."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from ppgn.bundle import Bundle
 from ppgn.loaders.callables import result_of
+from ppgn.loaders.hub import config_of, vision_tower
+from ppgn.loaders.presets import preset
 from ppgn.probe import Preprocessed
 from ppgn.types import Image
 
 BUNDLE_CLASSIFIER = "bundle:classifier"
 """The bundle's encoder and its head, as a network."""
-FORMS = "torchvision:NAME, timm:NAME, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
+FORMS = "torchvision:NAME, timm:NAME, hf:FOLDER, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
 BUILD = {name: {"transform_input": True, "init_weights": False, "aux_logits": False} for name in ("inception_v3", "googlenet")}
 """Options of networks whose training range differs from the library's metadata: transform_input converts between the two.
 Their auxiliary heads run in training only."""
@@ -47,9 +49,10 @@ class Classifier(nn.Module):
         return self._encoder[0].logits_from_code(code)
 
 
-def build(name: str, bundle: Bundle | None = None) -> NetworkSource:
+def build(name: str, bundle: Bundle | None = None, *, trained: bool = False) -> NetworkSource:
     """Builds the network of that name (see `network`) without a file of weights, which is enough to list its layers.
 
+    trained: with the weights that transformers stores beside the config, which other sources have in files of their own.
     Raises ValueError for an unknown name, and for a source that is not installed or fails.
     """
     source, colon, rest = name.partition(":")
@@ -59,6 +62,8 @@ def build(name: str, bundle: Bundle | None = None) -> NetworkSource:
         return _torchvision(rest)
     if source == "timm":
         return _timm(rest)
+    if source == "hf":
+        return _transformers(rest, trained)
     if source == "caffe":
         return _caffe(rest)
     return _of_bundle(rest, bundle) if source == "bundle" else _from_module(name)
@@ -71,6 +76,9 @@ def class_names(name: str, bundle: Bundle | None = None) -> tuple[str, ...]:
         from torchvision import models
 
         return tuple(models.get_model_weights(rest)["DEFAULT"].meta.get("categories", ()))
+    if source == "hf":
+        labels = config_of(rest).id2label
+        return () if "LABEL_0" in labels.values() else tuple(str(labels[index]) for index in sorted(labels))
     return bundle.classes if source == "bundle" and bundle is not None else ()
 
 
@@ -105,6 +113,13 @@ def _timm(name: str) -> NetworkSource:
     module = timm.create_model(name, pretrained=False)
     config: Any = module.pretrained_cfg
     return NetworkSource(module, tuple(config["input_size"][1:]), tuple(config["mean"]), tuple(config["std"]))
+
+
+def _transformers(place: str, trained: bool) -> NetworkSource:
+    module, stated = vision_tower(place, trained)
+    if (usual := preset(module)) is not None:
+        stated = {"size": usual.size, "mean": usual.mean, "std": usual.std} | stated
+    return NetworkSource(module, **stated)
 
 
 def _caffe(files: str) -> NetworkSource:

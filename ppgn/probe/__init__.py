@@ -1,8 +1,9 @@
 """Any layer of any network by name, in one forward pass that stops at the last layer; and passes over images that are shared."""
 
+from ppgn.probe.axes import channel_axis as channel_axis
 from ppgn.probe.encoder_pass import EncoderPass as EncoderPass
+from ppgn.probe.heads import heads_of as heads_of
 from ppgn.probe.layer_list import LayerInfo as LayerInfo
-from ppgn.probe.layer_list import channel_axis as channel_axis
 from ppgn.probe.layer_list import list_layers as list_layers
 from ppgn.probe.layers import Layer as Layer
 from ppgn.probe.layers import Probe as Probe
@@ -15,3 +16,5 @@ from ppgn.probe.preprocessed import Preprocessed as Preprocessed
 from ppgn.probe.preprocessed import check_eval as check_eval
 from ppgn.probe.preprocessed import weights_dtype as weights_dtype
 from ppgn.probe.recorder import Side as Side
+from ppgn.probe.tokens import Tokens as Tokens
+from ppgn.probe.tokens import tokens_of as tokens_of

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from ppgn.images import Size, height_and_width
+from ppgn.probe.axes import axis_of
+from ppgn.probe.heads import heads_of
 from ppgn.probe.layers import module_of
 from ppgn.probe.outputs import first_tensor
 from ppgn.probe.preprocessed import Preprocessed, check_eval
@@ -18,26 +20,32 @@ from ppgn.probe.preprocessed import Preprocessed, check_eval
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """A layer's name, the class of its module, and the shape of its output without the chain axis."""
+    """A layer's name, the class of its module, the shape of its output without the chain axis, the axis of channels in the
+    output with it, of a module of attention the number of its heads, and of a layer worth asking for how deep it is ("early",
+    "middle", "late") and the address of a unit ("blocks.3.mlp.fc1:0@mean", see `loaders.preset`)."""
 
     name: str
     kind: str
     shape: tuple[int, ...]
+    axis: int
+    heads: int | None = None
+    depth: str = ""
+    example: str = ""
 
     @property
     def channels(self) -> int:
-        """The number of channels, which are the units that the address `layer:unit` can name."""
-        return self.shape[channel_axis(len(self.shape) + 1) - 1]
+        """The number of channels."""
+        return self.shape[self.axis - 1]
+
+    @property
+    def addressable(self) -> int:
+        """The number of units that the address `layer:unit` can name: heads of attention, else channels."""
+        return self.heads or self.channels
 
     @property
     def units(self) -> int:
         """The number of values per chain."""
         return math.prod(self.shape)
-
-
-def channel_axis(ndim: int) -> int:
-    """The axis of channels in a value of `ndim` axes, the chain axis included: 1, or 2 for `[chain, token, feature]`."""
-    return 2 if ndim == 3 else 1
 
 
 def list_layers(network: nn.Module | Preprocessed, size: Size, channels: int = 3) -> list[LayerInfo]:
@@ -55,7 +63,9 @@ def list_layers(network: nn.Module | Preprocessed, size: Size, channels: int = 3
         def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
             value = first_tensor(output)
             if value is not None and value.ndim > 1:
-                found.setdefault(name, LayerInfo(name, type(layer).__name__, tuple(value.shape[1:])))
+                heads, axis = heads_of(layer), axis_of(module, name, value.shape)
+                info = LayerInfo(name, type(layer).__name__, tuple(value.shape[1:]), axis, heads.count if heads else None)
+                found.setdefault(name, info)
 
         return hook
 

@@ -11,8 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ppgn.errors import ProbeError
+from ppgn.images import height_and_width
+from ppgn.probe.axes import axis_of, channel_axis
+from ppgn.probe.heads import heads_of
 from ppgn.probe.preprocessed import Preprocessed, as_image, check_eval
 from ppgn.probe.recorder import Complete, Recorder, Side
+from ppgn.probe.tokens import Tokens, tokens_of
 from ppgn.types import Image
 
 
@@ -24,7 +28,7 @@ class Probe:
     the output of the next activation (module or function) that gets the layer's output; None takes the output of the layer
     itself. The first use of a layer in the pass counts. Later in-place operations do not change the values. shared: keep the
     last values while their image tensor lives unchanged, so that several conditions cost one pass; they share its graph too, so
-    differentiate their sum.
+    differentiate their sum. heads: of a module of attention take one value per head (`Heads.read`) in the place of its output.
 
     Raises ValueError for an unknown layer (with the nearest names) and for a wrong `activation`. A call raises ValueError for a
     network in train mode and for a layer that the pass does not use, that returns no tensor, or that has no activation behind it.
@@ -37,13 +41,17 @@ class Probe:
         *,
         activation: Side | None = None,
         shared: bool = False,
+        heads: bool = False,
     ) -> None:
         self.network = network
         self.layers = (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
         self.activation: Side | None = activation
         self.shared = shared
         module = module_of(network)
-        self._modules = {name: _hookable(module, name) for name in self.layers}
+        self.names = {name: layer_name(module, name) for name in self.layers if not isinstance(module, torch.jit.ScriptModule)}
+        self.modules = {name: _hookable(module, name) for name in self.layers}
+        self.heads = {name: found for name, one in self.modules.items() if heads and (found := heads_of(one))}
+        """Layer -> its heads, where their values are taken."""
         self._last: tuple[weakref.ref[Tensor], int, dict[str, Tensor]] | None = None
         if not self.layers:
             raise ValueError("a probe got no layer, expected at least one: pass the name of a layer")
@@ -75,8 +83,10 @@ class Probe:
         recorder = Recorder(self.layers, self.activation)
         handles = []
         try:
-            for layer, module in self._modules.items():
-                handles.append(module.register_forward_hook(recorder.hook(layer)))
+            for layer, module in self.modules.items():
+                heads = self.heads.get(layer)
+                watched = module if heads is None else heads.watched
+                handles.append(watched.register_forward_hook(recorder.hook(layer, heads), with_kwargs=True))
             with nullcontext() if self.activation is None else recorder:
                 self.network(image)
         except Complete as complete:
@@ -88,16 +98,36 @@ class Probe:
         recorder.check()
         return {layer: as_image(recorder.values[layer], image) for layer in self.layers}
 
+    def channel_axis(self, layer: str, value: Tensor) -> int:
+        """The axis of channels, or of heads, in a layer's value (`axis_of`)."""
+        if layer in self.heads:
+            return channel_axis(value.ndim)
+        return axis_of(module_of(self.network), self.names[layer], value.shape)
+
+    def tokens(self, image: Image) -> Tokens:
+        """The order of the network's tokens for such images."""
+        given = self.network.size if isinstance(self.network, Preprocessed) else None
+        return tokens_of(
+            module_of(self.network), height_and_width((image.shape[-2], image.shape[-1]) if given is None else given)
+        )
+
 
 class Layer:
     """One layer as a function, image -> value `[chain, *layer]`, for conditions on that layer.
 
     network: a module, Preprocessed, or a Probe that has the layer already, such as a shared one. Raises ValueError as Probe does,
-    and for a Probe that lacks the layer or takes the other side of its activation.
+    and for a Probe that lacks the layer, or takes the other side of its activation or the output of attention for its heads.
     """
 
-    def __init__(self, network: nn.Module | Preprocessed | Probe, layer: str, *, activation: Side | None = None) -> None:
-        self.probe = network if isinstance(network, Probe) else Probe(network, layer, activation=activation)
+    def __init__(
+        self,
+        network: nn.Module | Preprocessed | Probe,
+        layer: str,
+        *,
+        activation: Side | None = None,
+        heads: bool = False,
+    ) -> None:
+        self.probe = network if isinstance(network, Probe) else Probe(network, layer, activation=activation, heads=heads)
         self.name = layer
         if layer not in self.probe.layers:
             raise ValueError(
@@ -108,6 +138,11 @@ class Layer:
             raise ValueError(
                 f"the layer {layer!r} got activation={activation!r}, expected the probe's own "
                 f"{self.probe.activation!r}: leave it out, or make another probe"
+            )
+        if heads != (layer in self.probe.heads) and heads_of(self.probe.modules[layer]):
+            raise ValueError(
+                f"the layer {layer!r} is attention, whose {'heads' if heads else 'output'} the probe does not take, expected "
+                f"them: make the probe with heads={heads}"
             )
 
     def __call__(self, image: Image) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ppgn.errors import ProbeError
+from ppgn.probe.heads import Heads
 from ppgn.probe.outputs import first_tensor
 
 Side: TypeAlias = Literal["before", "after"]
@@ -38,13 +39,14 @@ class Recorder(TorchFunctionMode):
         self._activated: tuple[Tensor, Tensor] | None = None  # input and output of the last activation
         self._thread = threading.get_ident()
 
-    def hook(self, layer: str) -> Any:
-        """A forward hook that records the layer's first output in the thread that made the recorder."""
+    def hook(self, layer: str, heads: Heads | None = None) -> Any:
+        """A forward hook with keywords that records the layer's first output, or the values of its heads, in the thread that
+        made the recorder."""
 
-        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        def note(module: nn.Module, inputs: Any, options: Any, output: Any) -> None:
             if layer in self.values or layer in self._waiting or threading.get_ident() != self._thread:
                 return
-            value = first_tensor(output)
+            value = first_tensor(output) if heads is None else heads.read(inputs, options)
             if value is None:
                 raise ProbeError(
                     f"the layer {layer!r} returned {type(output).__name__}, expected a tensor: name a layer inside it"

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ppgn import loaders
 from ppgn.bundle import Bundle
-from ppgn.conditions import UnitAddress, at_target, measure_named, vector_at
+from ppgn.conditions import UnitAddress, at_target, measure_named, vector_of
 from ppgn.errors import one_line
-from ppgn.probe import Layer, Passes, Preprocessed, named_tensors, score_names, scores_of, weights_dtype
+from ppgn.probe import Layer, Passes, Preprocessed, Probe, Side, named_tensors, score_names, scores_of, weights_dtype
 from ppgn.requests.classes import NetworkClassRequest, class_index
 from ppgn.requests.request import Request
 from ppgn.requests.trial import check_request, check_scores, fitted, with_graph
@@ -79,27 +79,36 @@ class Plugged:
 
 
 def network_units(
-    bundle: Bundle, plugged: Plugged, address: str, measure: str = "activation", *, check: bool = True
+    bundle: Bundle,
+    plugged: Plugged,
+    address: str,
+    measure: str = "activation",
+    *,
+    activation: Side | None = None,
+    check: bool = True,
 ) -> UnitRequest:
     """Units of a layer of a network by name, "layer:17" or as `UnitAddress`, tried on two images of the bundle.
 
-    check: see `trial.check_request`. Raises ValueError for an unknown network, layer, unit or measure, and for a network that
-    fails on the images.
+    activation: as Probe. check: see `trial.check_request`. Raises ValueError for an unknown network, layer, unit or measure, and
+    for a network that fails on the images.
     """
     parsed = UnitAddress.parse(address)
     measure_named(measure)  # says which there are
     loaded = plugged.loaded(bundle, (parsed.layer,))
     layer = Layer(loaded, parsed.layer).name
-    seen, value = fitted(loaded, bundle, plugged.name, lambda seen: Layer(seen, layer))
-    vector = vector_at(value, parsed.position, None, layer)
+    seen, value = fitted(loaded, bundle, plugged.name, lambda seen: Layer(seen, layer, activation=activation, heads=True))
+    probe = Probe(seen, layer, heads=True)
+    vector = vector_of(probe, layer, value, loaders.two_images(bundle), parsed.position)
     units = tuple(range(vector.shape[1])) if parsed.units is None else parsed.units
     units = units if isinstance(units, tuple) else (units,)
-    at_target(vector[:1].expand(len(units), -1), units, f"the layer {parsed.layer!r}")
+    kind = "heads of the layer" if layer in probe.heads else "layer"
+    at_target(vector[:1].expand(len(units), -1), units, f"the {kind} {parsed.layer!r}")
     if check and measure in ("log_softmax", "released"):
         check_scores(vector, f"the layer {parsed.layer!r}")
 
     def made(seen: Preprocessed) -> UnitRequest:
-        return UnitRequest(seen, parsed, units, measure, None, {**plugged.about(seen), "unit": address})
+        side = {} if activation is None else {"activation": activation}
+        return UnitRequest(seen, parsed, units, measure, activation, {**plugged.about(seen), "unit": address, **side})
 
     return _ready(made, seen, bundle, plugged, (layer,), check)
 

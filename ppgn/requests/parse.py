@@ -10,6 +10,7 @@ from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.conditions import Caption
 from ppgn.errors import check_chains
+from ppgn.probe import Side
 from ppgn.requests.classes import classes, listed_classes, number_in
 from ppgn.requests.functions import function, weighted
 from ppgn.requests.networks import Plugged, network_classes, network_direction, network_latents, network_units
@@ -22,6 +23,7 @@ LISTS = ("class_", "latent", "caption", "text", "against", "weight")
 OF_NETWORK = ("class_", "unit", "direction", "sae")
 """Keywords of `parse` that ask something of the network."""
 TOGETHER = (
+    ("activation", ("unit",), "the unit whose layer ends in it: add unit=ADDRESS"),
     ("measure", ("unit",), "them together: add unit=ADDRESS, or leave measure out"),
     ("captioner", ("caption",), "what it is to say: add caption=TEXT"),
     ("similarity", ("text",), "what it compares with: add text=TEXT"),
@@ -92,6 +94,7 @@ def parse(
     condition: str | None = None,
     network: Plugged | None = None,
     measure: str | None = None,
+    activation: Side | None = None,
     weight: float | Sequence[float] = (),
     check: bool = True,
 ) -> Request:
@@ -100,15 +103,17 @@ def parse(
     class_: names, numbers, "all", "GROUP:all", of the network or else of the bundle. unit: "layer:17" of the network, or of the
     bundle's encoder. direction, or sae and latent: files of `network_direction` and `network_latents`, on `layer`. caption: for
     the bundle's captioner, or `captioner` ("hf:NAME"). text, against, similarity: as `loaders.similarity`. condition:
-    "my_module:function". measure: of the unit. weight: one for each kind, in the order of KINDS, or with one kind one for each of
-    its targets; a negative weight avoids. check: tries the network and the condition on two images of the bundle first
-    (`checks.check_condition`). Raises ValueError where the keywords do not fit each other or the bundle, or break the contract.
+    "my_module:function". measure, activation: of the unit. weight: one for each kind, in the order of KINDS, or with one kind one
+    for each of its targets; a negative weight avoids. check: tries the network and the condition on two images of the bundle
+    first (`checks.check_condition`). Raises ValueError where the keywords do not fit each other or the bundle, or break the
+    contract.
     """
     bundle = loaders.bundle(bundle)
     given: dict[str, Any] = {
         "class_": class_, "unit": unit, "direction": direction, "sae": sae, "latent": latent, "layer": layer,
         "caption": caption, "captioner": captioner, "text": text, "against": against, "similarity": similarity,
-        "condition": condition, "network": network, "measure": measure, "weight": weight, "check": check,
+        "condition": condition, "network": network, "measure": measure, "activation": activation, "weight": weight,
+        "check": check,
     }  # fmt: skip
     given |= {name: _list(given[name]) for name in LISTS}
     _check_together(given)
@@ -147,7 +152,8 @@ def _classes(bundle: Bundle, given: Given) -> Request:
 
 def _units(bundle: Bundle, given: Given) -> Request:
     measure = given["measure"] or "activation"
-    return network_units(bundle, given["network"] or Plugged(), given["unit"], measure, check=given["check"])
+    side = given["activation"]
+    return network_units(bundle, given["network"] or Plugged(), given["unit"], measure, activation=side, check=given["check"])
 
 
 def _direction(bundle: Bundle, given: Given) -> Request:

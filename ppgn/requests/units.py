@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ppgn.conditions import Latent, Measure, Position, Unit, UnitAddress
+from ppgn.conditions import Latent, Measure, Position, Unit, UnitAddress, spelled
 from ppgn.probe import Passes, Preprocessed, Probe, Side
 from ppgn.requests.request import Request, selected
 from ppgn.types import Condition
@@ -35,8 +35,8 @@ class UnitRequest(Request):
     @property
     def names(self) -> tuple[str, ...]:
         """The address of each chain's unit: "conv5:17", "conv5:17@centre"."""
-        where = self.address.position
-        place = "" if where is None else f"@{where if isinstance(where, str) else ','.join(map(str, where))}"
+        where = spelled(self.address.position)
+        place = f"@{where}" if where else ""
         return tuple(f"{self.address.layer}:{unit}{place}" for unit in self.units)
 
     def select(self, chains: Sequence[int]) -> UnitRequest:
