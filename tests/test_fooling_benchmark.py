@@ -116,7 +116,7 @@ def test_rounds_add_what_fooled_and_go_on_where_they_were(
     monkeypatch.setattr(rounds, "fit", None)  # what is done is not done again
     rows = run(1)
     assert {"round", "median", "lowest", "accuracy", "earlier ones known"} <= set(rows[1])
-    assert rounds.rounds_figure(tmp_path, 1).width > 280
+    assert rounds.rounds_figure(tmp_path, 1).height > 10 * 56
 
 
 def test_a_watched_network_keeps_the_pictures_that_it_takes_for_digits() -> None:
