@@ -114,8 +114,9 @@ def _ascent(world: PixelWorld, chains: int, steps: int) -> Tensor:
         leaf = picture.requires_grad_(True)
         gradient = torch.autograd.grad(world.logit(_moved(leaf, given.get("view_jitter", 0)), chains), leaf)[0]
         away = leaf.detach() - GREY
-        velocity = given["velocity_decay"] * velocity + given["step_size"] * gradient / gradient.abs().mean(axes, keepdim=True)
-        velocity = velocity - _slope(away, given) if given["prior"] == "hand_made" else velocity
+        step_size, prior_scale = (_scale(given[name], step, given["steps"]) for name in ("step_size", "prior_scale"))
+        velocity = given["velocity_decay"] * velocity + step_size * gradient / gradient.abs().mean(axes, keepdim=True)
+        velocity = velocity - prior_scale * _slope(away, given) if given["prior"] == "hand_made" else velocity
         away = (away + velocity) * (1 - given["pixel_decay"])
         if given["blur_every"] and step % given["blur_every"] == 0:
             away = gaussian_blur(away, [BLUR_SIDE] * 2, [given["blur_width"]] * 2)
@@ -123,6 +124,12 @@ def _ascent(world: PixelWorld, chains: int, steps: int) -> Tensor:
             away = away * (given["contrast"] / away.square().mean(axes, keepdim=True).sqrt())
         picture = (away + GREY).clamp(0, 1)
     return picture
+
+
+def _scale(value: float | tuple[float, float], step: int, steps: int) -> float:
+    """A number, or a pair that is the beginning and the end of a linear fall."""
+    first, last = value if isinstance(value, tuple) else (value, value)
+    return first + (last - first) * step / steps
 
 
 def _moved(picture: Tensor, jitter: int) -> Tensor:
@@ -192,5 +199,9 @@ def _views(image: Tensor, given: dict[str, Any]) -> Tensor:
     return seen + given["view_noise"] * torch.randn_like(seen) if given["view_noise"] else seen
 
 
-RECIPES: dict[str, Callable[[], PixelWorld]] = {name: functools.partial(_world, name) for name in recipes.PIONEERS}
+OF_STAGES = ("mfv", "style_transfer", "inversion")
+"""Recipes of stages or of other requests than a class, whose floors are not written."""
+RECIPES: dict[str, Callable[[], PixelWorld]] = {
+    name: functools.partial(_world, name) for name in recipes.PIONEERS if name not in OF_STAGES
+}
 """Recipe -> its world."""
