@@ -199,7 +199,7 @@ def _views(image: Tensor, given: dict[str, Any]) -> Tensor:
     return seen + given["view_noise"] * torch.randn_like(seen) if given["view_noise"] else seen
 
 
-OF_STAGES = ("mfv", "style_transfer", "inversion")
+OF_STAGES = ("deepdream", "mfv", "style_transfer", "inversion")
 """Recipes of stages or of other requests than a class, whose floors are not written."""
 RECIPES: dict[str, Callable[[], PixelWorld]] = {
     name: functools.partial(_world, name) for name in recipes.PIONEERS if name not in OF_STAGES

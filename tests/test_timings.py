@@ -100,7 +100,7 @@ def pixel_world(recipe: str) -> pixel_floors.PixelWorld:
     return pixel_floors.PixelWorld(recipe, network, Preprocessed(network, 16, 0.5, 0.25), size=16)
 
 
-@pytest.mark.parametrize("recipe", recipes.PIONEERS)
+@pytest.mark.parametrize("recipe", pixel_floors.RECIPES)
 def test_a_recipe_s_floor_makes_its_passes_and_its_step(recipe: str) -> None:
     world = pixel_world(recipe)
     shown: list[int] = []
