@@ -233,6 +233,8 @@ def test_messages_recommend_only_flags_that_their_commands_have(folder: Path) ->
         "terminal": ("sample", "chain", "inpaint", "tune"),
         "outputs": ("sample", "chain", "inpaint", "evaluate", "tune", "example"),
         "evolve_flags": ("evolve",),
+        "illumination_flags": ("fool", "innovate"),
+        "network_flags": ("dream", "style", "invert", "facets"),
         "import_flags": ("import-caffe", "import-deepsim"),
     }
     for file in Path(cli.__file__).parent.glob("*.py"):
