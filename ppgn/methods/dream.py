@@ -6,21 +6,18 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ppgn import requests
 from ppgn.conditions import Amplified, Tiled
 from ppgn.images import as_picture, at_most, height_and_width, in_unit_range, resize
-from ppgn.methods.stages import chosen_recipe, run_from
+from ppgn.methods.stages import chosen_recipe, noise, run_from
 from ppgn.probe import Preprocessed
 from ppgn.recipes import Recipe
 from ppgn.sampling import OnStep, Samples
-from ppgn.seeds import Stream, check_seeds, normal
+from ppgn.seeds import check_seeds
 from ppgn.types import at_least_one, real, shown
 
-NOISE = 0.1
-"""Standard deviation of the pixels of a start without a picture."""
 SMALLEST_SIDE = 32
 """Pixels of the smallest octave: layers of convolutions see less than that in nothing."""
 
@@ -61,7 +58,10 @@ def dream(
     not fit.
     """
     (seed,) = check_seeds([seed])
-    start = _noise(size, seed) if picture is None else in_unit_range(as_picture(picture, 3), "got a picture with")
+    if picture is None:
+        start = noise(seed, (3, *height_and_width(size, "a dream")))[0]
+    else:
+        start = in_unit_range(as_picture(picture, 3), "got a picture with")
     sizes = octave_sizes((start.shape[-2], start.shape[-1]), octaves, octave_scale)
     seeds = check_seeds(range(seed, seed + len(sizes)))
     if at_least_one("tile", tile, "give pixels") < SMALLEST_SIDE:
@@ -100,9 +100,3 @@ def _with_jitter(recipe: Recipe, side: int) -> Recipe:
     """The recipe with a jitter of at most an eighth of a side, as the view shows grey beyond the picture."""
     jitter = getattr(recipe.view, "jitter", 0)
     return recipe.changed(view_jitter=side // 8) if jitter > side // 8 else recipe
-
-
-def _noise(size: int | tuple[int, int], seed: int) -> Tensor:
-    """Grey with noise, the start of a dream without a picture."""
-    drawn = normal([seed], 0, (3, *height_and_width(size, "a dream")), stream=Stream.START, dtype=torch.float32)
-    return (0.5 + NOISE * drawn[0]).clamp(0, 1)

@@ -15,13 +15,13 @@ from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.conditions import FeatureMatch
 from ppgn.images import as_picture, in_unit_range
-from ppgn.methods.stages import chosen_recipe, run_from
+from ppgn.methods.stages import chosen_recipe, noise, run_from
 from ppgn.methods.style import relative
 from ppgn.priors import HandMade
 from ppgn.probe import Layer, Preprocessed
 from ppgn.recipes import Recipe
 from ppgn.sampling import Begin, OnStep, picture_code, run_batches
-from ppgn.seeds import Stream, check_seeds, normal
+from ppgn.seeds import check_seeds
 from ppgn.types import Image, LogProb
 
 INVERSIONS = ("optimisation", "generator")
@@ -123,9 +123,7 @@ def _optimised(match: FeatureMatch, picture: Tensor, weight: float, seed: int, r
         energy = weight * variation.energy(image) + NORM * 2**norm.norm_power * norm.energy(image)
         return match(image) - energy / pixels
 
-    start = recipe.start
-    drawn = normal([seed], 0, tuple(picture.shape), stream=Stream.START, dtype=picture.dtype, device=picture.device)
-    begin = (start.mean + start.std * drawn).clamp(0, 1)
+    begin = noise(seed, picture.shape, recipe.start.mean, recipe.start.std, picture.dtype, picture.device)
     request = requests.function(worth, 1, {"condition": "inversion"})
     return run_from(begin, request, recipe, [seed], 1, watch).images
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ppgn import loaders, recipes
+import torch
+
+from ppgn import loaders, recipes, starts
 from ppgn.recipes import Recipe
 from ppgn.requests import Request
 from ppgn.sampling import Begin, OnStep, Samples, run_batches
 from ppgn.types import Image
+
+NOISE = 0.1
+"""Standard deviation of the pixels of a start without a picture."""
 
 
 def run_from(
@@ -27,3 +32,15 @@ def run_from(
 def chosen_recipe(name: str, recipe: Recipe | None, changes: Mapping[str, Any]) -> Recipe:
     """A pioneer's recipe, or another in its place, with changes by name. Raises ValueError as `Recipe.changed`."""
     return (Recipe().changed(**recipes.PIONEERS[name]) if recipe is None else recipe).changed(**changes)
+
+
+def noise(
+    seed: int,
+    shape: Sequence[int],
+    mean: float = 0.5,
+    std: float = NOISE,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Image:
+    """A picture `[1, channel, height, width]` of N(mean, std^2), clipped to [0, 1]: the start without a picture."""
+    return starts.random_code([seed], shape, mean=mean, std=std, dtype=dtype, device=device).clamp(0, 1)

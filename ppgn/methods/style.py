@@ -11,17 +11,15 @@ from torch import Tensor, nn
 from ppgn import requests
 from ppgn.conditions import And, FeatureMatch, GramMatch
 from ppgn.images import as_picture, in_unit_range
-from ppgn.methods.stages import chosen_recipe, run_from
+from ppgn.methods.stages import chosen_recipe, noise, run_from
 from ppgn.probe import Layer, Preprocessed, Probe
 from ppgn.recipes import Recipe
 from ppgn.sampling import OnStep, Samples
-from ppgn.seeds import Stream, check_seeds, normal
+from ppgn.seeds import check_seeds
 from ppgn.types import real, shown
 
 STYLE_WEIGHT = 30.0
 """Of the style beside the content, both as shares of the squared size of what they match."""
-NOISE = 0.1
-"""Standard deviation of the pixels of a start from noise."""
 
 
 def transfer_style(
@@ -59,8 +57,7 @@ def transfer_style(
     request = requests.function(matches, 1, {"condition": "content and style"})
     start = pictures[0][None]
     if from_noise:
-        drawn = normal([seed], 0, start.shape[1:], stream=Stream.START, dtype=start.dtype, device=start.device)
-        start = (0.5 + NOISE * drawn).clamp(0, 1)
+        start = noise(seed, start.shape[1:], dtype=start.dtype, device=start.device)
     return run_from(start, request, chosen_recipe("style_transfer", recipe, changes), [seed], 1, watch)
 
 
