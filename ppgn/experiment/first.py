@@ -46,11 +46,7 @@ def codes_of_pictures(bundle: Bundle, folder: str | Path, most: int) -> Code:
     """
     if bundle.encoder is None:
         raise ValueError(f"{bundle.name} has no encoder, expected one to take codes of pictures: leave the pictures out")
-    if not Path(folder).is_dir():
-        raise ValueError(f"there is no folder {folder}, expected pictures for the first generation: check the path")
-    files = images.picture_files(Path(folder), images.picture_extensions())
-    if not files:
-        raise ValueError(f"there are no pictures in {folder}, expected some for the first generation: correct the folder")
+    files = images.pictures_in(Path(folder), "for the first generation")
     chosen = [files[index] for index in images.spread(len(files), most)]
     parts = []
     for first in range(0, len(chosen), AT_ONCE):

@@ -79,9 +79,7 @@ def _plain(value: float) -> float | None:
 
 def _pictures(real: Path, folder: Path, count: int, size: tuple[int, int], channels: int) -> tuple[Image, list[Path]]:
     """The pictures at the size of the bundle's, and the files in which they are shown."""
-    files = images.picture_files(folder, images.picture_extensions()) if folder.is_dir() else []
-    if not files:
-        raise ValueError(f"there are no pictures in {folder}, expected some to show: correct the folder")
+    files = images.pictures_in(folder, "to show")
     chosen = [files[index] for index in images.spread(len(files), count)]
     digest = hashlib.sha256(repr((size, channels)).encode())
     for file in chosen:

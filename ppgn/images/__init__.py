@@ -21,6 +21,7 @@ from ppgn.images.files import write_together as write_together
 from ppgn.images.folders import class_folders as class_folders
 from ppgn.images.folders import files_under as files_under
 from ppgn.images.folders import picture_files as picture_files
+from ppgn.images.folders import pictures_in as pictures_in
 from ppgn.images.folders import spread as spread
 from ppgn.images.labelled_pictures import Labelled as Labelled
 from ppgn.images.labelled_pictures import Merges as Merges

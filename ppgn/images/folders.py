@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ppgn.errors import printable
+from ppgn.images.files import picture_extensions
 
 CLUTTER = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 """Folders that a system makes by itself, beside hidden ones such as `.ipynb_checkpoints`."""
@@ -73,6 +74,16 @@ def files_under(folder: Path) -> list[Path]:
 def picture_files(folder: Path, extensions: Collection[str]) -> list[Path]:
     """Those of `files_under` with one of these extensions (lower case, with the dot)."""
     return [path for path in files_under(folder) if path.suffix.lower() in extensions]
+
+
+def pictures_in(folder: Path, purpose: str) -> list[Path]:
+    """All pictures under a folder, sorted. purpose: what they are for, "to show". Raises ValueError where there are none."""
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}, expected pictures {purpose}: check the path")
+    files = picture_files(folder, picture_extensions())
+    if not files:
+        raise ValueError(f"there are no pictures in {folder}, expected some {purpose}: correct the folder")
+    return files
 
 
 def spread(count: int, most: int) -> list[int]:

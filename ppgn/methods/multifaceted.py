@@ -136,9 +136,5 @@ def _side(network: Preprocessed) -> int:
 
 def _pictures(folder: str | Path, side: int) -> Image:
     """All pictures under a folder, as squares."""
-    if not Path(folder).is_dir():
-        raise ValueError(f"there is no folder {folder}, expected pictures that excite the unit: check the path")
-    files = images.picture_files(Path(folder), images.picture_extensions())
-    if not files:
-        raise ValueError(f"there are no pictures in {folder}, expected some that excite the unit: correct the folder")
+    files = images.pictures_in(Path(folder), "that excite the unit")
     return torch.stack([images.load_image(file, side) for file in files])
