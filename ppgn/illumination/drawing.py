@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from graphlib import TopologicalSorter
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
@@ -88,14 +89,11 @@ def _computed(
     rows |= {(number, node.key): len(input_keys) + row for row, (node, number) in enumerate(every)}
     values = torch.empty(len(input_keys) + len(every), inputs.shape[1], device=inputs.device, dtype=inputs.dtype)
     values[: len(input_keys)] = inputs
-    first = 0
-    while first < len(every):
-        level = every[first][0].level
-        last = first
-        while last < len(every) and every[last][0].level == level:
-            last += 1
-        _level(values, every[first:last], len(input_keys) + first, rows)
-        first = last
+    begin = len(input_keys)
+    for _, level in groupby(every, lambda one: one[0].level):
+        nodes = list(level)
+        _level(values, nodes, begin, rows)
+        begin += len(nodes)
     chosen = [rows[number, key] for number in range(len(networks)) for key in output_keys]
     return values[chosen].unflatten(0, (len(networks), len(output_keys)))
 
@@ -115,11 +113,8 @@ def _level(values: Tensor, nodes: Sequence[tuple[Node, int]], begin: int, rows: 
     else:
         sums.zero_()
     first = 0
-    while first < len(nodes):
-        function = nodes[first][0].function
-        last = first
-        while last < len(nodes) and nodes[last][0].function == function:
-            last += 1
+    for function, same in groupby(nodes, lambda one: one[0].function):
+        last = first + sum(1 for _ in same)
         ACTIVATIONS[function](sums[first:last])
         first = last
 

@@ -75,12 +75,8 @@ def _figure(found: Illuminated, position: int) -> str:
 
 def _embedded(picture: Image, text: str) -> str:
     """A picture `[channel, height, width]` in the page, not larger than SIDE."""
-    height, width = picture.shape[-2:]
-    if max(height, width) > SIDE:
-        scale = SIDE / max(height, width)
-        picture = images.resize(picture[None], (max(1, round(height * scale)), max(1, round(width * scale))))[0]
-    drawn: Pillow.Image = images.to_pil(picture.detach().cpu().to(torch.float32).clamp(0, 1))
-    return evaluation.embedded(drawn, text, "png" if max(height, width) < SMALL and len(picture) == 1 else "jpeg")
+    drawn: Pillow.Image = images.to_pil(images.at_most(picture, SIDE).detach().cpu().to(torch.float32).clamp(0, 1))
+    return evaluation.embedded(drawn, text, "png" if max(picture.shape[-2:]) < SMALL and len(picture) == 1 else "jpeg")
 
 
 def _percent(found: Illuminated, least: float) -> str:
