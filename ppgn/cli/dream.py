@@ -10,10 +10,8 @@ from typing import Any
 from ppgn import images, methods
 from ppgn.cli import network_flags, terminal
 from ppgn.cli.values import size
-from ppgn.progress import bar
 from ppgn.recipes import PIONEERS
 from ppgn.sampling import OnStep
-from ppgn.types import Evaluation
 
 EXAMPLES = """examples:
   ppgn dream photo.jpg --out dream.png
@@ -91,15 +89,5 @@ def run(given: argparse.Namespace) -> int:
 @contextmanager
 def _progress(pixels: int) -> Iterator[OnStep]:
     """A bar over the pixels of all steps, by which time goes."""
-    bars: list[Any] = []
-
-    def watch(step: int, evaluation: Evaluation) -> None:
-        if not bars:
-            bars.append(bar("dreaming", total=pixels, unit="pixel", unit_scale=True))
-        bars[0].update(evaluation.image[0, 0].numel())
-
-    try:
-        yield watch
-    finally:
-        for shown in bars:
-            shown.close()
+    with terminal.late_bar("dreaming", total=pixels, unit="pixel", unit_scale=True) as bar_of:
+        yield lambda step, evaluation: bar_of().update(evaluation.image[0, 0].numel())

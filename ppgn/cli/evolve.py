@@ -12,9 +12,8 @@ from typing import Any
 
 from ppgn import experiment, images, loaders, recipes, requests
 from ppgn.bundle import Bundle
-from ppgn.cli import evolve_flags, terminal
+from ppgn.cli import evolve_flags, request_flags, terminal
 from ppgn.probe import Layer
-from ppgn.progress import bar
 
 WORDS = ("ask", "tell")
 EXAMPLES = """examples:
@@ -79,7 +78,7 @@ def _predict(given: argparse.Namespace, bundle: Bundle, score: Any, plan: experi
     if given.features is not None:
         name = given.network or loaders.BUNDLE_CLASSIFIER
         features[f"{name} {given.features}"] = Layer(
-            evolve_flags.plugged(given, name).loaded(bundle, [given.features]), given.features
+            request_flags.plugged(given).loaded(bundle, [given.features]), given.features
         )
     with images.alone_in(folder):
         place, evolution = experiment.open_run(folder, bundle, plan, units, score.describe(), given.natural)
@@ -143,7 +142,7 @@ def _score(given: argparse.Namespace, bundle: Bundle) -> tuple[Any, tuple[str, .
     units = tuple(given.units or ("response",))
     noise = None if given.noise is None else evolve_flags.noise(given)
     if given.unit is not None:
-        network = None if given.network is None else evolve_flags.plugged(given, given.network)
+        network = None if given.network is None else request_flags.plugged(given)
         request = requests.parse(bundle, unit=given.unit, network=network)
         setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"), request)
         return experiment.unit_score(setup, request, noise), request.names
@@ -158,23 +157,18 @@ def _score(given: argparse.Namespace, bundle: Bundle) -> tuple[Any, tuple[str, .
 @contextmanager
 def _progress(plan: experiment.Plan, units: int) -> Iterator[experiment.OnGeneration]:
     """A bar over the pictures shown, with the highest response of the generation."""
-    bars: list[Any] = []
+    each = plan.shown_each(units)
+    with terminal.late_bar("evolving", total=plan.budget // each * each, unit="picture") as bar_of:
 
-    def watch(generation: experiment.Generation, rows: list[list[float]]) -> None:
-        each = plan.shown_each(units)
-        before = generation.number * each
-        if not bars:
-            bars.append(bar("evolving", total=plan.budget // each * each, initial=before, unit="picture"))
-        own: list[list[float]] = [[] for _ in range(units)]
-        for showing, row in enumerate(rows):
-            unit = generation.owners[showing % len(generation.codes)]
-            own[unit] += [row[unit]] if math.isfinite(row[unit]) else []
-        best = ", ".join(f"{max(values):.3g}" if values else "none" for values in own)
-        bars[0].set_postfix_str(f"generation {generation.number}, highest {best}", False)
-        bars[0].update(before + len(rows) - bars[0].n)
+        def watch(generation: experiment.Generation, rows: list[list[float]]) -> None:
+            before = generation.number * each
+            shown = bar_of(initial=before)
+            own: list[list[float]] = [[] for _ in range(units)]
+            for showing, row in enumerate(rows):
+                unit = generation.owners[showing % len(generation.codes)]
+                own[unit] += [row[unit]] if math.isfinite(row[unit]) else []
+            best = ", ".join(f"{max(values):.3g}" if values else "none" for values in own)
+            shown.set_postfix_str(f"generation {generation.number}, highest {best}", False)
+            shown.update(before + len(rows) - shown.n)
 
-    try:
         yield watch
-    finally:
-        for shown in bars:
-            shown.close()

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from ppgn import experiment, requests
+from ppgn import experiment
 from ppgn.cli import request_flags, terminal
 from ppgn.cli.recipe_flags import Flag, add_flag, flags_of, named_in
 from ppgn.cli.values import BUNDLE
@@ -95,11 +95,6 @@ def others(given: argparse.Namespace) -> list[str]:
     return [
         f"--{name.replace('_', '-')}" for name, value in defaults.items() if name not in skipped and vars(given)[name] != value
     ]
-
-
-def plugged(given: argparse.Namespace, name: str) -> requests.Plugged:
-    """The network of that name with the flags of its input."""
-    return requests.Plugged(name, **{one: getattr(given, one) for one in ("weights", "size", "mean", "std", "bgr")})
 
 
 def noise(given: argparse.Namespace) -> experiment.Noise:

@@ -6,7 +6,7 @@ import argparse
 
 from ppgn import images, methods, requests
 from ppgn.bundle import Bundle
-from ppgn.cli import network_flags, terminal
+from ppgn.cli import network_flags, request_flags, terminal
 from ppgn.requests import Request
 
 EXAMPLES = """examples:
@@ -49,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
     if given.features is None and given.network is not None:
         raise ValueError(f"which layer of {given.network} compares pictures? add --features (see `ppgn layers`)")
     features = given.features or methods.layers_of(bundle).features
-    network = network_flags.plugged(given).loaded(bundle, (features,))
+    network = request_flags.plugged(given).loaded(bundle, (features,))
     options = {"clusters": given.clusters, "most": given.most, "seed": given.seed}
     with terminal.stops_without_warning(), terminal.progress(given.clusters * methods.MULTIFACETED_STEPS, "value") as watch:
         found = methods.multifaceted(network, request, given.folder, features=features, watch=watch, **options)
@@ -65,7 +65,7 @@ def _request(given: argparse.Namespace, bundle: Bundle) -> Request:
     """The unit or class of the network, a single one."""
     if (given.class_ is None) == (given.unit is None):
         raise ValueError("got both or none of --class and --unit, expected one of them: say what the facets are of")
-    plugged = network_flags.plugged(given)
+    plugged = request_flags.plugged(given)
     if given.unit is not None:
         return requests.network_units(bundle, plugged, given.unit)
     return requests.network_classes(bundle, plugged, [given.class_])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ppgn import illumination, images, loaders, requests, sampling
-from ppgn.cli import illumination_flags, outputs, terminal
+from ppgn.cli import illumination_flags, outputs, request_flags, terminal
 from ppgn.cli.illumination_flags import Asked
 from ppgn.progress import bar
 from ppgn.seeds import check_seeds
@@ -102,8 +102,7 @@ def _evolution(given: argparse.Namespace, found: Asked, classes: list[int]) -> i
 
 def _gradient(given: argparse.Namespace, found: Asked, classes: list[int]) -> int:
     bundle = loaders.bundle(f"pixels:{found.size[0]}x{found.size[1]}x{found.channels}", found.device)
-    plugged = requests.Plugged(given.network, precision="float32",
-                               **{name: getattr(given, name) for name in ("weights", "size", "mean", "std", "bgr")})  # fmt: skip
+    plugged = request_flags.plugged(given, "float32")
     request = requests.parse(bundle, class_=[str(one) for one in classes], network=plugged)
     changes = {} if given.steps is None else {"steps": given.steps}
     with terminal.stops_without_warning():

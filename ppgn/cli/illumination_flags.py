@@ -16,7 +16,6 @@ from ppgn import evaluation, illumination, loaders, requests
 from ppgn.cli import request_flags, terminal
 from ppgn.images import height_and_width
 from ppgn.probe import Preprocessed
-from ppgn.progress import bar
 
 
 class Asked(NamedTuple):
@@ -59,7 +58,7 @@ def asked(given: argparse.Namespace) -> Asked:
         )
     if given.batch < 1:
         raise ValueError(f"got --batch {given.batch}, expected at least 1: leave it out, or give 1 or more")
-    fields = {name: getattr(given, name) for name in ("weights", "size", "mean", "std", "bgr")}
+    fields = {name: getattr(given, name) for name in request_flags.INPUT}
     network = loaders.network(given.network, **fields, layers=())
     device = terminal.device(given.device)
     network.network.to(device)
@@ -130,17 +129,12 @@ def summary(found: illumination.Illuminated) -> str:
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int, illumination.CurveRow], None]]:
     """A bar over generations, with the median confidence; it appears with the first one."""
-    bars: list[Any] = []
+    with terminal.late_bar("evolving", total=total, unit="generation") as bar_of:
 
-    def watch(generation: int, row: illumination.CurveRow) -> None:
-        if not bars:
-            bars.append(bar("evolving", total=total, initial=generation - 1, unit="generation"))
-        text = f"median {100 * row.median:.2f} %, above 90 %: {100 * row.above_ninety:.0f} % of classes"
-        bars[0].set_postfix_str(text, refresh=False)
-        bars[0].update(generation - bars[0].n)
+        def watch(generation: int, row: illumination.CurveRow) -> None:
+            shown = bar_of(initial=generation - 1)
+            text = f"median {100 * row.median:.2f} %, above 90 %: {100 * row.above_ninety:.0f} % of classes"
+            shown.set_postfix_str(text, refresh=False)
+            shown.update(generation - shown.n)
 
-    try:
         yield watch
-    finally:
-        for shown in bars:
-            shown.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ppgn import images, methods
-from ppgn.cli import network_flags, terminal
+from ppgn.cli import network_flags, request_flags, terminal
 from ppgn.recipes import PIONEERS
 
 EXAMPLES = """examples:
@@ -49,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
     if given.network is not None:
         if not given.layers:
             raise ValueError(f"which layers of {given.network}? add --layers (see `ppgn layers {given.network}`)")
-        plugged = network_flags.plugged(given)
+        plugged = request_flags.plugged(given)
         network = plugged.loaded(bundle, tuple(given.layers))
     layers = list(dict.fromkeys(given.layers or methods.usual_layers(bundle)))
     steps = given.steps or PIONEERS["inversion"]["steps"]

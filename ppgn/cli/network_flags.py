@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ppgn import images, loaders, methods, requests
+from ppgn import images, loaders, methods
 from ppgn.cli import outputs, request_flags, terminal
 from ppgn.probe import Preprocessed
 from ppgn.seeds import check_seeds
@@ -39,13 +39,6 @@ def loaded(given: argparse.Namespace, layers: list[str]) -> tuple[Preprocessed, 
         return loaders.trunk(bundle), None if layers else methods.layers_of(bundle)
     if not layers:
         raise ValueError(f"which layers of {given.network}? name them (see `ppgn layers {given.network}`)")
-    found = plugged(given).loaded(loaders.bundle("pixels:64"), tuple(layers))
+    found = request_flags.plugged(given).loaded(loaders.bundle("pixels:64"), tuple(layers))
     found.network.to(device)
     return found, None
-
-
-def plugged(given: argparse.Namespace) -> requests.Plugged:
-    """The network of --network with the flags of its input, else the encoder and head of the bundle."""
-    if given.network is None:
-        return requests.Plugged()
-    return requests.Plugged(given.network, **{one: getattr(given, one) for one in ("weights", "size", "mean", "std", "bgr")})

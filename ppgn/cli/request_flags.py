@@ -9,7 +9,9 @@ from ppgn import loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.cli.values import NETWORKS, numbers, size
 
-NETWORK = ("weights", "size", "mean", "std", "bgr", "network_precision")
+INPUT = ("weights", "size", "mean", "std", "bgr")
+"""What `add_network` adds beside --network."""
+NETWORK = (*INPUT, "network_precision")
 OTHERS = ("captioner", "against", "similarity", "latent", "layer", "weight", "activation")
 """Names of `requests.parse` beside its kinds, network and measure."""
 
@@ -64,6 +66,12 @@ def add_network(parser: argparse.ArgumentParser, purpose: str) -> Any:
     return plugged
 
 
+def plugged(given: argparse.Namespace, precision: str = "auto") -> requests.Plugged:
+    """The network of --network with the flags of its input, without one the bundle's encoder and head."""
+    flags = {name: getattr(given, name) for name in INPUT}
+    return requests.Plugged(given.network or loaders.BUNDLE_CLASSIFIER, **flags, precision=precision)
+
+
 def asks(given: argparse.Namespace) -> bool:
     """Whether any flag of a request was typed."""
     return any(_is_given(given, name) for name in (*requests.KINDS, *OTHERS, "network", *NETWORK))
@@ -76,10 +84,7 @@ def request(given: argparse.Namespace, bundle: Bundle) -> requests.Request:
     _check_network(given, kinds)
     _check_kinds(given, bundle, kinds)
     _check_measure(given)
-    adapter = {name: getattr(given, name) for name in ("weights", "size", "mean", "std", "bgr")}
-    network = None
-    if given.network is not None:
-        network = requests.Plugged(given.network, **adapter, precision=_network_precision(given))
+    network = None if given.network is None else plugged(given, _network_precision(given))
     wanted = {name: getattr(given, name) for name in (*requests.KINDS, *OTHERS)}
     measure = None if given.unit is None else given.measure
     return requests.parse(bundle, **wanted, network=network, measure=measure, check=not given.no_check)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,25 +83,36 @@ def report_stops(stopped: Mapping[int, str]) -> None:
 
 
 @contextmanager
+def late_bar(what: str, **settings: Any) -> Iterator[Callable[..., Any]]:
+    """A function that gives a bar, which appears with the first call. settings: of the bar, beside those of that call."""
+    bars: list[Any] = []
+
+    def shown(**later: Any) -> Any:
+        if not bars:
+            bars.append(bar(what, **settings, **later))
+        return bars[0]
+
+    try:
+        yield shown
+    finally:
+        for one in bars:
+            one.close()
+
+
+@contextmanager
 def progress(total: int, quantity: str = "log-probability") -> Iterator[OnStep]:
     """A bar over the steps of all chains that shows the mean value of their condition; it appears with the first step.
 
     total: steps times chains. Chains that begin anew were not counted and add to it. quantity: what the value is.
     """
-    bars: list[Any] = []
+    with late_bar("sampling", total=total) as bar_of:
 
-    def watch(step: int, evaluation: Evaluation) -> None:
-        if not bars:
-            bars.append(bar("sampling", total=total))
-        shown, chains = bars[0], len(evaluation.image)
-        if step % 5 == 0:
-            value = evaluation.log_probs.get("condition", evaluation.log_prob)
-            shown.set_postfix_str(f"{SHORT.get(quantity, quantity)} {float(value.mean()):.3f}", refresh=False)
-        shown.total = max(shown.total, shown.n + chains)
-        shown.update(chains)
+        def watch(step: int, evaluation: Evaluation) -> None:
+            shown, chains = bar_of(), len(evaluation.image)
+            if step % 5 == 0:
+                value = evaluation.log_probs.get("condition", evaluation.log_prob)
+                shown.set_postfix_str(f"{SHORT.get(quantity, quantity)} {float(value.mean()):.3f}", refresh=False)
+            shown.total = max(shown.total, shown.n + chains)
+            shown.update(chains)
 
-    try:
         yield watch
-    finally:
-        for shown in bars:
-            shown.close()
