@@ -290,6 +290,8 @@ def test_the_commands_write_pictures_of_the_size_of_what_they_read(tmp_path: Pat
         ["dream", "noise", "--tile", "0"],
         ["dream", "noise", "--tile", "8"],
         ["dream", "noise", "--steps", "0"],
+        ["dream", "noise", "--weights", "resnet18.pth"],
+        ["invert", "missing.png", "--mean", "0.5"],
         ["dream", "noise", "--network", "torchvision:resnet18"],
         ["style", "missing.png", "missing.png"],
         ["invert", "missing.png"],

@@ -29,6 +29,7 @@ def check(given: argparse.Namespace, *positive: str) -> None:
     outputs.check_inputs_kept(given)
     check_seeds([given.seed])
     terminal.check_positive(given, *positive)
+    request_flags.check_described(given)
 
 
 def loaded(given: argparse.Namespace, layers: list[str]) -> tuple[Preprocessed, methods.Layers | None]:

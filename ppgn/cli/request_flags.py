@@ -90,10 +90,15 @@ def request(given: argparse.Namespace, bundle: Bundle) -> requests.Request:
     return requests.parse(bundle, **wanted, network=network, measure=measure, check=not given.no_check)
 
 
-def _check_network(given: argparse.Namespace, kinds: list[str]) -> None:
-    loose = [_flag(name) for name in NETWORK if _is_given(given, name)]
+def check_described(given: argparse.Namespace) -> None:
+    """Raises ValueError for flags of a network's input without the network."""
+    loose = [_flag(name) for name in NETWORK if hasattr(given, name) and _is_given(given, name)]
     if loose and given.network is None:
         raise ValueError(f"got {', '.join(loose)} without --network, expected the network they describe: add --network NAME")
+
+
+def _check_network(given: argparse.Namespace, kinds: list[str]) -> None:
+    check_described(given)
     if given.network is None or set(kinds) & set(requests.OF_NETWORK):
         return
     if "condition" in kinds:
