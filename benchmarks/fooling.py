@@ -27,9 +27,10 @@ from typing import Any
 
 import torch
 from fooling_changes import ablated, attack_figure, attacked, transferred
-from fooling_networks import SQUEEZENET_SIZE, confidences, digits, imagenet_names, lite0, squeezenet
+from fooling_networks import SQUEEZENET_SIZE, confidences, digits, imagenet_names, squeezenet
 from fooling_rounds import medians, rounds, rounds_figure
 from heldout import judge_indices, real_pictures
+from lite import lite0
 from runs import exit_on_mistake
 
 import ppgn

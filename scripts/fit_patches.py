@@ -51,7 +51,7 @@ def main() -> None:
 
 def patches_of(folder: Path, given: argparse.Namespace) -> Tensor:
     """Patches `[patch, 3 * SIDE * SIDE]` of the folder's pictures, without their means."""
-    files = images.picture_files(folder, images.picture_extensions())
+    files = images.pictures_in(folder, "to take patches of")
     chosen, random, found = images.spread(len(files), given.most), np.random.default_rng(given.seed), []
     for index in bar("reading", chosen):
         picture = images.load_image(files[index], given.size)
