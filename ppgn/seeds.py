@@ -33,6 +33,7 @@ class Stream(IntEnum):
     VIEW = 11  # where the random views lie that a network sees of a picture
     VIEW_NOISE = 12  # noise of their pixels
     ILLUMINATION = 13  # pictures that a search for elites of classes breeds
+    CONTROL = 14  # random directions beside a unit in reports
 
 
 def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:

@@ -19,6 +19,8 @@ from ppgn.requests.request import Request as Request
 from ppgn.requests.sources import fingerprint as fingerprint
 from ppgn.requests.sources import source_of as source_of
 from ppgn.requests.sources import weights_of as weights_of
+from ppgn.requests.units import LatentRequest as LatentRequest
+from ppgn.requests.units import UnitRequest as UnitRequest
 from ppgn.requests.units import direction as direction
 from ppgn.requests.units import latent as latent
 from ppgn.requests.units import unit as unit

@@ -73,6 +73,7 @@ class LatentRequest(Request):
     offset: Tensor | None = None
     position: Position = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    activation: Side | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,7 +84,8 @@ class LatentRequest(Request):
         return replace(self, rows=selected(self.rows, chains))
 
     def condition(self, passes: Passes) -> Condition:
-        return Latent(self.network, self.layer, self.weight, self.bias, self.rows, offset=self.offset, position=self.position)
+        options: dict[str, Any] = {"offset": self.offset, "position": self.position, "activation": self.activation}
+        return Latent(self.network, self.layer, self.weight, self.bias, self.rows, **options)
 
     def quantity(self, measure: Measure | None = None) -> str:
         return "activation"
@@ -109,10 +111,18 @@ def unit(
     return UnitRequest(network, parsed, units, measure, activation, {"unit": str(address)})
 
 
-def direction(network: Network, layer: str, vector: Tensor, *, position: Position = None) -> LatentRequest:
-    """<layer(image), vector> for a vector `[channel]`, or for one per chain `[chain, channel]`. position: see `UnitAddress`."""
+def direction(
+    network: Network, layer: str, vector: Tensor, *, position: Position = None, activation: Side | None = None
+) -> LatentRequest:
+    """<layer(image), vector> for a vector `[channel]`, or for one per chain `[chain, channel]`.
+
+    position: see `UnitAddress`. activation: as `conditions.Unit`.
+    """
     rows = torch.atleast_2d(vector.detach())
-    return LatentRequest(network, layer, "direction", rows, rows.new_zeros(len(rows)), tuple(range(len(rows))), None, position)
+    chosen = tuple(range(len(rows)))
+    return LatentRequest(
+        network, layer, "direction", rows, rows.new_zeros(len(rows)), chosen, None, position, activation=activation
+    )
 
 
 def latent(

@@ -1,0 +1,1 @@
+"""What does this unit want? Real pictures, synthetic ones, a set with diagnostics, changes, maps and a second network's view."""

@@ -1,0 +1,180 @@
+"""What all parts of a report share: the target, the real pictures, their responses and codes, and a second network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image as Pillow
+from torch import Tensor
+from torch.nn import functional
+
+from ppgn import images
+from ppgn.bundle import Bundle
+from ppgn.explanation.target import AT_ONCE, Target
+from ppgn.probe import Preprocessed, Probe, list_layers
+from ppgn.types import Image, ImageSpec, at_least_one
+
+LAYERS = 5
+"""Layers of a second network that are looked at, evenly spread over its depth."""
+Tick = Callable[[int], None]
+"""Called with the number of passes of a picture through a network that are done since the last call; a gradient counts 3."""
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """How much a report shows. All numbers are at least 1, but `seed`, and `nearby` and `facets`, of which 0 leaves the part out.
+
+    top: real pictures of each kind. facets: of the synthetic part, each `per_facet` pictures. method: of pixels, of
+    `recipes.PIONEERS`, or "" for none, with `method_steps`. strengths: lambda of the sweep in nats per standard deviation of the
+    real responses; chains and steps of each. level: of the score model's noise in standard deviations of a code unit, and
+    step_size of its Langevin steps (`samplers.Annealed`). nearby: pictures that are changed, and `nearby_steps`. pictures: at
+    most so many real ones. seed: of the first chain.
+    """
+
+    top: int = 9
+    facets: int = 4
+    per_facet: int = 1
+    facet_steps: int = 40
+    method: str = "lucid"
+    method_steps: int = 64
+    strengths: tuple[float, ...] = (1.0, 2.0, 4.0)
+    chains: int = 4
+    steps: int = 24
+    level: float = 0.3
+    step_size: float = 0.3
+    nearby: int = 3
+    nearby_steps: int = 24
+    where: int = 3
+    pictures: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("top", "per_facet", "facet_steps", "method_steps", "chains", "steps", "nearby_steps", "pictures"):
+            at_least_one(name, getattr(self, name), "ask for one or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Real pictures at the bundle's size. values: `[picture, channel, height, width]`, uint8. files: their paths under the folder.
+    classes: the number of each one's folder of a class, `[picture]`, all 0 without such folders."""
+
+    files: tuple[str, ...]
+    classes: Tensor
+    values: Tensor = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def images(self, indices: Any = slice(None)) -> Image:
+        """Some of the pictures, in [0, 1]."""
+        return self.values[indices].float() / 255
+
+
+def load_pictures(folder: str | Path, spec: ImageSpec, most: int, tick: Tick | None = None) -> Pictures:
+    """At most `most` pictures under a folder, evenly spread over its files, at a bundle's size. ValueError where there are none."""
+    root = Path(folder)
+    files = images.pictures_in(root, "to measure the responses of")
+    files = [files[index] for index in images.spread(len(files), most)]
+    parts = [file.relative_to(root).parts for file in files]
+    names = sorted({part[0] if len(part) > 1 else "" for part in parts})
+    classes = torch.tensor([names.index(part[0] if len(part) > 1 else "") for part in parts])
+    values = torch.empty(len(files), *spec.shape, dtype=torch.uint8)
+    for row, file in enumerate(files):
+        values[row] = (images.load_image(file, spec.size, spec.channels) * 255).round().to(torch.uint8)
+        if tick is not None:
+            tick(1)
+    return Pictures(tuple(str(Path(*part)) for part in parts), classes, values)
+
+
+@dataclass(frozen=True, eq=False)
+class Second:
+    """A second network, that took no part in making pictures: its channels, and how far two pictures are apart for it."""
+
+    name: str
+    probe: Probe
+
+    def vectors(self, image: Image) -> dict[str, Tensor]:
+        """Layer -> means of its channels over all positions, `[picture, channel]`, without a graph."""
+        with torch.no_grad():
+            return {layer: value.flatten(2).mean(2) for layer, value in self._maps(image).items()}
+
+    def distance(self, one: Image, other: Image) -> Tensor:
+        """sum over layers of the mean over positions of |f / |f| - g / |g||^2, `[picture]`.
+
+        LPIPS (Zhang et al. 2018, Eq. 1) with all its learned weights 1; f, g: the channels at a position.
+        """
+        with torch.no_grad():
+            first, second = self._maps(one), self._maps(other)
+        parts = [_unit(first[layer]).sub(_unit(second[layer])).square().sum(1).flatten(1).mean(1) for layer in first]
+        return torch.stack(parts).sum(0)
+
+    def _maps(self, image: Image) -> dict[str, Tensor]:
+        """Layer -> value `[picture, channel, *position]`."""
+        found = self.probe(image)
+        return {layer: value.movedim(self.probe.channel_axis(layer, value), 1) for layer, value in found.items()}
+
+
+def second_network(name: str, network: Preprocessed, spec: ImageSpec) -> Second:
+    """A second network with at most LAYERS of its maps or tokens. Raises ValueError for a network that has none."""
+    listed = list_layers(network, spec.size, spec.channels)
+    named = [one.name for one in listed if len(one.shape) in (2, 3)]
+    if not named:
+        raise ValueError(f"the network {name} has no layer of maps or tokens, expected one: name another second network")
+    # The last of each share of the depth, so that the deepest layer is among them.
+    chosen = [named[-(-(share + 1) * len(named) // LAYERS) - 1] for share in range(LAYERS)]
+    return Second(name, Probe(network, list(dict.fromkeys(chosen))))
+
+
+def _unit(maps: Tensor) -> Tensor:
+    return functional.normalize(maps, dim=1, eps=1e-10)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What the parts of one report are made from.
+
+    responses: of the target to the pictures, `[picture]`. codes: of the pictures by the bundle's encoder, `[picture, *code]`, or
+    None. vectors: layer of the second network -> `[picture, channel]`. bundles: further bundles of the synthetic part.
+    """
+
+    bundle: Bundle
+    target: Target
+    pictures: Pictures
+    responses: Tensor
+    codes: Tensor | None
+    second: Second | None
+    vectors: Mapping[str, Tensor]
+    options: ExplainOptions = ExplainOptions()
+    bundles: tuple[Bundle, ...] = ()
+
+    @property
+    def std(self) -> float:
+        """The standard deviation of the real responses, 1 where they are all the same."""
+        return float(self.responses.double().std()) or 1.0
+
+    @property
+    def order(self) -> Tensor:
+        """The pictures by their response, the highest first, `[picture]`."""
+        return self.responses.argsort(descending=True, stable=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of a report: data, as JSON, and pictures by their file's name without its folder and ending."""
+
+    data: dict[str, Any]
+    pictures: dict[str, Pillow.Image] = field(default_factory=dict)
+
+
+def split_pass(function: Callable[[Image], Any], pictures: Pictures, tick: Tick) -> list[Any]:
+    """function(AT_ONCE pictures at a time), as a list of its values."""
+    found = []
+    for first in range(0, len(pictures), AT_ONCE):
+        some = pictures.images(slice(first, first + AT_ONCE))
+        found.append(function(some))
+        tick(len(some))
+    return found
