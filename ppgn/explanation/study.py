@@ -59,8 +59,11 @@ class ExplainOptions:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Real pictures at the bundle's size. values: `[picture, channel, height, width]`, uint8. files: their paths under the folder.
-    classes: the number of each one's folder of a class, `[picture]`, all 0 without such folders."""
+    """Real pictures at the bundle's size.
+
+    files: their paths under the folder. classes: the number of each one's folder of a class, `[picture]`, all 0 without such
+    folders. values: `[picture, channel, height, width]`, uint8.
+    """
 
     files: tuple[str, ...]
     classes: Tensor
@@ -75,7 +78,10 @@ class Pictures:
 
 
 def load_pictures(folder: str | Path, spec: ImageSpec, most: int, tick: Tick | None = None) -> Pictures:
-    """At most `most` pictures under a folder, evenly spread over its files, at a bundle's size. ValueError where there are none."""
+    """At most `most` pictures under a folder, evenly spread over its files, at a bundle's size.
+
+    Raises ValueError where there are none.
+    """
     root = Path(folder)
     files = images.pictures_in(root, "to measure the responses of")
     files = [files[index] for index in images.spread(len(files), most)]
