@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,11 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channel, height, width) of the pictures."""
+        return tuple(self.values.shape[1:])
 
     def images(self, indices: Any = slice(None)) -> Image:
         """Some of the pictures, in [0, 1]."""
@@ -161,6 +167,29 @@ class Study:
     def std(self) -> float:
         """The standard deviation of the real responses, 1 where they are all the same."""
         return float(self.responses.double().std()) or 1.0
+
+    @cached_property
+    def features(self) -> Tensor | None:
+        """Of the pictures, of length 1, `[picture, feature]`: the deepest layer of the second network, else codes, else None."""
+        if self.vectors:
+            return functional.normalize(self.vectors[list(self.vectors)[-1]], dim=1)
+        return None if self.codes is None else functional.normalize(self.codes.flatten(1), dim=1)
+
+    def features_of(self, image: Image) -> Tensor:
+        """The same features of other pictures, `[picture, feature]`. Raises ValueError where there are none."""
+        if self.second is not None:
+            found = self.second.vectors(image)
+            return functional.normalize(found[list(found)[-1]].cpu(), dim=1)
+        if self.bundle.encoder is None:
+            raise ValueError(f"{self.bundle.name} has no encoder, expected one, or a second network: name one")
+        with torch.no_grad():
+            return functional.normalize(self.bundle.encoder(image.to(self.bundle.device)).flatten(1).cpu(), dim=1)
+
+    def distances(self, image: Image) -> Tensor:
+        """1 - cosine of the features of other pictures and of the real ones, `[picture, real picture]`."""
+        if self.features is None:
+            raise ValueError("real pictures have no features, expected an encoder of the bundle or a second network: name one")
+        return 1 - self.features_of(image) @ self.features.T
 
     @property
     def order(self) -> Tensor:
