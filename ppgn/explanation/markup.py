@@ -16,6 +16,10 @@ from ppgn import evaluation
 SIDE, SMALL = 640, 48
 """Most pixels of a picture's side in the page, and the side up to which it is kept without loss, its pixels as squares."""
 ABSENT = "-"
+STRIP = '<div class="scroll"><div class="strip">'
+"""Opens a row of pictures that scrolls in a box of its own; two elements are to be closed."""
+Data = Mapping[str, Any]
+"""A part of report.json."""
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --paper: #fff; --card: #f5f7f9;
  --bar: #aeb8c2; --c0: #1f5fa8; --c1: #b4540a; --c2: #1a7f4b; --c3: #8250df; --c4: #b02a6b; --box: #ffd33d }
@@ -92,6 +96,11 @@ def within(value: Any, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def reading(how: str, limits: str) -> str:
+    """How to read a section, and what its limits are. how: may hold HTML."""
+    return f'<p class="read">{how} {limits}</p>'
 
 
 def plural(count: int, noun: str) -> str:

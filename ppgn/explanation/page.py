@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,10 @@ def report_page(report: Mapping[str, Any], folder: Path) -> str:
     parts.append(f'<nav aria-label="sections">{links}</nav>')
     for key, (heading, section) in SECTIONS.items():
         part = within(report, "parts", key)
-        reason = "This part was not made." if part is None else part.get("left_out")
         parts.append(f'<section id="{key}"><h2>{heading}</h2>')
-        parts += [f'<p class="note">{escaped(reason)}</p>'] if isinstance(reason, str) else section(part, folder, report)
+        made = present(report, key)
+        reason = within(part, "left_out") or "This part was not made."
+        parts += [f'<p class="note">{escaped(reason)}</p>'] if made is None else section(made, folder, report)
         parts.append("</section>")
     return evaluation.document(f"What {report['name']} responds to", [*parts, *_made(report)], STYLE)
 

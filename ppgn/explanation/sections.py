@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ppgn.explanation import plots
 from ppgn.explanation.markup import (
     ABSENT,
+    STRIP,
+    Data,
     code,
     escaped,
     figure,
@@ -18,15 +19,11 @@ from ppgn.explanation.markup import (
     percent,
     picture,
     plural,
-    setting,
+    reading,
     table,
     within,
 )
-
-Data = Mapping[str, Any]
-STRIP = '<div class="scroll"><div class="strip">'
-MIXED = 1.1
-"""R-hat above which chains have not mixed (Gelman et al., Bayesian Data Analysis, 2013, section 11.4)."""
+from ppgn.explanation.sweep_section import sweep
 
 
 def real(part: Data, folder: Path, report: Data) -> list[str]:
@@ -46,7 +43,7 @@ def real(part: Data, folder: Path, report: Data) -> list[str]:
             f"{number(field['height'])} x {number(field['width'])} pixels, {percent(field['share'])} of a picture, over "
             f"{plural(field['pictures'], 'picture')}."
         )
-    parts = [_read(said, "The order holds for this folder only: what is not in it cannot be found in it."), _row("Top", top)]
+    parts = [reading(said, "The order holds for this folder only: what is not in it cannot be found in it."), _row("Top", top)]
     parts += [_row("Their patches", patches), _row("Median", median), '<div class="plots">', _distribution(part, report)]
     facts = {"pictures": number(part["count"]), "mean": number(part["mean"]), "standard deviation": number(part["std"])}
     facts |= {"least": number(part["least"]), "most": number(part["most"]), "exactly zero": percent(part["zero_share"])}
@@ -57,7 +54,7 @@ def real(part: Data, folder: Path, report: Data) -> list[str]:
 def synthetic(part: Data, folder: Path, report: Data) -> list[str]:
     """Facets from each prior beside their nearest real pictures."""
     parts = [
-        _read(
+        reading(
             "Pictures that were made to raise the response. A learned prior keeps them near pictures; a hand-made prior only "
             "smooths them. Right of a picture: the real picture that is nearest to it.",
             "A high multiple shows that the response can be raised, not that such pictures occur. A picture that equals its "
@@ -76,61 +73,19 @@ def synthetic(part: Data, folder: Path, report: Data) -> list[str]:
     return [*parts, f"<p>{best_real}</p>", table(head, rows, "sources")]
 
 
-def sweep(part: Data, folder: Path, report: Data) -> list[str]:
-    """Samples of p(x) exp(lambda response) for a unit and for a random direction, with their diagnostics."""
-    unit, control = part["unit"], part.get("control") or []
-    if control and unit and control[0]["strength"] != unit[0]["strength"]:
-        control = [unit[0], *control]
-    drawn = {"unit": unit, "random direction": control} if control else {"unit": unit}
-    said = (
-        f"Samples of p(x) exp(λ response): {plural(part['chains'], 'chain')} of {plural(part['steps'], 'step')} for each "
-        "strength λ, in nats per standard deviation of the real responses. λ = 0 is the prior alone. "
-        + ("The control climbs a random direction of equal norm; its curve should stay flat." if control else "")
-    )
-    limits = (
-        f"R-hat above {MIXED:g}, or few effective samples, mean that the chains have not mixed: read such a row as pictures, "
-        "not as a distribution."
-    )
-    charts = [
-        _strengths(drawn),
-        _natural(drawn, "distance", "distance to real"),
-        _natural(drawn, "gap", "gap of the prior"),
-    ]
-    lags = {name: within(part, "autocorrelation", key) or [] for name, key in (("unit", "unit"), ("random direction", "control"))}
-    points = {name: [plots.Point(lag, one) for lag, one in enumerate(values)] for name, values in lags.items() if values}
-    charts.append(plots.curves(points, "lag in steps", "autocorrelation", marks=False))
-    parts = [_read(said, limits), f"<p>{_mixing(drawn)}</p>"]
-    for name, rows in drawn.items():
-        parts.append(f"<h3>{'Last pictures of the chains' if name == 'unit' else 'The control'}</h3>{STRIP}")
-        parts += [_sheet(folder / "sweep", name, one) for one in rows] + ["</div></div>"]
-    head = ["climbs", "λ", "response", "gap", "distance", "Fréchet", "tau", "effective", "R-hat", "acceptance"]
-    cells = [_sweep_row(name, one) for name, rows in drawn.items() for one in rows]
-    settings = (
-        f"Noise level {setting(part['level'])} and step size {setting(part['step_size'])}, in standard deviations of a code unit."
-    )
-    return [
-        *parts,
-        '<div class="plots">',
-        *charts,
-        "</div>",
-        table(head, cells, "diagnostics"),
-        f'<p class="soft">{settings}</p>',
-    ]
-
-
 def nearby(part: Data, folder: Path, report: Data) -> list[str]:
     """Real pictures whose response is raised and lowered, with difference maps and distances."""
     said = "Each row starts at a real picture. A chain raises or lowers the response while it stays near. Maps show the change."
     limits = "The reconstruction is what the generator makes of the picture: compare changes with it, not with the original."
     rule = f" The rule: {part['rule']}." if isinstance(part.get("rule"), str) else ""
-    parts = [_read(said + rule.replace("..", "."), limits)]
+    parts = [reading(said + rule.replace("..", "."), limits)]
     rows = []
     for one in part["pictures"]:
         parts.append(STRIP + "".join(_changed(folder / "nearby", one)) + "</div></div>")
         for way in ("up", "down"):
             change = one.get(way) or {}
             cells = [number(change.get(key)) for key in ("goal", "response", "code_distance", "feature_distance", "steps")]
-            reached = {True: "yes", False: "no"}.get(change.get("reached"), ABSENT)
+            reached = ABSENT if change.get("reached") is None else "yes" if change["reached"] else "no"
             rows.append([code(one["file"]), way, number(one["start"]), cells[0], cells[1], reached, *cells[2:]])
     compared = {
         "raised": within(part, "mean", "up", "feature_distance"),
@@ -171,7 +126,7 @@ def where(part: Data, folder: Path, report: Data) -> list[str]:
         else f'<p class="soft">Guided backpropagation changes {plural(relu, "ReLU module")} of the network.</p>'
     )
     box = 'class="scroll" tabindex="0" role="region" aria-label="attribution maps"'
-    return [_read(said, limits), f'<div {box}><table class="maps"><tr>{head}</tr>{body}</table></div>', *missing, about]
+    return [reading(said, limits), f'<div {box}><table class="maps"><tr>{head}</tr>{body}</table></div>', *missing, about]
 
 
 def transfer(part: Data, folder: Path, report: Data) -> list[str]:
@@ -179,14 +134,15 @@ def transfer(part: Data, folder: Path, report: Data) -> list[str]:
     best = f"{code(part['layer'])}, unit {code(part['unit'])} of {code(part['network'])}"
     said = (
         f"A second network that took no part in making the pictures. Its unit that goes best with this one over real "
-        f"pictures, of {number(part['candidates'])}, is {best}; correlation over held-out real pictures {number(part['correlation'])}."
+        f"pictures, of {number(part['candidates'])}, is {best}; correlation over held-out "
+        f"real pictures {number(part['correlation'])}."
     )
     limits = (
         "The line is the 95th percentile of its response to real pictures. A set whose interval lies above it excites that unit "
         "more than 95 % of real pictures do. A low correlation makes the test weak."
     )
     names = {"synthetic": "synthetic pictures", "control": "random direction"}
-    sets = {names.get(key, key): value for key, value in part["sets"].items() if value}
+    sets: dict[str, Data] = {names.get(key, key): value for key, value in part["sets"].items() if value}
     chart = plots.intervals(
         {name: (one["mean"], one.get("low"), one.get("high")) for name, one in sets.items()},
         "response of the second network's unit",
@@ -198,7 +154,7 @@ def transfer(part: Data, folder: Path, report: Data) -> list[str]:
     share = percent(within(sets, names["synthetic"], "share_above"))
     verdict += f": {share} of the synthetic pictures lie above the line." if share != ABSENT else "."
     found = table(["set", "mean response", "pictures", "above 95 % of real"], rows, "transfer")
-    return [_read(said, limits), f'<p><b>{verdict}</b></p><div class="plots">', chart, found, "</div>"]
+    return [reading(said, limits), f'<p><b>{verdict}</b></p><div class="plots">', chart, found, "</div>"]
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Data, Path, Data], list[str]]]] = {
@@ -210,11 +166,6 @@ SECTIONS: dict[str, tuple[str, Callable[[Data, Path, Data], list[str]]]] = {
     "transfer": ("Transfer", transfer),
 }
 """Part of a report -> its heading, and what makes its HTML from its data, the folder of its pictures and the whole report."""
-
-
-def _read(how: str, limits: str) -> str:
-    """How to read a section, and what its limits are. how: may hold HTML."""
-    return f'<p class="read">{how} {limits}</p>'
 
 
 def _row(title: str, figures: Sequence[str], style: str = "row") -> str:
@@ -248,52 +199,6 @@ def _facet(folder: Path, one: Data) -> str:
     return figure(
         f'<div class="pair">{drawn}</div>', f"{caption}<br>nearest, {number(near['distance'])} away: {file_name(near['file'])}"
     )
-
-
-def _sheet(folder: Path, name: str, one: Data) -> str:
-    what = f"λ = {setting(one['strength'])}"
-    drawn = picture(folder / f"{one['picture']}.png", f"{name}, {what}: last pictures of the chains")
-    return figure(drawn, f"<b>{what}</b><br>response {number(within(one, 'response', 'mean'))} std")
-
-
-def _strengths(drawn: Mapping[str, Sequence[Data]]) -> str:
-    points = {
-        name: [plots.Point(one["strength"], within(one, "response", "mean"), y_interval=_ends(one["response"])) for one in rows]
-        for name, rows in drawn.items()
-    }
-    return plots.curves(points, "strength λ", "response (std of real)")
-
-
-def _natural(drawn: Mapping[str, Sequence[Data]], key: str, name: str) -> str:
-    """How far from natural, upwards, against the response, with lambda at each point."""
-    points = {}
-    for series, rows in drawn.items():
-        points[series] = []
-        for place, one in enumerate(rows):
-            mean = within(one[key], "mean") if isinstance(one[key], Mapping) else one[key]
-            shared = place == 0 and len(points) > 1  # the control starts where the unit starts
-            ends, label = (_ends(one["response"]), _ends(one[key])), "" if shared else f"λ {setting(one['strength'])}"
-            points[series].append(plots.Point(within(one, "response", "mean"), mean, *ends, label))
-    return plots.curves(points, "response (std of real)", f"{name} (low: natural)")
-
-
-def _ends(value: Any) -> tuple[float | None, float | None]:
-    return within(value, "low"), within(value, "high")
-
-
-def _mixing(drawn: Mapping[str, Sequence[Data]]) -> str:
-    """What the sweep found, in words."""
-    last = {name: rows[-1] for name, rows in drawn.items() if rows}
-    found = [f"the {name} {number(within(row, 'response', 'mean'))}" for name, row in last.items()]
-    known = [row["r_hat"] for rows in drawn.values() for row in rows if row.get("r_hat") is not None]
-    above = sum(value > MIXED for value in known)
-    said = f"At λ = {setting(next(iter(last.values()))['strength'])} the mean response is: {', '.join(found)}. " if last else ""
-    return said + (f"R-hat is above {MIXED:g} in {above} of {plural(len(known), 'row')}." if known else "")
-
-
-def _sweep_row(name: str, one: Data) -> list[str]:
-    cells = [setting(one["strength"]), interval(one["response"]), number(one["gap"]), interval(one["distance"])]
-    return [name, *cells, *(number(one.get(key)) for key in ("frechet", "tau", "effective", "r_hat", "acceptance"))]
 
 
 def _changed(folder: Path, one: Data) -> list[str]:
