@@ -16,7 +16,7 @@ from ppgn import evaluation
 SIDE, SMALL = 640, 48
 """Most pixels of a picture's side in the page, and the side up to which it is kept without loss, its pixels as squares."""
 ABSENT = "-"
-STRIP = '<div class="scroll"><div class="strip">'
+STRIP = '<div class="scroll" tabindex="0" role="region" aria-label="pictures"><div class="strip">'
 """Opens a row of pictures that scrolls in a box of its own; two elements are to be closed."""
 Data = Mapping[str, Any]
 """A part of report.json."""
@@ -33,7 +33,7 @@ figcaption b { color: var(--ink) } code { font-size: .92em; overflow-wrap: anywh
 .read { border-left: 3px solid var(--rule); padding-left: .8rem } .note { background: var(--card) }
 pre { background: var(--card); border-radius: 6px; overflow-wrap: anywhere }
 th, td { border-color: var(--rule); font-variant-numeric: tabular-nums; font-size: .9rem } th { color: var(--soft) }
-th:first-child { white-space: nowrap } td.text { color: inherit }
+th:first-child, td:first-child, td:first-child code { white-space: nowrap; overflow-wrap: normal }
 .row { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.1rem, 1fr)); gap: .6rem; margin: .5rem 0 }
 .row.wide { grid-template-columns: repeat(auto-fill, minmax(12.5rem, 1fr)); gap: 1rem }
 .row img, .strip img { display: block; width: 100%; height: auto; border-radius: 4px } img.small { image-rendering: pixelated }
@@ -48,8 +48,9 @@ svg { width: 100%; height: auto; max-width: 34rem; fill: var(--ink); font: 13px 
 .facts div { background: var(--card); border-radius: 8px; padding: .7rem .9rem } .facts dd { margin: 0; font-size: .85rem }
 .facts dt { font-size: 1.5rem; font-weight: 600; line-height: 1.2 } nav a { margin-right: .9rem; white-space: nowrap }
 nav { margin: 1.2rem 0; padding: .5rem 0; border: solid var(--rule); border-width: 1px 0 }
-.maps th, .maps td, .pairs td { text-align: left; padding-left: 0 } .maps img { display: block; width: 9rem; border-radius: 4px }
-.maps td { padding-top: .4rem; min-width: 6rem } .file { font-size: .72rem; line-height: 1.2; display: inline-block }
+.maps th, .maps td, .pairs td { text-align: left; padding-left: 0 } .maps img { display: block; width: 8rem; max-width: none; border-radius: 4px }
+.maps td { padding-top: .4rem } .maps th { max-width: 8rem } .maps span { font-weight: 400 } .file { font-size: .72rem; line-height: 1.2; display: inline-block }
+.strip.wide { grid-auto-columns: minmax(9rem, 15rem) } h2.sub { margin: 1.4rem 0 .3rem; font-size: 1rem }
 details { margin: .6rem 0 } summary { cursor: pointer; color: var(--soft) }
 """
 
@@ -87,8 +88,11 @@ def interval(value: Mapping[str, Any] | None) -> str:
     """A mean with its confidence interval."""
     if value is None or number(value["mean"]) == ABSENT:
         return ABSENT
-    around = f" ({number(value['low'])} to {number(value['high'])})" if number(value.get("low")) != ABSENT else ""
-    return number(value["mean"]) + around
+    known = [value[key] for key in ("mean", "low", "high") if number(value.get(key)) != ABSENT]
+    largest = max(map(abs, known))
+    decimals = max(0, 2 - math.floor(math.log10(largest))) if largest else 0
+    texts = [f"{one:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for one in known]
+    return f"{texts[0]} ({texts[1]} to {texts[2]})" if len(texts) == 3 else texts[0]
 
 
 def within(value: Any, *keys: str) -> Any:

@@ -14,6 +14,7 @@ from ppgn.explanation.markup import (
     code,
     escaped,
     figure,
+    file_name,
     folder_of,
     number,
     pairs,
@@ -100,22 +101,22 @@ def _pictures(report: Mapping[str, Any], folder: Path) -> list[str]:
         drawn = [
             figure(
                 picture(folder / "real" / f"{one['picture']}.png", f"top real picture, {one['file']}"),
-                f"<b>{number(one['response'])}</b> {escaped(folder_of(one['file']))}",
+                f"<b>{number(one['response'])}</b><br>{file_name(folder_of(one['file']))}",
             )
             for one in top
         ]
-        parts.append(f'<h3>Real: the top pictures</h3><div class="row">{"".join(drawn)}</div>')
+        parts.append(f'<h2 class="sub">Real: the top pictures</h2><div class="row">{"".join(drawn)}</div>')
     sources = within(present(report, "synthetic"), "sources") or []
     for source in [one for one in sources if one["kind"] == LEARNED] or sources:
         drawn = [
             figure(
                 picture(folder / "synthetic" / f"{one['picture']}.png", f"synthetic picture, response {number(one['response'])}"),
-                f"<b>{number(one['response'])}</b> {number(one['multiple'])} x the best real",
+                f"<b>{number(one['response'])}</b><br>{number(one['multiple'])} x best real",
             )
             for one in source["images"]
         ]
         parts.append(
-            f'<h3>Synthetic: {escaped(source["name"])}, a {escaped(source["kind"])}</h3><div class="row">{"".join(drawn)}</div>'
+            f'<h2 class="sub">Synthetic: {escaped(source["name"])}, a {escaped(source["kind"])}</h2><div class="row">{"".join(drawn)}</div>'
             if drawn
             else ""
         )
@@ -135,11 +136,11 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
     nearby = within(present(report, "nearby"), "mean", "up", "feature_distance")
     if nearby is not None:
         same = within(report, "parts", "nearby", "same_class", "feature_distance")
-        facts.append((number(nearby), f"feature distance that raises a picture; two of one class: {number(same)}"))
+        facts.append((number(nearby, 2), f"feature distance that raises a picture; two of one class: {number(same, 2)}"))
     transfer = present(report, "transfer")
     if transfer is not None:
         verdict = {True: "transfers", False: "does not transfer"}.get(transfer["verdict"], "no verdict")
-        facts.append((number(transfer["correlation"]), f"correlation with {code(transfer['network'])}; {verdict}"))
+        facts.append((number(transfer["correlation"], 2), f"correlation with {code(transfer['network'])}; {verdict}"))
     cells = "".join(f"<div><dt>{figure_}</dt><dd>{meaning}</dd></div>" for figure_, meaning in facts)
     return [f'<dl class="facts">{cells}</dl>'] if facts else []
 

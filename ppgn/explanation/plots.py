@@ -15,6 +15,8 @@ LANE, NEAR = 30, 15
 """Height of a lane of marks or of an interval, and the distance below which two labels would touch, in pixels."""
 BEYOND = 1.5
 """Marks further above the histogram than this many of its widths are drawn at the edge."""
+LABELLED = ("95", "50", "99", "5", "1", "75", "25")
+"""Percentiles in the order in which they get a label."""
 Number = float | None
 
 
@@ -66,7 +68,7 @@ def curves(series: Mapping[str, Sequence[Point]], across: str, upwards: str, mar
         for point, (across_, down) in zip(points, places, strict=True):
             drawn += _whisker(x, point.x_interval, down, colour, True) + _whisker(y, point.y_interval, across_, colour, False)
             drawn += f'<circle cx="{across_:.1f}" cy="{down:.1f}" r="4" style="fill:{colour}"/>' if marks else ""
-            labels += _label(point.label, across_, down, taken)
+            labels += _label(point.label, across_, down, taken, colour)
     zero = _rule(x(x.low), y(0), x(x.high), y(0)) if y.low < 0 < y.high else ""
     title = f"{upwards} against {across}: " + ", ".join(shown)
     return _svg(title, HEIGHT, zero + drawn + _frame(x, y, across, upwards) + labels + _legend(list(shown)))
@@ -154,33 +156,34 @@ def _whisker(axis: Axis, ends: tuple[Number, Number], at: float, colour: str, fl
     return f'<line {place} style="stroke:{colour}" stroke-width="2" stroke-opacity="0.5"/>'
 
 
-def _label(text: str, across: float, down: float, taken: list[tuple[float, float]]) -> str:
+def _label(text: str, across: float, down: float, taken: list[tuple[float, float]], colour: str) -> str:
     """A label beside a point, on the first side where it touches nothing; none where there is no room."""
-    for right, below in ((9, -7), (9, 17), (-9, -7), (-9, 17)):
+    for right, below in ((9, -9), (9, 11), (-9, -9), (-9, 11), (11, 0), (-11, 0), (9, -18), (9, 20)):
         place = across + right * 2, down + below
         if (
             text
             and place[1] < HEIGHT - BOTTOM - 5
-            and all(abs(place[0] - x) > 1.6 * NEAR or abs(place[1] - y) > NEAR * 0.7 for x, y in taken)
+            and all(abs(place[0] - x) > 1.3 * NEAR or abs(place[1] - y) > NEAR * 0.7 for x, y in taken)
         ):
             taken.append(place)
             anchor = "start" if right > 0 else "end"
             at = f'x="{across + right:.1f}" y="{down + below + 4:.1f}" text-anchor="{anchor}"'
-            return f'<text {at} font-size="12">{html.escape(text)}</text>'
+            halo = f"fill:{colour};paint-order:stroke;stroke:var(--paper);stroke-width:3px"
+            return f'<text {at} font-size="12" style="{halo}">{html.escape(text)}</text>'
     return ""
 
 
 def _percentiles(x: Axis, percentiles: Mapping[str, float], top: float, down: float) -> str:
-    """Lines at percentiles; where labels would touch, that of the higher one stays."""
-    drawn, last = "", math.inf
-    for name, value in sorted(percentiles.items(), key=lambda one: -float(one[0])):
+    """Lines at percentiles; where labels would touch, the first of LABELLED stays."""
+    drawn, labelled = "", []
+    for name, value in sorted(percentiles.items(), key=lambda one: LABELLED.index(one[0]) if one[0] in LABELLED else 9):
         if not _known(value):
             continue
         place = x(value)
         drawn += _rule(place, top, place, down)
-        if last - place > 28:
+        if all(abs(one - place) > 2 * NEAR for one in labelled):
             drawn += f'<text x="{place:.1f}" y="{top - 4}" text-anchor="middle" fill="var(--soft)" font-size="11">{name} %</text>'
-            last = place
+            labelled.append(place)
     return drawn
 
 

@@ -94,7 +94,7 @@ def nearby(part: Data, folder: Path, report: Data) -> list[str]:
         "any two pictures": within(part, "any_class", "feature_distance"),
     }
     chart = plots.intervals({name: (value, 0, value) for name, value in compared.items()}, "mean feature distance")
-    raised, lowered, same, _ = (number(value) for value in compared.values())
+    raised, lowered, same, _ = (number(value, 2) for value in compared.values())
     parts.append(
         f"<p>In feature distance, raising moves a picture by {raised} on average and lowering by {lowered}; two pictures of one "
         f"class are {same} apart.</p>"
@@ -117,7 +117,7 @@ def where(part: Data, folder: Path, report: Data) -> list[str]:
             picture(folder / "where" / f"{name}.png", alt) if name else ABSENT for name, alt in zip(names, alts, strict=True)
         ]
         shown = "".join(f"<td>{cell}</td>" for cell in cells)
-        body += f'<tr><th scope="row">{escaped(one["name"])}<br>{number(one["response"])}</th>{shown}</tr>'
+        body += f'<tr><th scope="row">{escaped(one["name"])}<br><span>{number(one["response"])}</span></th>{shown}</tr>'
     missing = [f"<p>Left out: {escaped(name)}. {escaped(reason)}</p>" for name, reason in (part.get("left_out") or {}).items()]
     relu = part.get("relu_modules")
     about = (
@@ -135,14 +135,14 @@ def transfer(part: Data, folder: Path, report: Data) -> list[str]:
     said = (
         f"A second network that took no part in making the pictures. Its unit that goes best with this one over real "
         f"pictures, of {number(part['candidates'])}, is {best}; correlation over held-out "
-        f"real pictures {number(part['correlation'])}."
+        f"real pictures {number(part['correlation'], 2)}."
     )
     limits = (
         "The line is the 95th percentile of its response to real pictures. A set whose interval lies above it excites that unit "
         "more than 95 % of real pictures do. A low correlation makes the test weak."
     )
     names = {"synthetic": "synthetic pictures", "control": "random direction"}
-    sets: dict[str, Data] = {names.get(key, key): value for key, value in part["sets"].items() if value}
+    sets: dict[str, Data] = {names.get(str(key), str(key)): value for key, value in part["sets"].items() if value}
     chart = plots.intervals(
         {name: (one["mean"], one.get("low"), one.get("high")) for name, one in sets.items()},
         "response of the second network's unit",

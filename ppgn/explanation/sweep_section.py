@@ -38,7 +38,9 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
     charts.append(plots.curves(points, "lag in steps", "autocorrelation", marks=False))
     parts = [reading(said, limits), f"<p>{_mixing(drawn)}</p>"]
     for name, rows in drawn.items():
-        parts.append(f"<h3>{'Last pictures of the chains' if name == 'unit' else 'The control'}</h3>{STRIP}")
+        parts.append(
+            f"<h3>{'Last pictures of the chains' if name == 'unit' else 'The control'}</h3>{STRIP.replace('strip', 'strip wide')}"
+        )
         parts += [_sheet(folder / "sweep", name, one) for one in rows] + ["</div></div>"]
     head = ["climbs", "λ", "response", "gap", "distance", "Fréchet", "tau", "effective", "R-hat", "acceptance"]
     cells = [_sweep_row(name, one) for name, rows in drawn.items() for one in rows]
@@ -58,7 +60,7 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
 def _sheet(folder: Path, name: str, one: Data) -> str:
     what = f"λ = {setting(one['strength'])}"
     drawn = picture(folder / f"{one['picture']}.png", f"{name}, {what}: last pictures of the chains")
-    return figure(drawn, f"<b>{what}</b><br>response {number(within(one, 'response', 'mean'))} std")
+    return figure(drawn, f"<b>{what}</b><br>response {number(within(one, 'response', 'mean'), 2)} std")
 
 
 def _strengths(drawn: Mapping[str, Sequence[Data]]) -> str:
@@ -89,7 +91,7 @@ def _ends(value: Any) -> tuple[float | None, float | None]:
 def _mixing(drawn: Mapping[str, Sequence[Data]]) -> str:
     """What the sweep found, in words."""
     last = {name: rows[-1] for name, rows in drawn.items() if rows}
-    found = [f"the {name} {number(within(row, 'response', 'mean'))}" for name, row in last.items()]
+    found = [f"the {name} {number(within(row, 'response', 'mean'), 2)} std" for name, row in last.items()]
     known = [row["r_hat"] for rows in drawn.values() for row in rows if row.get("r_hat") is not None]
     above = sum(value > MIXED for value in known)
     said = f"At λ = {setting(next(iter(last.values()))['strength'])} the mean response is: {', '.join(found)}. " if last else ""
