@@ -35,7 +35,10 @@ def index_page(reports: Sequence[Mapping[str, Any]], folders: Sequence[str], roo
 
 def _summary(reports: Sequence[Mapping[str, Any]]) -> str:
     """What holds for all reports, in words."""
-    said = "Left: the real picture with the highest response. Right: the synthetic picture with the highest response."
+    said = (
+        "Left: the real picture with the highest response. Right: the synthetic picture with the highest response, of a "
+        "learned prior where there is one."
+    )
     best = [found[1]["multiple"] for found in map(best_synthetic, reports) if found is not None]
     known = [one for one in best if one is not None]
     if known:
@@ -43,7 +46,7 @@ def _summary(reports: Sequence[Mapping[str, Any]]) -> str:
         said += f" In {above} of {len(known)} the synthetic picture responds more than every real one."
     verdicts = [within(present(one, "transfer"), "verdict") for one in reports]
     made = [one for one in verdicts if one is not None]
-    return said + (f" {sum(made)} of {len(made)} transfer to a second network." if made else "")
+    return said + (f" Transfer to a second network: {sum(made)} of {len(made)}." if made else "")
 
 
 def _card(report: Mapping[str, Any], folder: str, place: Path) -> str:

@@ -40,7 +40,7 @@ th:first-child, td:first-child, td:first-child code { white-space: nowrap; overf
 .framed { position: relative; display: block }
 .framed i { box-sizing: border-box; position: absolute; border: 2px solid var(--box); outline: 1px solid #000 }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 3px; margin-bottom: .25rem }
-.strip { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(5.2rem, 12rem); gap: .4rem; margin: .5rem 0 }
+.strip { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(6.3rem, 12rem); gap: .4rem; margin: .5rem 0 }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1rem 1.5rem;
  align-items: start; margin: 1rem 0 }
 svg { width: 100%; height: auto; max-width: 34rem; fill: var(--ink); font: 13px system-ui, sans-serif }
@@ -48,8 +48,10 @@ svg { width: 100%; height: auto; max-width: 34rem; fill: var(--ink); font: 13px 
 .facts div { background: var(--card); border-radius: 8px; padding: .7rem .9rem } .facts dd { margin: 0; font-size: .85rem }
 .facts dt { font-size: 1.5rem; font-weight: 600; line-height: 1.2 } nav a { margin-right: .9rem; white-space: nowrap }
 nav { margin: 1.2rem 0; padding: .5rem 0; border: solid var(--rule); border-width: 1px 0 }
-.maps th, .maps td, .pairs td { text-align: left; padding-left: 0 } .maps img { display: block; width: 8rem; max-width: none; border-radius: 4px }
-.maps td { padding-top: .4rem } .maps th { max-width: 8rem } .maps span { font-weight: 400 } .file { font-size: .72rem; line-height: 1.2; display: inline-block }
+.maps th, .maps td, .pairs td { text-align: left; padding-left: 0 } 
+.maps img { display: block; width: 9rem; max-width: none; border-radius: 4px }
+.maps td { padding-top: .4rem } .maps th { max-width: 9rem } .maps span { font-weight: 400 }
+.file { font-size: .72rem; line-height: 1.2; display: inline-block }
 .strip.wide { grid-auto-columns: minmax(9rem, 15rem) } h2.sub { margin: 1.4rem 0 .3rem; font-size: 1rem }
 details { margin: .6rem 0 } summary { cursor: pointer; color: var(--soft) }
 """
@@ -107,9 +109,9 @@ def reading(how: str, limits: str) -> str:
     return f'<p class="read">{how} {limits}</p>'
 
 
-def plural(count: int, noun: str) -> str:
+def plural(count: int | None, noun: str) -> str:
     """ "1 picture", "2 pictures"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def picture(file: Path, alt: str, box: Sequence[float] | None = None) -> str:

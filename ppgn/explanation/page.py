@@ -115,11 +115,9 @@ def _pictures(report: Mapping[str, Any], folder: Path) -> list[str]:
             )
             for one in source["images"]
         ]
-        parts.append(
-            f'<h2 class="sub">Synthetic: {escaped(source["name"])}, a {escaped(source["kind"])}</h2><div class="row">{"".join(drawn)}</div>'
-            if drawn
-            else ""
-        )
+        if drawn:
+            parts.append(f'<h2 class="sub">Synthetic: {escaped(source["name"])}, a {escaped(source["kind"])}</h2>')
+            parts.append(f'<div class="row">{"".join(drawn)}</div>')
     return parts
 
 
@@ -127,7 +125,8 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
     """The numbers that a reader looks for first, large."""
     real, best, facts = present(report, "real"), best_synthetic(report), []
     if real is not None:
-        above = "" if not real["std"] or real["most"] is None else (real["most"] - real["mean"]) / real["std"]
+        known = real["std"] and real["most"] is not None and real["mean"] is not None
+        above = (real["most"] - real["mean"]) / real["std"] if known else None
         facts.append(
             (number(real["most"]), f"best of {plural(real['count'], 'real picture')}, {number(above)} std above the mean")
         )

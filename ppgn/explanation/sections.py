@@ -188,9 +188,9 @@ def _distribution(part: Data, report: Data) -> str:
 
 def _facet(folder: Path, one: Data) -> str:
     """A synthetic picture beside its nearest real one."""
-    name = "picture" if one.get("facet") is None else f"facet {one['facet'] + 1}"
-    drawn = picture(folder / f"{one['picture']}.png", f"synthetic {name}, response {number(one['response'])}")
-    caption = f"<b>{number(one['response'])}</b>, {number(one['multiple'])} times the best real; {name}"
+    name = "" if one.get("facet") is None else f", facet {one['facet'] + 1}"
+    drawn = picture(folder / f"{one['picture']}.png", f"synthetic picture{name}, response {number(one['response'])}")
+    caption = f"<b>{number(one['response'])}</b>, {number(one['multiple'])} times the best real{name}"
     caption += "" if one.get("pictures") is None else f" from {plural(one['pictures'], 'real picture')}"
     near = one.get("nearest")
     if near is None:

@@ -38,9 +38,8 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
     charts.append(plots.curves(points, "lag in steps", "autocorrelation", marks=False))
     parts = [reading(said, limits), f"<p>{_mixing(drawn)}</p>"]
     for name, rows in drawn.items():
-        parts.append(
-            f"<h3>{'Last pictures of the chains' if name == 'unit' else 'The control'}</h3>{STRIP.replace('strip', 'strip wide')}"
-        )
+        title = "Last pictures of the chains" if name == "unit" else "The control"
+        parts += [f"<h3>{title}</h3>", STRIP.replace("strip", "strip wide")]
         parts += [_sheet(folder / "sweep", name, one) for one in rows] + ["</div></div>"]
     head = ["climbs", "λ", "response", "gap", "distance", "Fréchet", "tau", "effective", "R-hat", "acceptance"]
     cells = [_sweep_row(name, one) for name, rows in drawn.items() for one in rows]
