@@ -20,8 +20,8 @@ def lite(number: str) -> EfficientNetLite:
     """EfficientNet-Lite of that number without its weights. Raises ValueError for a number that there is not."""
     if number not in NUMBERS:
         raise ValueError(
-            f"there is no network lite:{number}, expected {', '.join(f'lite:{known}' for known in NUMBERS)}: write one of these, "
-            f"or for a module of yours lite.py:FUNCTION"
+            f"there is no network lite:{number}, expected lite:0, lite:1 or lite:2: write one of these, or for a "
+            f"module of yours lite.py:FUNCTION"
         )
     return EfficientNetLite(int(number))
 
@@ -47,5 +47,5 @@ def of_lite(network: EfficientNetLite, state: Mapping[str, Tensor], file: str | 
     try:
         return network.from_released(state)
     except KeyError as fault:
-        number = network.number
-        raise ValueError(f"{file} lacks {fault} of EfficientNet-Lite{number}, expected its released weights: pass those") from fault
+        name = f"EfficientNet-Lite{network.number}"
+        raise ValueError(f"{file} lacks {fault} of {name}, expected its released weights: pass those") from fault

@@ -1,4 +1,4 @@
-"""`torchvision:resnet18` and other names -> the network with its weights, for images in [0, 1]."""
+"""`lite:0`, `torchvision:resnet18` and other names -> the network with its weights, for images in [0, 1]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources of networks, and the input each states: EfficientNet-Lite, torchvision, timm, transformers, Caffe files, a user's module, a bundle."""
+"""Sources of networks, and the input each states: the weights' packages, libraries, Caffe files, a user's module, a bundle."""
 
 from __future__ import annotations
 
