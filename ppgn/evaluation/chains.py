@@ -75,7 +75,7 @@ def between_chains(series: Tensor) -> dict[str, float]:
     """
     if series.ndim != 2 or series.shape[1] < 8 or not bool(series.isfinite().all()):
         raise ValueError(
-            f"a diagnosis of chains got {list(series.shape)}, expected finite [chain, step] with at least 8 steps: run them longer"
+            f"a diagnosis of chains got {list(series.shape)}, expected finite [chain, step] of at least 8 steps: run them longer"
         )
     length = series.shape[1] // 2
     halves = series.double()[:, -2 * length :].reshape(-1, length)

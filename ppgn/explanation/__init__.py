@@ -4,6 +4,7 @@
 """
 
 from ppgn.explanation.run import PARTS as PARTS
+from ppgn.explanation.run import OnPasses as OnPasses
 from ppgn.explanation.run import explain as explain
 from ppgn.explanation.study import ExplainOptions as ExplainOptions
 from ppgn.explanation.study import Part as Part

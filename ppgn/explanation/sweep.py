@@ -13,7 +13,7 @@ from torch import Tensor
 from ppgn import chain, images, recipes
 from ppgn.bundle import Bundle
 from ppgn.evaluation import autocorrelation, between_chains, frechet_distance
-from ppgn.explanation.study import Part, Study, Tick
+from ppgn.explanation.study import ExplainOptions, Part, Study, Tick
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.objective import Objective, Term
 from ppgn.priors import Gaussian
@@ -65,10 +65,11 @@ def sweep(study: Study, tick: Tick) -> Part:
     options, shown = study.options, {}
     strengths = (0.0, *options.strengths)
     control = study.target.control(options.seed)
-    unit = sampled(study.bundle, study.target, strengths, study.std, options, tick)
+    generate, shape = _of_noise(study.bundle)
+    unit = sampled(generate, shape, study.target, strengths, study.std, options, tick)
     sets = {"unit": unit}
     if control is not None:
-        other = sampled(study.bundle, control, options.strengths, _spread(study, control), options, tick)
+        other = sampled(generate, shape, control, options.strengths, _spread(study, control), options, tick)
         kept = torch.cat([unit.kept[:1], other.kept])  # strength 0 is the same for both
         sets["control"] = Sampled(torch.cat([unit.responses[:1], other.responses]), kept)
     rows: dict[str, Any] = {"unit": [], "control": None}
@@ -89,16 +90,26 @@ def sweep(study: Study, tick: Tick) -> Part:
     return Part({**about, "std": study.std, **rows, "autocorrelation": correlations, "control_left_out": left_out}, shown)
 
 
-def sampled(bundle: Bundle, target: Target, strengths: Sequence[float], std: float, options: Any, tick: Tick) -> Sampled:
-    """Chains of a target at several strengths, `options.chains` of each, with the same noise at every strength."""
-    generate, shape = _of_noise(bundle)
+def sampled(
+    generate: Callable[[Code], Image],
+    shape: tuple[int, ...],
+    target: Target,
+    strengths: Sequence[float],
+    std: float,
+    options: ExplainOptions,
+    tick: Tick,
+) -> Sampled:
+    """Chains of a target at several strengths, `options.chains` of each, with the same noise at every strength.
+
+    generate: standard normal noise `[chain, *shape]` -> pictures. std: of the target's responses over real pictures.
+    """
     count = options.chains
     seeds = seeds_of(options.seed, count) * len(strengths)
     scales = torch.tensor(strengths).repeat_interleave(count) / std
     parts = []
     for first in range(0, len(seeds), AT_ONCE):
         some = slice(first, first + AT_ONCE)
-        parts.append(_chains(generate, shape, target, scales[some].to(bundle.device), seeds[some], options, tick))
+        parts.append(_chains(generate, shape, target, scales[some], seeds[some], options, tick))
     responses, kept = (torch.cat(values).unflatten(0, (len(strengths), count)) for values in zip(*parts, strict=True))
     return Sampled(responses, kept)
 
@@ -109,7 +120,7 @@ def _chains(
     target: Target,
     scales: Tensor,
     seeds: Sequence[int],
-    options: Any,
+    options: ExplainOptions,
     tick: Tick,
 ) -> tuple[Tensor, Image]:
     """(responses `[chain, step]`, kept pictures `[chain, kept, ...]`) of chains with these strengths over the spread."""
@@ -118,12 +129,12 @@ def _chains(
     def tilt(image: Image) -> LogProb:
         response = target.response(image)
         seen.append(response.detach().cpu())
-        return scales * response
+        return scales.to(response) * response
 
     size = options.step_size
     rule = Langevin(prior_scale=size, condition_scale=size, noise_scale=math.sqrt(size * (2 - size)))
     objective = Objective(generate, Gaussian(), [Term("condition", tilt)], CodeSpace(shape))
-    begin = normal(seeds, 0, shape, stream=Stream.START, device=scales.device)
+    begin = normal(seeds, 0, shape, stream=Stream.START)
     kept = []
     for step, (_, evaluation) in enumerate(chain.run(rule, objective, rule.init(begin, seeds), options.steps), 1):
         if step > options.steps // 2 and (options.steps - step) % KEPT_EVERY == 0:
@@ -138,7 +149,7 @@ def _of_noise(bundle: Bundle) -> tuple[Callable[[Code], Image], tuple[int, ...]]
     model = next(setup.parts[part] for part in MODELS if part in setup.parts)
     generator = setup.parts["generator"]
     code = model if bundle.code.relu else getattr(model, "before_relu", model)
-    return lambda noise: generator(code(noise)), bundle.code.shape
+    return lambda noise: generator(code(noise.to(bundle.device))), bundle.code.shape
 
 
 def _row(study: Study, kept: Image, series: Tensor | None) -> dict[str, Any]:
