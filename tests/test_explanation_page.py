@@ -273,10 +273,10 @@ def test_the_index_refuses_another_number_of_folders_than_reports(tmp_path: Path
 
 def test_figures_have_as_many_digits_as_they_mean() -> None:
     assert [number(one) for one in (None, float("nan"), 0.0, 0.5, -2.0, 12345.6, 1000)] == [
-        "-", "-", "0", "0.500", "−2.00", "12,346", "1,000",
+        "-", "-", "0", "0.500", "\N{MINUS SIGN}2.00", "12,346", "1,000",
     ]  # fmt: skip
     assert [percent(one) for one in (None, 0.0, 0.125, 1.0)] == ["-", "0 %", "12.5 %", "100 %"]
-    assert interval({"mean": 0.228, "low": -0.0721, "high": 0.528}) == "0.228 (−0.072 to 0.528)"
+    assert interval({"mean": 0.228, "low": -0.0721, "high": 0.528}) == "0.228 (\N{MINUS SIGN}0.072 to 0.528)"
     assert [interval(None), interval({"mean": 0.0, "low": 0.0, "high": 0.0})] == ["-", "0 (0 to 0)"]
 
 

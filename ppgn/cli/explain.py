@@ -85,10 +85,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         several = isinstance(default, tuple)
         kind = type(default[0] if several else default)
         shown = " ".join(f"{one:g}" for one in default) if several else default
-        group.add_argument(
-            f"--{field.name.replace('_', '-')}", type=kind, default=default, metavar="N" if kind is int else "X",
-            help=f"{HELP[field.name]} (default: {shown})", **({"nargs": "+"} if several else {}),
-        )  # fmt: skip
+        about: dict[str, Any] = {"nargs": "+"} if several else {}
+        about |= {"default": default, "metavar": "N" if kind is int else "X", "help": f"{HELP[field.name]} (default: {shown})"}
+        group.add_argument(f"--{field.name.replace('_', '-')}", type=kind, **about)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -111,7 +110,7 @@ def run(given: argparse.Namespace) -> int:
     try:
         with _progress() as watch:
             reports = explanation.explain(
-                bundle, request, given.out, pictures=given.images, second=second, bundles=given.bundles, parts=given.parts,
+                bundle, request, given.out, folder=given.images, second=second, bundles=given.bundles, parts=given.parts,
                 command=command, watch=watch, **options,
             )  # fmt: skip
     except KeyboardInterrupt:

@@ -36,17 +36,19 @@ def autocorrelation(series: Tensor) -> Tensor:
     return covariance / covariance[0] if moves else torch.full_like(covariance, math.nan)
 
 
-def integrated_time(rho: Tensor) -> float:
+def integrated_time(rho: Tensor, monotone: bool = False) -> float:
     """tau = 1 + 2 sum over t >= 1 of rho(t), in steps: a chain gives one independent value per tau steps.
 
     The sum ends before the first pair rho(2m) + rho(2m + 1) that is not positive (initial positive sequence estimator, Geyer
-    1992, section 3.3). NaN where rho is NaN, and where the sum is not positive, as in a chain that oscillates.
+    1992, section 3.3). monotone: no pair counts for more than one before it (his initial monotone sequence), for rho that is noisy
+    at long lags. NaN where rho is NaN, and where the sum is not positive, as in a chain that oscillates.
     """
     if bool(rho.isnan().any()):
         return math.nan
     pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(1)
     ends = (pairs <= 0).nonzero()
     kept = pairs[: int(ends[0, 0])] if len(ends) else pairs
+    kept = kept.cummin(0).values if monotone and len(kept) else kept
     tau = float(2 * kept.sum() - 1)
     return tau if tau > 0 else math.nan
 
@@ -88,7 +90,7 @@ def between_chains(series: Tensor) -> dict[str, float]:
     rho = 1 - (within - covariances.mean(1) * length / (length - 1)) / whole
     rho[0] = 1.0
     most = halves.numel() * math.log10(halves.numel())
-    tau = integrated_time(rho)
+    tau = integrated_time(rho, monotone=True)
     effective = min(most, halves.numel() / tau) if math.isfinite(tau) else most
     return {"r_hat": float((whole / within).sqrt()), "effective": effective, "tau": halves.numel() / effective}
 

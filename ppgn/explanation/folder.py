@@ -67,12 +67,12 @@ class ReportFolder:
         sources = self.data["parts"].get("synthetic", {}).get("sources", [])
         return next(([row["picture"] for row in one["images"]] for one in sources if one["kind"] == kind), [])
 
-    def pictures(self, part: str, names: Sequence[str]) -> Image | None:
+    def pictures(self, part: str, names: Sequence[str], channels: int) -> Image | None:
         """Pictures of a part by name, `[picture, channel, height, width]`; None without names or where one is not there."""
         files = [self.folder / part / f"{name}.png" for name in names]
         if not files or not all(file.is_file() for file in files):
             return None
-        return torch.stack([images.load_image(file) for file in files])
+        return torch.stack([images.load_image(file, channels=channels) for file in files])
 
     def _write(self) -> None:
         text = json.dumps(self.data, indent=1) + "\n"

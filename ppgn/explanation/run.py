@@ -35,7 +35,7 @@ def explain(
     wanted: Any,
     out: str | Path = "report",
     *,
-    pictures: str | Path | None = None,
+    folder: str | Path | None = None,
     second: Second | Preprocessed | None = None,
     bundles: Sequence[Bundle | str | Path] = (),
     parts: Sequence[str] = tuple(PARTS),
@@ -47,7 +47,7 @@ def explain(
 
     wanted: a request (`requests.parse`, `ppgn.unit`) or whatever `ppgn.sample` takes, one report for each of its targets. out:
     the folder of the report: report.html, which needs no other file, report.json and all pictures; of several targets a folder
-    each, and index.html. pictures: a folder of real pictures; without it pictures drawn from the bundle's prior take their place.
+    each, and index.html. folder: of real pictures; without it pictures drawn from the bundle's prior take their place.
     second: another network, by which pictures are compared and in which the best-matching unit is looked for; by default the
     bundle's encoder, unless that is the network that is explained. bundles: further ones whose priors are shown. parts: of PARTS.
     options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments.
@@ -63,7 +63,7 @@ def explain(
     run = _Run(bundle, targets, found_second, tuple(loaders.bundle(one) for one in bundles), chosen, tuple(parts), command, watch)
     root = images.make_folder(out)
     with images.alone_in(root):
-        return run.all(root, pictures)
+        return run.all(root, folder)
 
 
 def _targets(bundle: Bundle, request: Request) -> list[Target]:
@@ -107,7 +107,9 @@ class _Run:
         facts = self._facts(folder, pictures)
         reports = [ReportFolder(place, target.request, facts) for place, target in zip(places, self.targets, strict=True)]
         work = measure.passes(self.targets, self.bundle, self.second, len(pictures))
-        empty = [self._study(target, pictures, torch.zeros(len(pictures)), None, {}) for target in self.targets]
+        nothing = torch.zeros(len(pictures))
+        codes = None if self.bundle.encoder is None else nothing[:, None]
+        empty = [self._study(target, pictures, nothing, codes, {}) for target in self.targets]
         due = [[part for part in self.parts if report.kept(part) is None] for report in reports]
         planned = [{part: PARTS[part].passes(study) for part in names} for study, names in zip(empty, due, strict=True)]
         total = work + sum(sum(one.values()) for one in planned)
@@ -170,26 +172,26 @@ class _Run:
 def _part(name: str, study: Study, report: ReportFolder, tick: Tick) -> Part:
     """One part. Those that look at synthetic pictures take them from the files of the parts before."""
     if name == "where":
-        most = study.options.where
+        most, channels = study.options.where, study.bundle.image.channels
         shown = {"real": study.pictures.images(study.order[:most].tolist())}
-        made = report.pictures("synthetic", report.synthetic_names(synthetic.LEARNED)[:most])
+        made = report.pictures("synthetic", report.synthetic_names(synthetic.LEARNED)[:most], channels)
         return where.where(study, shown | ({} if made is None else {"synthetic": made}), tick)
     if name == "transfer":
-        return transfer.transfer(study, _sets(report, study.options.chains), tick)
+        return transfer.transfer(study, _sets(report, study), tick)
     module = PARTS[name]
     return getattr(module, name)(study, tick)
 
 
-def _sets(report: ReportFolder, chains: int) -> dict[str, Image]:
+def _sets(report: ReportFolder, study: Study) -> dict[str, Image]:
     """Pictures by set, `[chain, picture, ...]`: of the synthetic part, the sweep's at its highest strength, and controls."""
-    found = {}
+    found, chains, channels = {}, study.options.chains, study.bundle.image.channels
     for name, kind in (("synthetic", synthetic.LEARNED), ("control", synthetic.CONTROL)):
-        made = report.pictures("synthetic", report.synthetic_names(kind))
+        made = report.pictures("synthetic", report.synthetic_names(kind), channels)
         if made is not None:
             found[name] = made[:, None]
     kept = report.data["parts"].get("sweep", {}).get("kept", 0)
     for name, file in (("sweep", "unit"), ("sweep_control", "control")):
-        made = report.pictures("sweep", [f"{file}_set_{number}" for number in range(chains * kept)])
+        made = report.pictures("sweep", [f"{file}_set_{number}" for number in range(chains * kept)], channels)
         if made is not None:
             found[name] = made.unflatten(0, (chains, kept))
     return found
