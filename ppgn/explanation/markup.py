@@ -48,7 +48,7 @@ svg { width: 100%; height: auto; max-width: 34rem; fill: var(--ink); font: 13px 
 .facts div { background: var(--card); border-radius: 8px; padding: .7rem .9rem } .facts dd { margin: 0; font-size: .85rem }
 .facts dt { font-size: 1.5rem; font-weight: 600; line-height: 1.2 } nav a { margin-right: .9rem; white-space: nowrap }
 nav { margin: 1.2rem 0; padding: .5rem 0; border: solid var(--rule); border-width: 1px 0 }
-.maps th, .maps td, .pairs td { text-align: left; padding-left: 0 } 
+.maps th, .maps td, .pairs td { text-align: left; padding-left: 0 }
 .maps img { display: block; width: 9rem; max-width: none; border-radius: 4px }
 .maps td { padding-top: .4rem } .maps th { max-width: 9rem } .maps span { font-weight: 400 }
 .file { font-size: .72rem; line-height: 1.2; display: inline-block }
@@ -64,7 +64,7 @@ def escaped(value: object) -> str:
 
 def code(value: object) -> str:
     """A name from a file or a network, set as code."""
-    return f"<code>{escaped(value)}</code>"
+    return f"<code>{ABSENT if value is None else escaped(value)}</code>"
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -77,7 +77,7 @@ def nearby(part: Data, folder: Path, report: Data) -> list[str]:
     """Real pictures whose response is raised and lowered, with difference maps and distances."""
     said = "Each row starts at a real picture. A chain raises or lowers the response while it stays near. Maps show the change."
     limits = "The reconstruction is what the generator makes of the picture: compare changes with it, not with the original."
-    rule = f" The rule: {part['rule']}." if isinstance(part.get("rule"), str) else ""
+    rule = f" The rule: {escaped(part['rule'])}." if isinstance(part.get("rule"), str) else ""
     parts = [reading(said + rule.replace("..", "."), limits)]
     rows = []
     for one in part["pictures"]:
