@@ -11,10 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from ppgn.explanation.index import index_page
-from ppgn.explanation.markup import interval, number, percent
-from ppgn.explanation.page import report_page
-from ppgn.explanation.plots import Point, curves, intervals, responses
+from ppgn.explanation import index_page, report_page
 
 EVIL = '<script>alert("x")</script>&\'/a"b.png'
 PARTS = ("real", "synthetic", "sweep", "nearby", "where", "transfer")
@@ -26,9 +23,8 @@ def real() -> Report:
     files = ("church/a.png", "church/b.png", "tench/c.png")
     top = [{"file": file, "response": 2.0 - place / 4, "picture": f"top_{place}"} for place, file in enumerate(files)]
     whole = {"peak": [4, 4], "box": [2, 2, 4, 4]}
-    top = [{**one, **whole, "patch": f"patch_{place}"} for place, one in enumerate(top[:2])] + [
-        {**top[2], "box": None, "patch": None}
-    ]
+    top[:2] = [{**one, **whole, "patch": f"patch_{place}"} for place, one in enumerate(top[:2])]
+    top[2] |= {"box": None, "patch": None}
     shape = {"count": 1000, "mean": 0.8, "std": 0.5, "least": 0.0, "most": 2.0, "zero_share": 0.125}
     spread = {"percentiles": percentiles, "histogram": {"edges": [0.0, 1.0, 2.0], "counts": [700, 300]}}
     median = [{"file": "tench/d.png", "response": 0.7, "picture": "median_0"}]
@@ -58,7 +54,7 @@ def sweep() -> Report:
     shared = row("unit_0", 0.0, 0.1)
     unit, control = [shared, row("unit_1", 2.0, 1.9)], [shared, row("control_1", 2.0, 0.15)]
     moving = {"unit": [1.0, 0.5, 0.2], "control": [1.0, 0.4, -0.1]}
-    settings = {"level": 0.3, "step_size": 0.3, "steps": 24, "chains": 4, "std": 0.5}
+    settings = {"kept": 3, "step_size": 0.3, "steps": 24, "chains": 4, "std": 0.5}
     return {**settings, "unit": unit, "control": control, "autocorrelation": moving}
 
 
@@ -160,8 +156,7 @@ def test_the_page_opens_with_a_sentence_of_what_was_found(page: str) -> None:
     assert lead == (
         "In 1,000 real pictures blocks.6.0:17 responds most to church: 2 of the 3 top pictures are there, the best with 2.00; "
         "a synthetic picture reaches 2.30 times that; the best-matching unit of a second network responds to the synthetic "
-        "pictures too"
-        "."
+        "pictures too."
     )
     assert page.index("<img ") < page.index("<table")
 
@@ -232,7 +227,7 @@ def test_numbers_that_are_null_become_dashes(tmp_path: Path) -> None:
 
     page = report_page(emptied(made), tmp_path)
     assert "None" not in page and "nan" not in re.sub(r"base64,[^\"]+", "", page)
-    assert "natural128" in index_page([emptied(made)], ["."], tmp_path)
+    assert "Transfer: no verdict." in index_page([emptied(made)], ["."], tmp_path)
 
 
 def test_optional_parts_of_parts_may_be_null(tmp_path: Path) -> None:
@@ -271,23 +266,39 @@ def test_the_index_refuses_another_number_of_folders_than_reports(tmp_path: Path
         index_page([report()], [], tmp_path)
 
 
-def test_figures_have_as_many_digits_as_they_mean() -> None:
-    assert [number(one) for one in (None, float("nan"), 0.0, 0.5, -2.0, 12345.6, 1000)] == [
-        "-", "-", "0", "0.500", "\N{MINUS SIGN}2.00", "12,346", "1,000",
-    ]  # fmt: skip
-    assert [percent(one) for one in (None, 0.0, 0.125, 1.0)] == ["-", "0 %", "12.5 %", "100 %"]
-    assert interval({"mean": 0.228, "low": -0.0721, "high": 0.528}) == "0.228 (\N{MINUS SIGN}0.072 to 0.528)"
-    assert [interval(None), interval({"mean": 0.0, "low": 0.0, "high": 0.0})] == ["-", "0 (0 to 0)"]
+def test_figures_have_as_many_digits_as_they_mean(tmp_path: Path) -> None:
+    made = report()
+    made["parts"]["real"] |= {"least": float("nan"), "most": 12345.6, "zero_share": 1.0, "mean": -2.0}
+    made["parts"]["sweep"]["control"][1]["response"] = {"mean": 0.228, "low": -0.0721, "high": 0.528}
+    made["parts"]["transfer"]["sets"]["control"] |= {"mean": 0.0, "low": 0.0, "high": 0.0}
+    colours(made, tmp_path)
+    page = report_page(made, tmp_path).replace("\N{MINUS SIGN}", "-")
+    rows = (
+        "least</td><td>-",
+        "most</td><td>12,346",
+        "exactly zero</td><td>100 %",
+        "mean</td><td>-2.00",
+        "5 % percentile</td><td>0.100",
+    )
+    assert all(f"<td>{row}</td>" in page for row in rows)
+    assert "<td>0.228 (-0.072 to 0.528)</td>" in page
+    assert "<td>random direction</td><td>0 (0 to 0)</td><td>8</td><td>0 %</td>" in page
 
 
-def test_plots_of_one_value_or_of_nothing_are_drawn_or_left_out() -> None:
-    assert curves({"unit": [Point(None, 1.0), Point(float("nan"), 1.0)]}, "x", "y") == ""
-    assert intervals({"unit": (None, None, None)}, "x") == ""
-    assert responses([0.0, 1.0], [0], {}, {}, "x", "y") == ""
-    for plot in (
-        curves({"unit": [Point(0.0, 0.0)]}, "x", "y"),
-        intervals({"unit": (0.0, 0.0, 0.0)}, "x", 0.0, "line"),
-        responses([1.0, 1.0], [5], {"50": 1.0}, {"lucid": [1e9, -3.0]}, "x", "y"),
-    ):
+def test_plots_of_nothing_are_left_out_and_those_of_one_value_are_drawn(tmp_path: Path) -> None:
+    made = report()
+    colours(made, tmp_path)
+    made["parts"]["real"]["histogram"]["counts"] = [0, 0]
+    made["parts"]["sweep"] |= {"autocorrelation": {"unit": [None], "control": [float("nan")]}}
+    assert len(re.findall("<svg", report_page(made, tmp_path))) == 5
+    made["parts"]["real"]["histogram"] = {"edges": [1.0, 1.0], "counts": [5]}
+    made["parts"]["synthetic"]["sources"][0]["images"][0]["response"] = 1e9
+    made["parts"]["sweep"] |= {"unit": made["parts"]["sweep"]["unit"][:1], "control": None}
+    made["parts"]["transfer"] |= {"threshold": 0.0, "sets": {"synthetic": {"mean": 0.0, "low": 0.0, "high": 0.0, "count": 1}}}
+    made["parts"]["transfer"]["sets"]["synthetic"]["share_above"] = None
+    plots = re.findall(r"<svg.*?</svg>", report_page(made, tmp_path))
+    assert len(plots) == 6
+    for plot in plots:
         ElementTree.fromstring(plot)
-        assert "nan" not in plot and "inf" not in plot
+        assert not re.search(r"\bnan\b|\binf\b", plot)
+    assert ">up to 1e+09<" in plots[0]

@@ -40,8 +40,8 @@ def integrated_time(rho: Tensor, monotone: bool = False) -> float:
     """tau = 1 + 2 sum over t >= 1 of rho(t), in steps: a chain gives one independent value per tau steps.
 
     The sum ends before the first pair rho(2m) + rho(2m + 1) that is not positive (initial positive sequence estimator, Geyer
-    1992, section 3.3). monotone: no pair counts for more than one before it (his initial monotone sequence), for rho that is noisy
-    at long lags. NaN where rho is NaN, and where the sum is not positive, as in a chain that oscillates.
+    1992, section 3.3). monotone: no pair counts for more than one before it (his initial monotone sequence), for rho that is
+    noisy at long lags. NaN where rho is NaN, and where the sum is not positive, as in a chain that oscillates.
     """
     if bool(rho.isnan().any()):
         return math.nan

@@ -3,6 +3,8 @@
 `explain` makes a report of them for each target, as plain data, pictures and a page.
 """
 
+from ppgn.explanation.index import index_page as index_page
+from ppgn.explanation.page import report_page as report_page
 from ppgn.explanation.run import PARTS as PARTS
 from ppgn.explanation.run import OnPasses as OnPasses
 from ppgn.explanation.run import explain as explain

@@ -13,7 +13,7 @@ from ppgn.explanation.page import best_synthetic, common_folder, present
 
 CARDS = """
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1rem; margin: 1.5rem 0 }
-.card { background: var(--card); border-radius: 8px; padding: .8rem } .card h2 { margin: 0 0 .5rem; font-size: 1.05rem }
+.card { background: var(--_card); border-radius: 8px; padding: .8rem } .card h2 { margin: 0 0 .5rem; font-size: 1.05rem }
 .card h2 { overflow-wrap: anywhere } .card img { display: block; width: 100%; height: auto; border-radius: 4px }
 .card p { margin: .3rem 0 0; font-size: .9rem } .card .pair { gap: .5rem }
 """

@@ -21,40 +21,41 @@ STRIP = '<div class="scroll" tabindex="0" role="region" aria-label="pictures"><d
 Data = Mapping[str, Any]
 """A part of report.json."""
 STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --paper: #fff; --card: #f5f7f9;
- --bar: #aeb8c2; --c0: #1f5fa8; --c1: #b4540a; --c2: #1a7f4b; --c3: #8250df; --c4: #b02a6b; --box: #ffd33d }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa4ae; --rule: #363d45; --paper: #14171a;
- --card: #1f2429; --bar: #59636e; --c0: #79b8ff; --c1: #ffab70; --c2: #7ee2a8; --c3: #c9a6ff; --c4: #ff9bc8 } }
-body { color: var(--ink); background: var(--paper); max-width: 64rem; overflow-wrap: break-word }
-a { color: var(--c0) } h1 { margin: 0; font-size: 1.9rem; overflow-wrap: anywhere } h2 { margin-top: 2.8rem; font-size: 1.4rem }
+:root { color-scheme: light dark; --_ink: #1b1f24; --_soft: #57606a; --_rule: #d8dee4; --_paper: #fff; --_card: #f5f7f9;
+ --_bar: #aeb8c2; --_c0: #1f5fa8; --_c1: #b4540a; --_c2: #1a7f4b; --_c3: #8250df; --_c4: #b02a6b; --_box: #ffd33d }
+@media (prefers-color-scheme: dark) { :root { --_ink: #e6e9ec; --_soft: #9aa4ae; --_rule: #363d45; --_paper: #14171a;
+ --_card: #1f2429; --_bar: #59636e; --_c0: #79b8ff; --_c1: #ffab70; --_c2: #7ee2a8; --_c3: #c9a6ff; --_c4: #ff9bc8 } }
+body { color: var(--_ink); background: var(--_paper); max-width: 64rem; overflow-wrap: break-word }
+a { color: var(--_c0) } h1 { margin: 0; font-size: 1.9rem; overflow-wrap: anywhere } h2 { margin-top: 2.8rem; font-size: 1.4rem }
 h3 { margin: 1.4rem 0 .3rem; font-size: 1rem } p { max-width: 46rem } p.lead { font-size: 1.25rem; line-height: 1.45 }
-.soft, figcaption, .read { color: var(--soft) } figcaption { font-size: .8rem; line-height: 1.3; overflow-wrap: anywhere }
-figcaption b { color: var(--ink) } code { font-size: .92em; overflow-wrap: anywhere }
-.read { border-left: 3px solid var(--rule); padding-left: .8rem } .note { background: var(--card) }
-pre { background: var(--card); border-radius: 6px; overflow-wrap: anywhere }
-th, td { border-color: var(--rule); font-variant-numeric: tabular-nums; font-size: .9rem } th { color: var(--soft) }
+.soft, figcaption, .read { color: var(--_soft) } figcaption { font-size: .8rem; line-height: 1.3; overflow-wrap: anywhere }
+figcaption b { color: var(--_ink) } code { font-size: .92em; overflow-wrap: anywhere }
+.read { border-left: 3px solid var(--_rule); padding-left: .8rem } .note { background: var(--_card) }
+pre { background: var(--_card); border-radius: 6px; overflow-wrap: anywhere }
+th, td { border-color: var(--_rule); font-variant-numeric: tabular-nums; font-size: .9rem } th { color: var(--_soft) }
 th:first-child, td:first-child, td:first-child code { white-space: nowrap; overflow-wrap: normal }
 .row { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.1rem, 1fr)); gap: .6rem; margin: .5rem 0 }
 .row.wide { grid-template-columns: repeat(auto-fill, minmax(12.5rem, 1fr)); gap: 1rem }
 .row img, .strip img { display: block; width: 100%; height: auto; border-radius: 4px } img.small { image-rendering: pixelated }
 .framed { position: relative; display: block }
-.framed i { box-sizing: border-box; position: absolute; border: 2px solid var(--box); outline: 1px solid #000 }
+.framed i { box-sizing: border-box; position: absolute; border: 2px solid var(--_box); outline: 1px solid #000 }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 3px; margin-bottom: .25rem }
 .strip { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(6.3rem, 12rem); gap: .4rem; margin: .5rem 0 }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1rem 1.5rem;
  align-items: start; margin: 1rem 0 }
-svg { width: 100%; height: auto; max-width: 34rem; fill: var(--ink); font: 13px system-ui, sans-serif }
+svg { width: 100%; height: auto; max-width: 34rem; fill: var(--_ink); font: 13px system-ui, sans-serif }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .8rem; margin: 1.2rem 0; padding: 0 }
-.facts div { background: var(--card); border-radius: 8px; padding: .7rem .9rem } .facts dd { margin: 0; font-size: .85rem }
+.facts div { background: var(--_card); border-radius: 8px; padding: .7rem .9rem } .facts dd { margin: 0; font-size: .85rem }
 .facts dt { font-size: 1.5rem; font-weight: 600; line-height: 1.2 } nav a { margin-right: .9rem; white-space: nowrap }
-nav { margin: 1.2rem 0; padding: .5rem 0; border: solid var(--rule); border-width: 1px 0 }
+nav { margin: 1.2rem 0; padding: .5rem 0; border: solid var(--_rule); border-width: 1px 0 }
 .maps th, .maps td, .pairs td { text-align: left; padding-left: 0 }
 .maps img { display: block; width: 9rem; max-width: none; border-radius: 4px }
 .maps td { padding-top: .4rem } .maps th { max-width: 9rem } .maps span { font-weight: 400 }
 .file { font-size: .72rem; line-height: 1.2; display: inline-block }
 .strip.wide { grid-auto-columns: minmax(9rem, 15rem) } h2.sub { margin: 1.4rem 0 .3rem; font-size: 1rem }
-details { margin: .6rem 0 } summary { cursor: pointer; color: var(--soft) }
+details { margin: .6rem 0 } summary { cursor: pointer; color: var(--_soft) }
 """
+"""Rules beside those of `evaluation.document`. Names of colours start with an underscore: they are no flags."""
 
 
 def escaped(value: object) -> str:
@@ -64,7 +65,7 @@ def escaped(value: object) -> str:
 
 def code(value: object) -> str:
     """A name from a file or a network, set as code."""
-    return f"<code>{escaped(value)}</code>"
+    return f"<code>{ABSENT if value is None else escaped(value)}</code>"
 
 
 def number(value: Any, digits: int = 3) -> str:

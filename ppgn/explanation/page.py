@@ -125,8 +125,8 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
     """The numbers that a reader looks for first, large."""
     real, best, facts = present(report, "real"), best_synthetic(report), []
     if real is not None:
-        known = real["std"] and real["most"] is not None and real["mean"] is not None
-        above = (real["most"] - real["mean"]) / real["std"] if known else None
+        most, mean, std = real["most"], real["mean"], real["std"]
+        above = None if most is None or mean is None or not std else (most - mean) / std
         facts.append(
             (number(real["most"]), f"best of {plural(real['count'], 'real picture')}, {number(above)} std above the mean")
         )

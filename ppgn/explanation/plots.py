@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-COLOURS = tuple(f"var(--c{place})" for place in range(5))
+COLOURS = tuple(f"var(--_c{place})" for place in range(5))
 """Of series, in their order, as variables of the page's style."""
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 460, 300, 54, 32, 16, 46
 """Of a plot and its margins, in pixels."""
@@ -95,7 +95,7 @@ def responses(
     for place, count in enumerate(counts):
         left, right, high_ = x(edges[place]), x(edges[place + 1]), y(math.sqrt(count))
         wide = max(1.0, right - left - 1)
-        drawn += f'<rect x="{left:.1f}" y="{high_:.1f}" width="{wide:.1f}" height="{down - high_:.1f}" fill="var(--bar)"/>'
+        drawn += f'<rect x="{left:.1f}" y="{high_:.1f}" width="{wide:.1f}" height="{down - high_:.1f}" fill="var(--_bar)"/>'
     drawn += _percentiles(x, percentiles, top, down)
     for lane, (name, values) in enumerate(marks.items()):
         drawn += _lane(x, name, values, 18 + LANE * lane, COLOURS[lane % len(COLOURS)])
@@ -112,12 +112,12 @@ def intervals(rows: Mapping[str, tuple[Number, Number, Number]], across: str, th
         return ""
     down = TOP + 2 + 40 * len(known)
     x = _axis([0.0, threshold, *(value for values in known.values() for value in values)], LEFT / 2, WIDTH - RIGHT - 10, True)
-    drawn = f'<line x1="{x.first}" y1="{down}" x2="{x.last}" y2="{down}" stroke="var(--soft)"/>'
+    drawn = f'<line x1="{x.first}" y1="{down}" x2="{x.last}" y2="{down}" stroke="var(--_soft)"/>'
     if threshold is not None:
         place, anchor = x(threshold), "end" if x(threshold) > WIDTH / 2 else "start"
         drawn += _rule(place, TOP - 14, place, down)
         drawn += (
-            f'<text x="{place + (5 if anchor == "start" else -5):.1f}" y="{TOP - 8}" text-anchor="{anchor}" fill="var(--soft)">'
+            f'<text x="{place + (5 if anchor == "start" else -5):.1f}" y="{TOP - 8}" text-anchor="{anchor}" fill="var(--_soft)">'
         )
         drawn += f"{html.escape(meaning)}</text>"
     for place, (name, (mean, low, high)) in enumerate(known.items()):
@@ -168,7 +168,7 @@ def _label(text: str, across: float, down: float, taken: list[tuple[float, float
             taken.append(place)
             anchor = "start" if right > 0 else "end"
             at = f'x="{across + right:.1f}" y="{down + below + 4:.1f}" text-anchor="{anchor}"'
-            halo = f"fill:{colour};paint-order:stroke;stroke:var(--paper);stroke-width:3px"
+            halo = f"fill:{colour};paint-order:stroke;stroke:var(--_paper);stroke-width:3px"
             return f'<text {at} font-size="12" style="{halo}">{html.escape(text)}</text>'
     return ""
 
@@ -182,7 +182,9 @@ def _percentiles(x: Axis, percentiles: Mapping[str, float], top: float, down: fl
         place = x(value)
         drawn += _rule(place, top, place, down)
         if all(abs(one - place) > 2 * NEAR for one in labelled):
-            drawn += f'<text x="{place:.1f}" y="{top - 4}" text-anchor="middle" fill="var(--soft)" font-size="11">{name} %</text>'
+            drawn += (
+                f'<text x="{place:.1f}" y="{top - 4}" text-anchor="middle" fill="var(--_soft)" font-size="11">{name} %</text>'
+            )
             labelled.append(place)
     return drawn
 
@@ -190,7 +192,7 @@ def _percentiles(x: Axis, percentiles: Mapping[str, float], top: float, down: fl
 def _lane(x: Axis, name: str, values: Sequence[float], down: float, colour: str) -> str:
     """Marks of values on a line of their own under their name; an arrow for those that lie beyond the axis."""
     drawn = f'<text x="{LEFT}" y="{down - 4}" style="fill:{colour}">{html.escape(name)}</text>'
-    drawn += f'<line x1="{LEFT}" y1="{down + 4}" x2="{WIDTH - RIGHT}" y2="{down + 4}" stroke="var(--rule)"/>'
+    drawn += f'<line x1="{LEFT}" y1="{down + 4}" x2="{WIDTH - RIGHT}" y2="{down + 4}" stroke="var(--_rule)"/>'
     for value in values:
         place = x(min(value, x.high))
         shape = f"M{place - 5:.1f} {down - 2}l10 6l-10 6z" if value > x.high else f"M{place:.1f} {down - 2}l5 6l-5 6l-5 -6z"
@@ -214,10 +216,10 @@ def _frame(
 ) -> str:
     """The axes with their ticks and names. levels: text by value of y, else round numbers."""
     down = down or HEIGHT - BOTTOM
-    drawn = f'<path d="M{LEFT} {top}V{down}H{WIDTH - RIGHT}" fill="none" stroke="var(--soft)"/>' + _ticks(x, down)
+    drawn = f'<path d="M{LEFT} {top}V{down}H{WIDTH - RIGHT}" fill="none" stroke="var(--_soft)"/>' + _ticks(x, down)
     for value, text in (levels or {value: _short(value) for value in y.ticks()}).items():
         drawn += f'<text x="{LEFT - 7}" y="{y(value) + 4:.1f}" text-anchor="end">{text}</text>'
-        drawn += f'<line x1="{LEFT - 4}" y1="{y(value):.1f}" x2="{LEFT}" y2="{y(value):.1f}" stroke="var(--soft)"/>'
+        drawn += f'<line x1="{LEFT - 4}" y1="{y(value):.1f}" x2="{LEFT}" y2="{y(value):.1f}" stroke="var(--_soft)"/>'
     middle = (top + down) / 2
     drawn += f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{down + 38}" text-anchor="middle">{html.escape(across)}</text>'
     return drawn + (
@@ -229,7 +231,7 @@ def _ticks(x: Axis, down: float) -> str:
     drawn = ""
     for value in x.ticks():
         drawn += f'<text x="{x(value):.1f}" y="{down + 18}" text-anchor="middle">{_short(value)}</text>'
-        drawn += f'<line x1="{x(value):.1f}" y1="{down}" x2="{x(value):.1f}" y2="{down + 4}" stroke="var(--soft)"/>'
+        drawn += f'<line x1="{x(value):.1f}" y1="{down}" x2="{x(value):.1f}" y2="{down + 4}" stroke="var(--_soft)"/>'
     return drawn
 
 
@@ -239,7 +241,7 @@ def _short(value: float) -> str:
 
 def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
     place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {place} stroke="var(--soft)" stroke-dasharray="3 3"/>'
+    return f'<line {place} stroke="var(--_soft)" stroke-dasharray="3 3"/>'
 
 
 def _legend(names: Sequence[str]) -> str:

@@ -77,8 +77,8 @@ def nearby(part: Data, folder: Path, report: Data) -> list[str]:
     """Real pictures whose response is raised and lowered, with difference maps and distances."""
     said = "Each row starts at a real picture. A chain raises or lowers the response while it stays near. Maps show the change."
     limits = "The reconstruction is what the generator makes of the picture: compare changes with it, not with the original."
-    rule = f" The rule: {part['rule']}." if isinstance(part.get("rule"), str) else ""
-    parts = [reading(said + rule.replace("..", "."), limits)]
+    rule = f" The rule: {escaped(part['rule'].rstrip('.'))}." if isinstance(part.get("rule"), str) else ""
+    parts = [reading(said + rule, limits)]
     rows = []
     for one in part["pictures"]:
         parts.append(STRIP + "".join(_changed(folder / "nearby", one)) + "</div></div>")
@@ -108,7 +108,7 @@ def where(part: Data, folder: Path, report: Data) -> list[str]:
     methods = part["methods"]
     said = "Attribution maps by captum: where each method says that the response comes from."
     limits = "They are no proof: methods differ, and guided backpropagation follows edges even in a network that was not trained."
-    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in ("", "picture", *methods))
+    head = "".join(f'<th scope="col">{escaped(name.replace("_", " "))}</th>' for name in ("", "picture", *methods))
     body = ""
     for one in part["rows"]:
         names = [one["picture"], *(within(one, "maps", method) for method in methods)]
@@ -118,7 +118,10 @@ def where(part: Data, folder: Path, report: Data) -> list[str]:
         ]
         shown = "".join(f"<td>{cell}</td>" for cell in cells)
         body += f'<tr><th scope="row">{escaped(one["name"])}<br><span>{number(one["response"])}</span></th>{shown}</tr>'
-    missing = [f"<p>Left out: {escaped(name)}. {escaped(reason)}</p>" for name, reason in (part.get("left_out") or {}).items()]
+    missing = [
+        f"<p>Left out: {escaped(name.replace('_', ' '))}. {escaped(reason)}</p>"
+        for name, reason in (part.get("left_out") or {}).items()
+    ]
     relu = part.get("relu_modules")
     about = (
         ""

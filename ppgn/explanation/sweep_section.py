@@ -44,8 +44,8 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
     head = ["climbs", "λ", "response", "gap", "distance", "Fréchet", "tau", "effective", "R-hat", "acceptance"]
     cells = [_sweep_row(name, one) for name, rows in drawn.items() for one in rows]
     settings = (
-        f"Step size {setting(part['step_size'])}, in the space of the noise from which the bundle's model makes codes. Of the chains' "
-        f"second half {plural(part['kept'], 'picture')} each are kept."
+        f"Step size {setting(part['step_size'])}, in the space of the noise from which the bundle's model makes codes. Of the "
+        f"second half of each chain {plural(part['kept'], 'picture')} are kept."
     )
     return [
         *parts,
