@@ -36,11 +36,9 @@ def figure(tuning: Tuning, trials: Sequence[Trial]) -> str:
             dots.append(evaluation.Dot(gap, value, text, "chosen", "ring", label))
             label = ""
         dots.append(evaluation.Dot(gap, value, text, kind, shape, label))
-    real = tuning.reference
-    if real.means is not None:
-        dots.append(
-            evaluation.Dot(1.0, real.means[0], f"realistic codes: {real.means[0]:.3g}", "real", "square", "realistic codes")
-        )
+    if tuning.reference.means is not None:
+        value, gap, _ = tuning.reference.means
+        dots.append(evaluation.Dot(gap, value, f"realistic codes: {value:.3g}", "real", "square", "realistic codes"))
     points = [(gap, value) for value, gap, _ in (trial.means for trial in line if trial.means is not None)]
     across = "gap: distance from what the generator knows (1: realistic codes)"
     return evaluation.scatter(dots, points, across, measure, _spans(tuning, trials), tuning.most_gap)
@@ -54,8 +52,8 @@ def outside(tuning: Tuning, trials: Sequence[Trial]) -> int:
 
 
 def _spans(tuning: Tuning, trials: Sequence[Trial]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(least, most) gap and value shown: those of realistic codes, of the chosen trial, the default and the frontier up to OUTSIDE
-    of the limit; the other trials may be further out."""
+    """(least, most) gap and value shown: those of realistic codes, of the chosen trial, the default and the frontier up to
+    OUTSIDE of the limit; the other trials may be further out."""
     ran = [trial.means for trial in trials if trial.means is not None]
     named = [trial.means for trial in (tuning.reference, best_of(trials), trials[0]) if trial.means is not None]
     kept = [trial.means for trial in trials if trial.means is not None and trial.excess == 0]

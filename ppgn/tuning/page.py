@@ -90,7 +90,8 @@ def _trials(tuning: Tuning, trials: Sequence[Trial], best: Trial) -> list[str]:
     return [
         "<h2>The frontier</h2>",
         '<p><b class="kept">Dots</b> kept both limits, <b class="out">crosses</b> did not and are left out, the '
-        '<b class="chosen">ring</b> is the chosen trial, the <b class="real">square</b> realistic codes, whatever they show. The line joins the '
+        '<b class="chosen">ring</b> is the chosen trial, the <b class="real">square</b> realistic codes, whatever they show. The '
+        "line joins the "
         "trials that no other one beats in both: with a smaller gap you get no more, for more you pay with a larger gap. Those "
         f"that are too much alike are no part of it. The dashed line is the limit of the gap.{edge}</p>",
         f'<figure class="scroll">{figure(tuning, trials)}</figure>',
@@ -146,8 +147,9 @@ def _about(tuning: Tuning, trials: Sequence[Trial]) -> list[str]:
         f"Bundle {tuning.bundle.name}, sampler {tuning.recipe.flat()['sampler']}, {len(trials)} trials. Asked for: {asked}, with "
         f"the seeds {spread} in every trial.{enough}",
         "Trial 0 is the default, so the result is never behind it on these seeds. The next "
-        f"{proposals.STARTUP - 1} are at random places, the others where Optuna's tree-structured Parzen estimator expects more. Ranges are searched on a logarithmic "
-        "scale. They follow from the mean sizes of code, prior and gradient at realistic codes, so they fit what is asked for.",
+        f"{proposals.STARTUP - 1} are at random places, the others where Optuna's tree-structured Parzen estimator expects more. "
+        "Ranges are searched on a logarithmic scale. They follow from the mean sizes of code, prior and gradient at realistic "
+        "codes, so they fit what is asked for.",
     ]
 
 
