@@ -87,7 +87,7 @@ def test_the_page_shows_ranges_frontier_pictures_and_use_and_needs_no_other_file
 
 def test_every_setting_that_can_be_searched_has_a_meaning_a_unit_and_a_reason(tmp_path: Path) -> None:
     for sampler in ("langevin", "released", "ascent", "adaptive"):
-        changes = {} if sampler == "langevin" else {"step_size": (0.5, 0.01)}
+        changes: dict[str, Any] = {} if sampler == "langevin" else {"step_size": (0.5, 0.01)}
         search = Tuning(tiny_bundle(), 0, count=2, steps=4, keep=(), sampler=sampler, **changes)
         study = Study(tmp_path / sampler, search)
         study.run(1)
