@@ -57,7 +57,7 @@ def test_of_trials_that_met_enough_the_reasons_show_the_sum_that_chose() -> None
     search = Tuning(tiny_bundle(), lambda image: image.mean((1, 2, 3)), count=4, steps=8, enough=90.0)
     trials = [made(0, 50.0, 1.5), made(1, 90.0, 2.0, 0.4), made(2, 90.0, 1.5, 0.5)]
     text = tuning.reasons(search, trials)[0]
-    assert "2 of the 3 trials that kept both limits reached 90" in text
+    assert "2 of the 3 trials that kept both limits reached a log-probability of 90" in text
     assert "trial 2 has the highest diversity less what the gap is above 1: 0.5 - 0.5 = 0" in text
 
 

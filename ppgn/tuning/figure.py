@@ -29,7 +29,9 @@ def figure(tuning: Tuning, trials: Sequence[Trial]) -> str:
             continue
         value, gap, _ = trial.means
         out = report.broken(tuning, trial)
-        text = f"{trial.title}: {measure} {report.number(value)}, gap {report.number(gap)}" + (f", {out} outside" if out else "")
+        text = f"{trial.title}: {measure} {report.number(value)}, gap {report.number(gap)}" + (
+            f", left out: {out}" if out else ""
+        )
         kind, shape = ("out", "cross") if out else ("kept", "dot")
         label = trial.title if trial.number in labelled else ""
         if trial is best:

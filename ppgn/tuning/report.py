@@ -47,7 +47,7 @@ def headings(tuning: Tuning) -> list[str]:
     flat, names = tuning.recipe.flat(), _columns(tuning)
     ends = {name for name in names if isinstance(flat[name], Linear) or (name == "step_size" and END in tuning.ranges)}
     scales = [f"{name} (start:end)" if name in ends else name for name in names]
-    return ["trial", measure(tuning), "gap (1: realistic)", "diversity (1: realistic)", "steps", *scales, "outside of limit"]
+    return ["trial", measure(tuning), "gap (1: realistic)", "diversity (1: realistic)", "steps", *scales, "left out"]
 
 
 def cells(tuning: Tuning, trial: Trial) -> list[str]:

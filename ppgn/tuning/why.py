@@ -60,8 +60,8 @@ def _rule(tuning: Tuning, trials: Sequence[Trial], best: Trial, kept: Sequence[T
     equal = [trial for trial in kept if trial.log_prob == best.log_prob]
     if tuning.enough is not None and math.isclose(value, tuning.enough, rel_tol=1e-6):
         return (
-            f"{len(equal)} of the {len(kept)} trials that kept both limits reached {tuning.enough:g}, from where more "
-            f"{measure} is no merit. Of them {best.subject} has the highest diversity less what the gap is above 1: "
+            f"{len(equal)} of the {len(kept)} trials that kept both limits reached a {measure} of {tuning.enough:g}, "
+            f"from where more is no merit. Of them {best.subject} has the highest diversity less what the gap is above 1: "
             f"{diversity:.3g} - {max(0.0, gap - 1):.3g} = {best.order[2]:.3g}."
         )
     first = f"{name} is {among} both limits" if len(kept) == 1 else f"{name} has the highest {measure} {among} both limits"
@@ -78,10 +78,10 @@ def _left_out(tuning: Tuning, trials: Sequence[Trial], value: float) -> str:
         return "No trial was left out."
     meanings = {
         "gap": f"a gap above {tuning.most_gap:g}", "diversity": f"a diversity below {tuning.least_diversity:g}",
-        "gap and diversity": "both outside of the limits", "stopped": "chains that became infinite or NaN",
+        "gap and diversity": "both gap and diversity outside of the limits", "stopped": "chains that became infinite or NaN",
     }  # fmt: skip
     counted = ", ".join(f"{whys.count(why)} with {text}" for why, text in meanings.items() if why in whys)
-    found = f"Left out: {counted}."
+    found = f"Left out: {counted}." + (" The default is among them." if report.broken(tuning, trials[0]) else "")
     higher = [(trial.means[0], trial) for trial in trials if trial.means and trial.excess and trial.means[0] > value]
     if higher:
         most, trial = max(higher, key=lambda pair: pair[0])
