@@ -148,8 +148,8 @@ def _about(tuning: Tuning, trials: Sequence[Trial]) -> list[str]:
         f"the seeds {spread} in every trial.{enough}",
         "Trial 0 is the default, so the result is never behind it on these seeds. Up to trial "
         f"{proposals.STARTUP - 1} the places are random, later ones are where Optuna's tree-structured Parzen estimator expects "
-        "more. Ranges are searched on a logarithmic scale. They follow from the mean sizes of code, prior and gradient at realistic "
-        "codes, so they fit what is asked for.",
+        "more. Ranges are searched on a logarithmic scale. They follow from the mean sizes of code, prior and gradient at "
+        "realistic codes, so they fit what is asked for.",
     ]
 
 
