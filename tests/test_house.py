@@ -31,8 +31,8 @@ from ppgn.seeds import Stream
 ORDER = [
     "types", "seeds", "errors", "progress", "autocast", "images", "caffe", "networks", "generators", "probe", "priors",
     "conditions", "views", "objective", "samplers", "evolution", "divergence", "chain", "starts", "facets", "toy", "checks",
-    "acceleration", "bundle", "loaders", "requests", "recipes", "importers", "sampling", "methods", "experiment", "tuning",
-    "evaluation", "explanation", "illumination", "cli",
+    "acceleration", "bundle", "loaders", "requests", "recipes", "importers", "sampling", "methods", "experiment",
+    "evaluation", "tuning", "explanation", "illumination", "cli",
 ]  # fmt: skip
 """The rooms of ppgn in the order in which data walks through them: each imports only from those before it."""
 CORE = [

@@ -90,6 +90,25 @@ def request(given: argparse.Namespace, bundle: Bundle) -> requests.Request:
     return requests.parse(bundle, **wanted, network=network, measure=measure, check=not given.no_check)
 
 
+def typed(given: argparse.Namespace) -> list[str]:
+    """The words that ask another command for the same request."""
+    words: list[str] = []
+    for name in (*requests.KINDS, *OTHERS, "measure", "no_check", "network", *INPUT):
+        value = getattr(given, name)
+        if not _is_given(given, name) or (name == "measure" and given.unit is None):
+            continue  # without a unit the measure is one of the recipe
+        if isinstance(value, list):
+            words += [_flag(name), *map(str, value)]
+        elif value is True:
+            words.append(_flag(name))
+        else:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [f"{_flag(name)}={text}"] if text.startswith("-") else [_flag(name), text]
+    if given.network not in (None, loaders.BUNDLE_CLASSIFIER) and (precision := _network_precision(given)) != "auto":
+        words += ["--network-precision", precision]
+    return words
+
+
 def check_described(given: argparse.Namespace) -> None:
     """Raises ValueError for flags of a network's input without the network."""
     loose = [_flag(name) for name in NETWORK if hasattr(given, name) and _is_given(given, name)]

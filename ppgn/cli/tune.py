@@ -1,8 +1,9 @@
-"""`ppgn tune`: recipes tried on short chains, a table, pictures to compare, and the best one as a file for `--settings`."""
+"""`ppgn tune`: recipes tried on short chains, a page and a table that compare them, and the best one for `--settings`."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Try recipes on short chains from the same seeds. The best one meets the condition best within two limits: how far "
         "pictures are from what the generator knows, and how alike they are. The first trial is the default. A setting that is "
-        "given by its flag is not searched. The same command again goes on where it ended."
+        "given by its flag is not searched. A page says why the best one is. The same "
+        "command again goes on where it ended."
     )
     parser.epilog = EXAMPLES
     parser.add_argument("bundle", help=BUNDLE)
@@ -52,13 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "that reach it the most varied one near real pictures is best (default: "
                         f"{tuning.ENOUGH} for probabilities)")  # fmt: skip
     search.add_argument("--out", default="tuned", metavar="FOLDER",
-                        help="for settings.json, tune.png, and trials.json, from which it goes on (default: tuned)")  # fmt: skip
+                        help="for tune.html, a page that says what was searched and why this setting; settings.json, tune.png; "
+                        "and trials.json, from which it goes on (default: tuned)")  # fmt: skip
     outputs.add_overwrite(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, makes the trials that are lacking, then writes and prints the best."""
-    outputs.check_inputs_kept(given, given.out, (tuning.SETTINGS, "tune.png", "trials.json"))
+    outputs.check_inputs_kept(given, given.out, (tuning.SETTINGS, "tune.png", tuning.PAGE, "trials.json"))
     terminal.check_counts(given, "trials", "count")
     study = tuning.Study(given.out, _search(given, terminal.load(given)))
     try:
@@ -68,11 +71,18 @@ def run(given: argparse.Namespace) -> int:
         done = f"{len(study.trials)} of {given.trials} trials: the same command goes on from there"
         print(f"\nppgn: interrupted after {done}", file=sys.stderr)
         return 130
-    study.save()
-    print(f"{study.table()}\n\n{in_flags(study.verdict(), vars(given))}")
-    print(f"wrote settings.json, tune.png (look at it) and trials.json into {given.out}")
-    print(f"use the recipe as `ppgn sample {given.bundle} ... --settings {study.folder / tuning.SETTINGS}`")
+    use = _use(given, study)
+    study.save(use)
+    print(f"{study.table()}\n\n{study.legend()}\n\n{in_flags(study.verdict(), vars(given))}")
+    print(f"use the recipe, here with seeds that the search did not see: `{use}`")
+    print(f"wrote settings.json, trials.json, tune.png and the page {study.folder / tuning.PAGE}, which says why: open it")
     return 0
+
+
+def _use(given: argparse.Namespace, study: tuning.Study) -> str:
+    """The command that samples with the recipe, from the first seed that the search did not see."""
+    words = ["ppgn", "sample", given.bundle, *request_flags.typed(given), "--settings", str(study.folder / tuning.SETTINGS)]
+    return shlex.join([*words, "--seed", str(given.seed + given.count)])
 
 
 def _search(given: argparse.Namespace, bundle: Bundle) -> tuning.Tuning:

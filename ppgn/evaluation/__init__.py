@@ -33,9 +33,11 @@ from ppgn.evaluation.neighbours import manifold as manifold
 from ppgn.evaluation.options import EvaluationOptions as EvaluationOptions
 from ppgn.evaluation.options import JudgeSource as JudgeSource
 from ppgn.evaluation.options import samples_per_class as samples_per_class
+from ppgn.evaluation.plots import Dot as Dot
 from ppgn.evaluation.plots import curves as curves
 from ppgn.evaluation.plots import histogram as histogram
 from ppgn.evaluation.plots import reliability as reliability
+from ppgn.evaluation.plots import scatter as scatter
 from ppgn.evaluation.plots import shares as shares
 from ppgn.evaluation.progress import OnProgress as OnProgress
 from ppgn.evaluation.report import json_safe as json_safe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 SAMPLES, REAL = "#1f5fa8", "#c2571a"
 COLOURS = (SAMPLES, REAL)
@@ -70,6 +70,72 @@ def histogram(sets: Mapping[str, Sequence[float]]) -> str:
     return _plot("distance ratios", drawn, list(sets), "distance ratio", "share of pictures", ticks, levels)
 
 
+class Dot(NamedTuple):
+    """A mark of `scatter`. text: what a pointer reads. kind: its class, which gives it a colour. shape: "dot", "ring", "cross" or
+    "square". label: written beside it where there is room."""
+
+    x: float
+    y: float
+    text: str
+    kind: str
+    shape: str = "dot"
+    label: str = ""
+
+
+SHAPES = {
+    "dot": '<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="currentColor"/>',
+    "ring": '<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="none" stroke="currentColor" stroke-width="2.5"/>',
+    "cross": '<path d="M{x:.1f} {y:.1f}m-4 -4l8 8m0 -8l-8 8" fill="none" stroke="currentColor" stroke-width="2"/>',
+    "square": '<rect x="{x:.1f}" y="{y:.1f}" width="8" height="8" transform="translate(-4 -4)" fill="currentColor"/>',
+}
+Span = tuple[float, float]
+
+
+def scatter(
+    dots: Sequence[Dot], line: Sequence[Span], across: str, upwards: str, spans: tuple[Span, Span], limit: float = math.inf
+) -> str:
+    """Dots over two axes, and steps through the points of `line`, which go up to the right.
+
+    across, upwards: names of the axes. spans: what the two axes show, (low, high) each; what is outside is drawn at the edge.
+    limit: where a dashed line stands across, if that is inside.
+    """
+    (left, right), (low, high) = spans
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        shares = ((x - left) / (right - left), (y - low) / (high - low))
+        return _x(min(1.0, max(0.0, shares[0]))), _y(min(1.0, max(0.0, shares[1])))
+
+    places = [at(*point) for point in line]
+    drawn = f'<line x1="{at(limit, 0)[0]}" y1="{_y(0)}" x2="{at(limit, 0)[0]}" y2="{_y(1)}" stroke="#888" stroke-dasharray="4"/>'
+    drawn = drawn if left <= limit <= right else ""
+    if places:
+        path = f"M{places[0][0]:.1f} {places[0][1]:.1f}" + "".join(f"H{x:.1f}V{y:.1f}" for x, y in places[1:])
+        drawn += f'<path class="line" d="{path}" fill="none" stroke="currentColor" stroke-width="1.5"/>'
+    taken: list[tuple[float, float]] = []
+    for dot in dots:
+        x, y = at(dot.x, dot.y)
+        mark = SHAPES[dot.shape].format(x=x, y=y)
+        if dot.label and all(abs(y - other[1]) > 14 or abs(x - other[0]) > 7 * len(dot.label) for other in taken):
+            taken.append((x, y))
+            end = x > LEFT + 8 * len(dot.label)
+            place = (
+                f'x="{x - 11 if end else x + 11:.1f}" y="{max(TOP + 12, y - 6):.1f}" text-anchor="{"end" if end else "start"}"'
+            )
+            mark += f'<text {place} fill="currentColor">{html.escape(dot.label)}</text>'
+        drawn += f'<g class="{dot.kind}"><title>{html.escape(dot.text)}</title>{mark}</g>'
+    ticks = {at(value, 0)[0]: f"{value:g}" for value in _round_numbers(left, right)}
+    levels = {at(0, value)[1]: f"{value:g}" for value in _round_numbers(low, high)}
+    return _plot(f"{upwards} against {across}", drawn, [], html.escape(across), html.escape(upwards), ticks, levels)
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """About five multiples of 1, 2 or 5 times a power of ten from low to high."""
+    least = (high - low) / 6
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(step * power for step in (1, 2, 5, 10) if step * power >= least)
+    return [float(f"{count * step:.6g}") for count in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
 def _shares(values: Sequence[float]) -> list[float]:
     """The share of the values in each bin."""
     counts = [0] * BINS
@@ -99,7 +165,9 @@ def _plot(
     frame += f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">{upwards}</text>'
     for place, (colour, name) in enumerate(zip(COLOURS, names, strict=False)):
         frame += f'<text x="{LEFT + 190 * place}" y="18" fill="{colour}" font-weight="bold">{html.escape(name)}</text>'
-    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%;font:12px system-ui,sans-serif"'
+    size = (
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%;font:12px system-ui,sans-serif;fill:currentColor"'
+    )
     return f'<svg role="img" aria-label="{html.escape(title)}" {size}>{drawn}{frame}</svg>'
 
 

@@ -16,10 +16,11 @@ from ppgn.bundle import Bundle
 from ppgn.errors import one_line
 from ppgn.requests import fingerprint, source_of, weights_of
 from ppgn.tuning import report
+from ppgn.tuning.page import page
 from ppgn.tuning.search import Tuning
 from ppgn.tuning.trial import Trial, best_of
 
-TRIALS, SETTINGS, PICTURE = "trials.json", "settings.json", "tune.png"
+TRIALS, SETTINGS, PICTURE, PAGE = "trials.json", "settings.json", "tune.png", "tune.html"
 WORDS = {
     "weights": "weights of the bundle", "source": "code of the condition", "judge_source": "code of the judge",
     "reference": "value of the condition at realistic codes",
@@ -35,7 +36,8 @@ class Study:
     """The trials of a search in a folder.
 
     trials.json and trial_NNN.png hold the trials, with at most `report.TILES` pictures each. Where they are there already, the
-    study goes on from them. settings.json holds the best recipe, and tune.png shows its pictures beside the default's.
+    study goes on from them. settings.json holds the best recipe, tune.png shows its pictures beside the default's, and tune.html
+    says what was searched and why this recipe (`page`).
 
     Attributes: folder, tuning, trials (those made so far, earlier runs included). Raises ValueError where trials.json cannot be
     read, and where its trials are of another search: of another bundle, request, default recipe, seeds or limits. A function that
@@ -78,18 +80,25 @@ class Study:
                 if watch is not None:
                     watch(trial)
 
-    def save(self) -> Trial:
-        """Writes settings.json and tune.png, and returns the best trial. Raises ValueError as `best` does."""
+    def save(self, use: str = "") -> Trial:
+        """Writes settings.json, tune.png and tune.html, and returns the best trial. use: as `page` takes it. Raises ValueError as
+        `best` does."""
         best = self.best
         stored = best.to_json()
         recipe = stored.pop("recipe")
         _write(self.folder / SETTINGS, {"ppgn": __version__, **self.about, "trial": stored, "recipe": recipe})
-        images.save_image(report.picture(self.tuning, self.trials, self._pictures), self.folder / PICTURE)
+        images.save_image(report.picture(self.tuning, self.trials, self.pictures), self.folder / PICTURE)
+        text = page(self, use)
+        images.write_atomically(self.folder / PAGE, lambda path: path.write_text(text, encoding="utf-8"))
         return best
 
     def table(self) -> str:
         """Realistic codes, the default and the best trials as a table in Markdown (`report.table`)."""
         return report.table(self.tuning, self.trials)
+
+    def legend(self) -> str:
+        """What the columns of the table count, a line each."""
+        return "\n".join(report.legend(self.tuning))
 
     def verdict(self) -> str:
         """The sentence that says which trial is best."""
@@ -98,7 +107,7 @@ class Study:
     def _picture_file(self, trial: Trial) -> Path:
         return self.folder / f"trial_{trial.number:03d}.png"
 
-    def _pictures(self, trial: Trial) -> Tensor:
+    def pictures(self, trial: Trial) -> Tensor:
         """The kept pictures of a trial, `[chain, channel, height, width]`; white where their file was deleted."""
         count = len(report.shown(self.tuning.request.names))
         size = self.tuning.bundle.image

@@ -23,6 +23,36 @@ SEARCHED = {
 END = "step_size_end"
 
 
+MEANINGS = {
+    "prior_scale": ("how much of the way to what the prior makes of the code a step goes", "share", "0.001 to all of the way"),
+    "condition_scale": (
+        "how far a step follows the gradient of the condition", "code units per unit of gradient",
+        "a step along the gradient at realistic codes is 0.001 to 10 times the mean size of a realistic code; as much, as the "
+        "gradient shrinks once the condition is met",
+    ),
+    "noise_scale": (
+        "standard deviation of the noise of a step", "code units", "0.001 to 0.3 times the mean size of a realistic code",
+    ),
+    "step_size": ("size of the first step", "code units", "0.01 to 2 times the mean size of a realistic code"),
+    END: ("size of the last step", "share of the first", "from a hundredth of the first step to all of it"),
+    "temperature": ("of the softmax over classes", "no unit", "above 1 asks for more where the class is likely already"),
+}  # fmt: skip
+"""Setting -> what it is, its unit, and why its range (`ranges`) is what it is."""
+OTHERWISE = {
+    ("released", "prior_scale"): (
+        "weight of the prior's direction", "no unit",
+        "the prior's part of a step at realistic codes is 0.001 to 10 times the condition's part",
+    ),
+    ("adaptive", "step_size"): ("size of the first step", "standard deviations of the sampler", "0.01 to 2 of them"),
+}  # fmt: skip
+"""(sampler, setting) -> the same where it differs."""
+
+
+def meaning(sampler: str, name: str) -> tuple[str, str, str]:
+    """What a setting of a sampler is, its unit, and why its range is what it is."""
+    return OTHERWISE.get((sampler, name), MEANINGS[name])
+
+
 def searched(recipe: Recipe, kept: Collection[str], classes: bool) -> list[str]:
     """The settings of SEARCHED that change anything for this recipe and are not among `kept`, where step_size includes its end.
 

@@ -30,6 +30,13 @@ class Trial:
     stopped: str = ""
 
     @property
+    def means(self) -> tuple[float, float, float] | None:
+        """(log_prob, gap, diversity); None for a trial whose chains stopped."""
+        if self.log_prob is None or self.gap is None or self.diversity is None:
+            return None
+        return self.log_prob, self.gap, self.diversity
+
+    @property
     def order(self) -> tuple[int, float, float]:
         """The greater, the better the trial.
 
@@ -37,16 +44,22 @@ class Trial:
         (flat pictures have the least gap of all, so a smaller one is no merit). Then come those outside of the limits, by how
         little. Stopped ones are last.
         """
-        if self.log_prob is None or self.gap is None or self.diversity is None:
+        if self.means is None:
             return -1, 0.0, 0.0
         if self.excess > 0:
             return 0, -self.excess, 0.0
-        return 1, self.log_prob, self.diversity - max(0.0, self.gap - 1)
+        log_prob, gap, diversity = self.means
+        return 1, log_prob, diversity - max(0.0, gap - 1)
 
     @property
     def title(self) -> str:
         """Its name in tables and pictures: "default", or "trial" and its number."""
         return "default" if self.number == 0 else f"trial {self.number}"
+
+    @property
+    def subject(self) -> str:
+        """Its name in a sentence: "the default", or "trial" and its number."""
+        return "the default" if self.number == 0 else self.title
 
     def to_json(self) -> dict[str, Any]:
         """The trial as JSON has it; `from_json` is the inverse."""
