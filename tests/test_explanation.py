@@ -20,8 +20,6 @@ from ppgn.bundle import Bundle
 from ppgn.cli import main
 from ppgn.evaluation import between_chains
 from ppgn.explanation import ExplainOptions, Pictures, Reading, Study, Target
-from ppgn.explanation.sweep import sampled
-from ppgn.explanation.transfer import transfer
 from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig
 from ppgn.probe import Passes, Preprocessed
 
@@ -39,7 +37,7 @@ def test_a_sweep_of_a_linear_world_has_the_known_mean_spread_and_correlation() -
     # r = w . z with z ~ N(0, I): p(z) exp(lambda r / |w|) is N(lambda w / |w|, I), so r / |w| is N(lambda, 1).
     weight = torch.tensor([3.0, -4.0, 12.0])
     options = ExplainOptions(chains=100, steps=200, step_size=0.3)
-    found = sampled(lambda noise: noise[:, None, None, :], (3,), target(lambda image: image[:, 0, 0] @ weight), (0.0, 2.0), 13.0,
+    found = explanation.sampled(lambda noise: noise[:, None, None, :], (3,), target(lambda image: image[:, 0, 0] @ weight), (0.0, 2.0), 13.0,
                     options, lambda count: None)  # fmt: skip
     series = found.responses[..., 100:] / 13
     assert series.mean((1, 2)).tolist() == pytest.approx([0, 2], abs=0.1)
@@ -80,7 +78,7 @@ def linear_study(count: int = 200) -> Study:
 def test_transfer_finds_the_matching_unit_and_only_exciting_sets_pass_the_percentile() -> None:
     study = linear_study()
     low, high = torch.zeros(3, 2, 1, 2, 2), torch.ones(3, 2, 1, 2, 2)
-    found = transfer(study, {"synthetic": high, "control": low}, lambda count: None).data
+    found = explanation.transferred(study, {"synthetic": high, "control": low}, lambda count: None).data
     assert (found["layer"], found["unit"], found["candidates"]) == ("0", 1, 4)
     assert found["correlation"] == pytest.approx(1, abs=1e-5)
     assert found["threshold"] == pytest.approx(2 * float(study.responses[1::2].quantile(0.95)), rel=1e-5)

@@ -17,7 +17,7 @@ from ppgn.seeds import Stream, generator
 from ppgn.types import Code, Image
 
 FROM, TO = 0.50, 0.95
-"""Shares of the ranks of real responses between which the pictures lie."""
+"""Shares of the ranks of positive real responses between which the pictures lie."""
 PULL = 0.05
 """Prior scale: the share of its way to the picture's code that a chain goes back at a step."""
 STEP_SIZE = 0.05
@@ -49,7 +49,7 @@ def passes(study: Study) -> int:
 
 
 def nearby(study: Study, tick: Tick) -> Part:
-    """Real pictures with responses from the median to the 95th percentile, and the smallest changes found of each.
+    """Real pictures with responses from the median to the 95th percentile of the positive ones, and the smallest changes of each.
 
     A chain begins at the code E(picture) and climbs, or descends, to a goal (RULE), while the prior's direction is back to that
     code. At the goal the condition's gradient ends, so that a chain slides along it to where it is nearest to E(picture). The
@@ -83,8 +83,8 @@ def _reason(study: Study) -> str | None:
 def _chosen(study: Study) -> list[int]:
     """Places of the pictures that are changed, the lowest response first."""
     order = study.responses.argsort(stable=True).tolist()
+    order = [place for place in order if study.responses[place] > 0] or order
     between = order[int(FROM * len(order)) : int(TO * len(order))] or order
-    between = [place for place in between if study.responses[place] > 0] or between
     return [between[number] for number in images.spread(len(between), study.options.nearby)]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 COLOURS = tuple(f"var(--_c{place})" for place in range(5))
 """Of series, in their order, as variables of the page's style."""
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 460, 300, 54, 32, 16, 46
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 460, 300, 64, 32, 16, 46
 """Of a plot and its margins, in pixels."""
 LANE, NEAR = 30, 15
 """Height of a lane of marks or of an interval, and the distance below which two labels would touch, in pixels."""

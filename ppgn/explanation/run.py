@@ -80,8 +80,8 @@ def _second(given: Second | Preprocessed | None, bundle: Bundle, targets: Sequen
         return given
     if given is not None:
         return second_network(type(given.network).__name__, given, bundle.image)
-    own = any(target.request.describe().get("network", BUNDLE_CLASSIFIER) == BUNDLE_CLASSIFIER for target in targets)
-    if own or bundle.encoder is None or not bundle.classes:
+    named = {target.request.describe().get("network", BUNDLE_CLASSIFIER) for target in targets}
+    if named & {BUNDLE_CLASSIFIER, loaders.trunk_source(bundle)} or bundle.encoder is None or not bundle.classes:
         return None
     return second_network(BUNDLE_CLASSIFIER, loaders.network(BUNDLE_CLASSIFIER, bundle=bundle), bundle.image)
 
@@ -177,7 +177,7 @@ def _part(name: str, study: Study, report: ReportFolder, tick: Tick) -> Part:
         made = report.pictures("synthetic", report.synthetic_names(synthetic.LEARNED)[:most], channels)
         return where.where(study, shown | ({} if made is None else {"synthetic": made}), tick)
     if name == "transfer":
-        return transfer.transfer(study, _sets(report, study), tick)
+        return transfer.transferred(study, _sets(report, study), tick)
     module = PARTS[name]
     return getattr(module, name)(study, tick)
 

@@ -144,7 +144,12 @@ def transfer(part: Data, folder: Path, report: Data) -> list[str]:
         "The line is the 95th percentile of its response to real pictures. A set whose interval lies above it excites that unit "
         "more than 95 % of real pictures do. A low correlation makes the test weak."
     )
-    names = {"synthetic": "synthetic pictures", "control": "random direction"}
+    names = {
+        "synthetic": "synthetic pictures",
+        "control": "random direction",
+        "sweep": "the sweep's set",
+        "sweep_control": "the sweep's random direction",
+    }
     sets: dict[str, Data] = {names.get(str(key), str(key)): value for key, value in part["sets"].items() if value}
     chart = plots.intervals(
         {name: (one["mean"], one.get("low"), one.get("high")) for name, one in sets.items()},
@@ -157,7 +162,7 @@ def transfer(part: Data, folder: Path, report: Data) -> list[str]:
     share = percent(within(sets, names["synthetic"], "share_above"))
     verdict += f": {share} of the synthetic pictures lie above the line." if share != ABSENT else "."
     found = table(["set", "mean response", "pictures", "above 95 % of real"], rows, "transfer")
-    return [reading(said, limits), f'<p><b>{verdict}</b></p><div class="plots">', chart, found, "</div>"]
+    return [reading(said, limits), f"<p><b>{verdict}</b></p>", chart, found]
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Data, Path, Data], list[str]]]] = {

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from ppgn import images, loaders, recipes
 from ppgn.bundle import Bundle
 from ppgn.explanation.study import Part, Study, Tick
@@ -71,7 +73,7 @@ def _of_bundle(study: Study, bundle: Bundle, tick: Tick, clusters: Facets | None
     """Pictures under the prior of a bundle, from the facets of the real pictures' codes, or else from its recipe's start."""
     options = study.options
     recipe = recipes.recipe_for(bundle, "plugged", steps=options.facet_steps)
-    starts = None if clusters is None else clusters.starts.repeat_interleave(options.per_facet, 0)
+    starts = None if clusters is None else _starts(study, clusters)
     count = options.facets * options.per_facet if starts is None else len(starts)
     image = _run(study, bundle, recipe, count, starts, tick)
     about: list[dict[str, Any]] = [{"facet": None, "pictures": None}] * count
@@ -112,6 +114,16 @@ def _facets(study: Study) -> Facets | None:
     if most < max(wanted, FEWEST):
         return None
     return facets(study.responses, codes.flatten(1), codes, clusters=wanted, most=most, seed=study.options.seed)
+
+
+def _starts(study: Study, clusters: Facets) -> Code:
+    """`per_facet` codes of each facet: the mean at its centre, then those of the pictures nearest to the centre."""
+    assert study.codes is not None
+    found = []
+    for mean, near in zip(clusters.starts, clusters.nearest, strict=True):
+        single = [int(near[number % len(near)]) for number in range(study.options.per_facet - 1)]
+        found += [mean, *study.codes[single]]
+    return torch.stack(found)
 
 
 def _nearest(study: Study, image: Image, name: str, shown: dict[str, Any]) -> dict[str, Any] | None:

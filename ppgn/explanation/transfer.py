@@ -27,7 +27,7 @@ def passes(study: Study) -> int:
     return 2 * options.facets * options.per_facet + 2 * options.chains * (options.steps // 2 // KEPT_EVERY)
 
 
-def transfer(study: Study, sets: Mapping[str, Image], tick: Tick) -> Part:
+def transferred(study: Study, sets: Mapping[str, Image], tick: Tick) -> Part:
     """The second network's best-matching unit, and its response to sets of pictures, beside the real pictures' 95th percentile.
 
     The unit is the channel, of all of the second network's layers, whose mean over positions has the highest correlation with the

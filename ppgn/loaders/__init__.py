@@ -19,5 +19,6 @@ from ppgn.loaders.texts import similarity as similarity
 from ppgn.loaders.trial import two_codes as two_codes
 from ppgn.loaders.trial import two_images as two_images
 from ppgn.loaders.trunks import trunk as trunk
+from ppgn.loaders.trunks import trunk_source as trunk_source
 from ppgn.loaders.weights import of_file as of_file
 from ppgn.loaders.weights import read_weights as read_weights

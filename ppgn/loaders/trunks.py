@@ -23,3 +23,10 @@ def trunk(bundle: Bundle) -> Preprocessed:
         raise ValueError(f"the bundle {bundle.name} has no encoder with a trunk, expected one: name a network")
     layers = nn.Sequential(OrderedDict(trunk=inner.trunk))
     return Preprocessed(layers, None, config.mean, config.std, config.bgr, grey_channels=config.channels)
+
+
+def trunk_source(bundle: Bundle) -> str:
+    """The name of the network whose trained layers the trunk of the bundle's encoder is, such as "lite:0"; "" where none is known."""
+    encoder = bundle.encoder
+    named = str(getattr(getattr(getattr(encoder, "network", encoder), "config", None), "trunk", ""))
+    return f"lite:{named[-1]}" if named.startswith("efficientnet_lite") else ""
