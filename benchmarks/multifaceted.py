@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lite import lite0, weights
+from lite import lite0
 from natural_judges import Lite
 from PIL import Image
 from runs import exit_on_mistake
@@ -29,6 +29,7 @@ import ppgn
 from ppgn import images, methods
 from ppgn.evaluation import feature_diversity
 from ppgn.experiment import line_plot
+from ppgn.loaders import lite_file
 from ppgn.probe import Preprocessed
 from ppgn.seeds import Stream, normal
 from ppgn.types import Evaluation
@@ -135,7 +136,7 @@ def main() -> None:
     given = options.parse_args()
     torch.set_num_threads(1)
     with exit_on_mistake():
-        folder, judge = images.make_folder(given.out), Lite(weights(2), 2)
+        folder, judge = images.make_folder(given.out), Lite(lite_file(2), 2)
         found = {name: courses(given.real / name, CLASSES[name], folder / name, judge, given.seed)
                  for name in tqdm(given.classes, "classes")}  # fmt: skip
     print(machine(), f"seed {given.seed}", report(found), sep="\n\n")

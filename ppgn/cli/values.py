@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-NETWORKS = "torchvision:NAME, timm:NAME, hf:FOLDER, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
+NETWORKS = "lite:0, torchvision:NAME, timm:NAME, hf:FOLDER, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
 BUNDLE = "name of a bundle (see `ppgn bundles`), its folder, or my_module:function that makes one"
 
 

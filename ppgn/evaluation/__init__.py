@@ -7,6 +7,7 @@ where it has them; `Judge` makes the logits and features.
 
 from ppgn.evaluation.chains import PassCounter as PassCounter
 from ppgn.evaluation.chains import autocorrelation as autocorrelation
+from ppgn.evaluation.chains import between_chains as between_chains
 from ppgn.evaluation.chains import integrated_time as integrated_time
 from ppgn.evaluation.chains import mixing as mixing
 from ppgn.evaluation.diversity import feature_diversity as feature_diversity

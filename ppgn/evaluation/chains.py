@@ -36,17 +36,19 @@ def autocorrelation(series: Tensor) -> Tensor:
     return covariance / covariance[0] if moves else torch.full_like(covariance, math.nan)
 
 
-def integrated_time(rho: Tensor) -> float:
+def integrated_time(rho: Tensor, monotone: bool = False) -> float:
     """tau = 1 + 2 sum over t >= 1 of rho(t), in steps: a chain gives one independent value per tau steps.
 
     The sum ends before the first pair rho(2m) + rho(2m + 1) that is not positive (initial positive sequence estimator, Geyer
-    1992, section 3.3). NaN where rho is NaN, and where the sum is not positive, as in a chain that oscillates.
+    1992, section 3.3). monotone: no pair counts for more than one before it (his initial monotone sequence), for rho that is noisy
+    at long lags. NaN where rho is NaN, and where the sum is not positive, as in a chain that oscillates.
     """
     if bool(rho.isnan().any()):
         return math.nan
     pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(1)
     ends = (pairs <= 0).nonzero()
     kept = pairs[: int(ends[0, 0])] if len(ends) else pairs
+    kept = kept.cummin(0).values if monotone and len(kept) else kept
     tau = float(2 * kept.sum() - 1)
     return tau if tau > 0 else math.nan
 
@@ -61,6 +63,36 @@ def mixing(series: Tensor) -> dict[str, Any]:
     tau = integrated_time(rho)
     chains, steps = series.shape[:2]
     return {"tau": tau, "effective": chains * steps / tau, "effective_per_chain": steps / tau, "autocorrelation": rho.tolist()}
+
+
+def between_chains(series: Tensor) -> dict[str, float]:
+    """r_hat, effective and tau of chains `[chain, step]`, by which differences between chains count too.
+
+    Each chain is split into two halves, and of these halves n values long W is the mean variance within, B / n the variance of
+    their means, and V = (n - 1) / n W + B / n. r_hat = sqrt(V / W): 1 where chains have mixed, above 1.01 where they have not
+    (Vehtari et al. 2021, Eq. 4, without ranks). effective: the number of independent values, from the autocorrelation
+    1 - (W - mean autocovariance) / V, which is summed as `integrated_time` does (their Eq. 10 to 13); at most
+    values * log10(values). tau: the number of values for each of them. NaN where nothing changes. Raises ValueError for another
+    shape and for fewer than eight steps.
+    """
+    if series.ndim != 2 or series.shape[1] < 8 or not bool(series.isfinite().all()):
+        raise ValueError(
+            f"a diagnosis of chains got {list(series.shape)}, expected finite [chain, step] of at least 8 steps: run them longer"
+        )
+    length = series.shape[1] // 2
+    halves = series.double()[:, -2 * length :].reshape(-1, length)
+    centred = halves - halves.mean(1, keepdim=True)
+    covariances = torch.stack([(centred[:, lag:] * centred[:, : length - lag]).sum(1) / length for lag in range(length)])
+    within = covariances[0].mean() * length / (length - 1)
+    whole = within * (length - 1) / length + halves.mean(1).var()
+    if not bool(whole > (ROUNDING * series.abs().max()) ** 2):
+        return {"r_hat": math.nan, "effective": math.nan, "tau": math.nan}
+    rho = 1 - (within - covariances.mean(1) * length / (length - 1)) / whole
+    rho[0] = 1.0
+    most = halves.numel() * math.log10(halves.numel())
+    tau = integrated_time(rho, monotone=True)
+    effective = min(most, halves.numel() / tau) if math.isfinite(tau) else most
+    return {"r_hat": float((whole / within).sqrt()), "effective": effective, "tau": halves.numel() / effective}
 
 
 class PassCounter:

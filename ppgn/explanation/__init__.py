@@ -1,1 +1,18 @@
-"""What does this unit want? Real pictures, synthetic ones, a set with diagnostics, changes, maps and a second network's view."""
+"""What does a unit want? Real pictures, synthetic ones, a set with diagnostics, changes, maps and a second network's view.
+
+`explain` makes a report of them for each target, as plain data, pictures and a page.
+"""
+
+from ppgn.explanation.run import PARTS as PARTS
+from ppgn.explanation.run import OnPasses as OnPasses
+from ppgn.explanation.run import explain as explain
+from ppgn.explanation.study import ExplainOptions as ExplainOptions
+from ppgn.explanation.study import Part as Part
+from ppgn.explanation.study import Pictures as Pictures
+from ppgn.explanation.study import Second as Second
+from ppgn.explanation.study import Study as Study
+from ppgn.explanation.study import load_pictures as load_pictures
+from ppgn.explanation.study import second_network as second_network
+from ppgn.explanation.target import Reading as Reading
+from ppgn.explanation.target import Target as Target
+from ppgn.explanation.target import target_of as target_of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from ppgn import images
 from ppgn.bundle import Bundle
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.probe import Preprocessed, Probe, list_layers
+from ppgn.recipes import PIONEERS
 from ppgn.types import Image, ImageSpec, at_least_one
 
 LAYERS = 5
@@ -26,41 +29,60 @@ Tick = Callable[[int], None]
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """How much a report shows. All numbers are at least 1, but `seed`, and `nearby` and `facets`, of which 0 leaves the part out.
+    """How much a report shows.
 
     top: real pictures of each kind. facets: of the synthetic part, each `per_facet` pictures. method: of pixels, of
     `recipes.PIONEERS`, or "" for none, with `method_steps`. strengths: lambda of the sweep in nats per standard deviation of the
-    real responses; chains and steps of each. level: of the score model's noise in standard deviations of a code unit, and
-    step_size of its Langevin steps (`samplers.Annealed`). nearby: pictures that are changed, and `nearby_steps`. pictures: at
-    most so many real ones. seed: of the first chain.
+    real responses; chains, steps and step_size of each (`sweep.sweep`). nearby: pictures that are changed, and `nearby_steps`.
+    where: pictures of each kind that get maps. pictures: at most so many real ones. seed: of the first chain.
     """
 
     top: int = 9
     facets: int = 4
-    per_facet: int = 1
+    per_facet: int = 2
     facet_steps: int = 40
     method: str = "lucid"
     method_steps: int = 64
-    strengths: tuple[float, ...] = (1.0, 2.0, 4.0)
+    strengths: tuple[float, ...] = (2.0, 8.0, 32.0)
     chains: int = 4
     steps: int = 24
-    level: float = 0.3
     step_size: float = 0.3
     nearby: int = 3
     nearby_steps: int = 24
-    where: int = 3
+    where: int = 2
     pictures: int = 1000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("top", "per_facet", "facet_steps", "method_steps", "chains", "steps", "nearby_steps", "pictures"):
+        for name in (
+            "top",
+            "per_facet",
+            "facet_steps",
+            "method_steps",
+            "chains",
+            "steps",
+            "nearby_steps",
+            "pictures",
+            "facets",
+            "nearby",
+            "where",
+        ):
             at_least_one(name, getattr(self, name), "ask for one or more")
+        if not self.strengths or not all(0 < one < math.inf for one in self.strengths):
+            raise ValueError(f"got the strengths {list(self.strengths)}, expected numbers above 0: give some, such as 2, 8, 32")
+        if not 0 < self.step_size < 1:
+            raise ValueError(f"got step_size {self.step_size}, expected it between 0 and 1: pass 0.3, say")
+        if self.method and self.method not in PIONEERS:
+            raise ValueError(f"got the method {self.method!r}, expected {', '.join(PIONEERS)}: choose one, or none")
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Real pictures at the bundle's size. values: `[picture, channel, height, width]`, uint8. files: their paths under the folder.
-    classes: the number of each one's folder of a class, `[picture]`, all 0 without such folders."""
+    """Real pictures at the bundle's size.
+
+    files: their paths under the folder. classes: the number of each one's folder of a class, `[picture]`, all 0 without such
+    folders. values: `[picture, channel, height, width]`, uint8.
+    """
 
     files: tuple[str, ...]
     classes: Tensor
@@ -69,13 +91,21 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.files)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channel, height, width) of the pictures."""
+        return tuple(self.values.shape[1:])
+
     def images(self, indices: Any = slice(None)) -> Image:
         """Some of the pictures, in [0, 1]."""
         return self.values[indices].float() / 255
 
 
 def load_pictures(folder: str | Path, spec: ImageSpec, most: int, tick: Tick | None = None) -> Pictures:
-    """At most `most` pictures under a folder, evenly spread over its files, at a bundle's size. ValueError where there are none."""
+    """At most `most` pictures under a folder, evenly spread over its files, at a bundle's size.
+
+    Raises ValueError where there are none.
+    """
     root = Path(folder)
     files = images.pictures_in(root, "to measure the responses of")
     files = [files[index] for index in images.spread(len(files), most)]
@@ -155,6 +185,29 @@ class Study:
     def std(self) -> float:
         """The standard deviation of the real responses, 1 where they are all the same."""
         return float(self.responses.double().std()) or 1.0
+
+    @cached_property
+    def features(self) -> Tensor | None:
+        """Of the pictures, of length 1, `[picture, feature]`: the deepest layer of the second network, else codes, else None."""
+        if self.vectors:
+            return functional.normalize(self.vectors[list(self.vectors)[-1]], dim=1)
+        return None if self.codes is None else functional.normalize(self.codes.flatten(1), dim=1)
+
+    def features_of(self, image: Image) -> Tensor:
+        """The same features of other pictures, `[picture, feature]`. Raises ValueError where there are none."""
+        if self.second is not None:
+            found = self.second.vectors(image)
+            return functional.normalize(found[list(found)[-1]].cpu(), dim=1)
+        if self.bundle.encoder is None:
+            raise ValueError(f"{self.bundle.name} has no encoder, expected one, or a second network: name one")
+        with torch.no_grad():
+            return functional.normalize(self.bundle.encoder(image.to(self.bundle.device)).flatten(1).cpu(), dim=1)
+
+    def distances(self, image: Image) -> Tensor:
+        """1 - cosine of the features of other pictures and of the real ones, `[picture, real picture]`."""
+        if self.features is None:
+            raise ValueError("real pictures have no features, expected an encoder of the bundle or a second network: name one")
+        return 1 - self.features_of(image) @ self.features.T
 
     @property
     def order(self) -> Tensor:

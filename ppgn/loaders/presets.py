@@ -42,7 +42,7 @@ BLOCKS = r"(transformer\.res)?blocks\.\d+|encoder\.layers\.encoder_layer_\d+|(en
 FAMILIES = (
     Family("ResNet", r"ResNet(Model)?", r"layer\d|encoder\.stages\.\d+", activation="before"),  # its stages end in a ReLU
     Family("ConvNeXt", r"(DINOv3)?ConvNe[xX]t(V2)?(Model)?", r"(encoder\.|model\.)?stages\.\d+|features\.[1357]"),
-    Family("EfficientNet", r"EfficientNet(Model)?", r"(encoder\.)?blocks\.\d+|features\.\d+"),
+    Family("EfficientNet", r"EfficientNet(Model|Lite)?", r"(encoder\.)?blocks\.\d+|features\.\d+|block\d+"),
     Family("CLIP", r"CLIPVision(Model|Transformer)", BLOCKS, CLIP, True),
     Family("SigLIP", r"Siglip2?Vision(Model|Transformer)", BLOCKS, HALVES, True),
     Family("DINO", r"D(ino|INO)[vV][23].*Model", BLOCKS, IMAGENET, True),

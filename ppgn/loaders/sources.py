@@ -1,4 +1,4 @@
-"""Sources of networks, and the input each states: torchvision, timm, transformers, Caffe files, a user's module, a bundle."""
+"""Sources of networks, and the input each states: the weights' packages, libraries, Caffe files, a user's module, a bundle."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from ppgn.bundle import Bundle
 from ppgn.loaders.callables import result_of
 from ppgn.loaders.hub import config_of, vision_tower
+from ppgn.loaders.lite import lite
 from ppgn.loaders.presets import preset
 from ppgn.probe import Preprocessed
 from ppgn.types import Image
 
 BUNDLE_CLASSIFIER = "bundle:classifier"
 """The bundle's encoder and its head, as a network."""
-FORMS = "torchvision:NAME, timm:NAME, hf:FOLDER, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
+FORMS = "lite:0, torchvision:NAME, timm:NAME, hf:FOLDER, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
 BUILD = {name: {"transform_input": True, "init_weights": False, "aux_logits": False} for name in ("inception_v3", "googlenet")}
 """Options of networks whose training range differs from the library's metadata: transform_input converts between the two.
 Their auxiliary heads run in training only."""
@@ -58,6 +59,9 @@ def build(name: str, bundle: Bundle | None = None, *, trained: bool = False) -> 
     source, colon, rest = name.partition(":")
     if not (source and colon and rest):
         raise ValueError(f"cannot read {name!r} as a network, expected {FORMS}: write it in one of these ways")
+    if source == "lite":
+        module = lite(rest)
+        return NetworkSource(module, module.image_size, module.image_mean, module.image_std)
     if source == "torchvision":
         return _torchvision(rest)
     if source == "timm":
@@ -72,9 +76,10 @@ def build(name: str, bundle: Bundle | None = None, *, trained: bool = False) -> 
 def class_names(name: str, bundle: Bundle | None = None) -> tuple[str, ...]:
     """The classes of a network by its name, as its library or bundle lists them; () where neither does."""
     source, _, rest = name.partition(":")
-    if source == "torchvision":
+    if source in ("lite", "torchvision"):
         from torchvision import models
 
+        rest = "resnet18" if source == "lite" else rest  # of the same 1000 classes of ImageNet, in the same order
         return tuple(models.get_model_weights(rest)["DEFAULT"].meta.get("categories", ()))
     if source == "hf":
         labels = config_of(rest).id2label

@@ -21,6 +21,7 @@ from ppgn.networks.code_models import CodeDenoiser as CodeDenoiser
 from ppgn.networks.code_models import CodeDenoiserConfig as CodeDenoiserConfig
 from ppgn.networks.code_models import RectifiedGaussian as RectifiedGaussian
 from ppgn.networks.code_models import RectifiedGaussianConfig as RectifiedGaussianConfig
+from ppgn.networks.efficientnet_lite import EfficientNetLite as EfficientNetLite
 from ppgn.networks.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
 from ppgn.networks.efficientnet_lite import from_released as from_released
 from ppgn.networks.encoder import Fc6Encoder as Fc6Encoder

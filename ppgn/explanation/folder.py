@@ -1,0 +1,117 @@
+"""The folder of a report: pictures and numbers of each part, and the page that is made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ppgn import __version__, images, requests
+from ppgn.evaluation import json_safe
+from ppgn.explanation.index import index_page
+from ppgn.explanation.page import report_page
+from ppgn.explanation.study import Part
+from ppgn.requests import Request
+from ppgn.types import Image
+
+FILE, PAGE, INDEX = "report.json", "report.html", "index.html"
+COMPARED = ("name", "network", "bundle", "weights", "pictures", "files", "second", "bundles", "options", "source")
+"""Keys of report.json by which a resumed run knows that the report is its own."""
+
+
+class ReportFolder:
+    """report.json, with the numbers of all parts that are done; pictures in a folder for each part; and report.html.
+
+    Raises ValueError where the folder holds a report of something else.
+    """
+
+    def __init__(self, folder: Path, request: Request, facts: Mapping[str, Any]) -> None:
+        self.folder = images.make_folder(folder)
+        source = requests.fingerprint(request, weights=True)
+        about = {"name": request.names[0], "network": request.describe(), "seed": facts["options"]["seed"], "source": source}
+        self.data: dict[str, Any] = {"ppgn": __version__, **about, **facts, "seconds": {}, "parts": {}}
+        self.data = json.loads(json.dumps(json_safe(self.data)))
+        self.data["files"] = hashlib.sha256(json.dumps(self.data["files"]).encode()).hexdigest()[:16]
+        before = self._before()
+        if before is not None:
+            self._compare(before)
+            self.data |= {"seconds": before["seconds"], "parts": before["parts"]}
+
+    def kept(self, part: str) -> dict[str, Any] | None:
+        """The numbers of a part that is done, else None."""
+        return self.data["parts"].get(part)
+
+    def keep(self, part: str, made: Part, seconds: float) -> None:
+        """Writes the pictures of a part, then report.json with its numbers and the seconds that it took."""
+        place = images.make_folder(self.folder / part)
+        for name, picture in made.pictures.items():
+            images.save_image(picture, place / f"{name}.png")
+        self.data["parts"][part] = json_safe(made.data)
+        self.data["seconds"][part] = round(seconds, 1)
+        self._write()
+
+    def finish(self, order: Sequence[str]) -> None:
+        """Writes the page, with all parts that are done. order: of the parts."""
+        self.data["parts"] = {part: self.data["parts"][part] for part in order if part in self.data["parts"]}
+        self._write()
+        text = report_page(self.data, self.folder)
+        images.write_atomically(self.folder / PAGE, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def synthetic_names(self, kind: str) -> list[str]:
+        """The pictures of the first source of that kind in the synthetic part."""
+        sources = self.data["parts"].get("synthetic", {}).get("sources", [])
+        return next(([row["picture"] for row in one["images"]] for one in sources if one["kind"] == kind), [])
+
+    def pictures(self, part: str, names: Sequence[str], channels: int) -> Image | None:
+        """Pictures of a part by name, `[picture, channel, height, width]`; None without names or where one is not there."""
+        files = [self.folder / part / f"{name}.png" for name in names]
+        if not files or not all(file.is_file() for file in files):
+            return None
+        return torch.stack([images.load_image(file, channels=channels) for file in files])
+
+    def _write(self) -> None:
+        text = json.dumps(self.data, indent=1) + "\n"
+        images.write_atomically(self.folder / FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def _before(self) -> dict[str, Any] | None:
+        """The report that is there, None where there is none. Raises ValueError for a file that is no report."""
+        file = self.folder / FILE
+        if not file.exists():
+            return None
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict) or not isinstance(found.get("parts"), dict) or "seconds" not in found:
+            raise ValueError(f"{file} is no report of ppgn, expected one or no such file: give another folder, or move it away")
+        return found
+
+    def _compare(self, before: Mapping[str, Any]) -> None:
+        others = [key for key in COMPARED if before.get(key) != self.data[key]]
+        if others:
+            raise ValueError(
+                f"{self.folder} holds a report of another {others[0]} ({_short(before.get(others[0]))}, now "
+                f"{_short(self.data[others[0]])}), expected the same or none: give another folder, or remove it"
+            )
+
+
+def folder_of(name: str) -> str:
+    """The name of a target as that of a folder: "blocks.6.0_17"."""
+    return re.sub(r"[^0-9A-Za-z.@-]+", "_", name).strip("._") or "target"
+
+
+def write_index(root: Path, reports: Sequence[ReportFolder]) -> None:
+    """Writes the page that links to all reports."""
+    folders = [report.folder.name for report in reports]
+    text = index_page([report.data for report in reports], folders, root)
+    images.write_atomically(root / INDEX, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 80 else f"{text[:76]} ..."

@@ -1,0 +1,197 @@
+"""A report for each target: its parts one after the other, each safe on disk when it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ppgn import images, loaders, recipes, requests
+from ppgn.acceleration import facts_of_run
+from ppgn.bundle import Bundle
+from ppgn.explanation import measure, nearby, real, sweep, synthetic, transfer, where
+from ppgn.explanation.folder import ReportFolder, folder_of, write_index
+from ppgn.explanation.study import ExplainOptions, Part, Pictures, Second, Study, Tick, load_pictures, second_network
+from ppgn.explanation.target import Target, target_of
+from ppgn.loaders import BUNDLE_CLASSIFIER
+from ppgn.probe import Preprocessed
+from ppgn.requests import Request
+from ppgn.types import Image
+
+OnPasses = Callable[[int, int, str], None]
+"""Called with the passes done since the last call, all passes of the run, and what is being done."""
+PARTS: dict[str, Any] = {
+    "real": real, "synthetic": synthetic, "sweep": sweep, "nearby": nearby, "where": where, "transfer": transfer,
+}  # fmt: skip
+"""Part -> the module with its `passes`, in their order in a report."""
+
+
+def explain(
+    bundle: Bundle | str | Path,
+    wanted: Any,
+    out: str | Path = "report",
+    *,
+    folder: str | Path | None = None,
+    second: Second | Preprocessed | None = None,
+    bundles: Sequence[Bundle | str | Path] = (),
+    parts: Sequence[str] = tuple(PARTS),
+    command: str = "",
+    watch: OnPasses | None = None,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """What does a unit, direction, latent, class or function want? A report for each target, as plain data and as a page.
+
+    wanted: a request (`requests.parse`, `ppgn.unit`) or whatever `ppgn.sample` takes, one report for each of its targets. out:
+    the folder of the report: report.html, which needs no other file, report.json and all pictures; of several targets a folder
+    each, and index.html. folder: of real pictures; without it pictures drawn from the bundle's prior take their place.
+    second: another network, by which pictures are compared and in which the best-matching unit is looked for; by default the
+    bundle's encoder, unless that is the network that is explained. bundles: further ones whose priors are shown. parts: of PARTS.
+    options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments.
+
+    Raises ValueError for what does not fit, and where `out` holds another report.
+    """
+    bundle = loaders.bundle(bundle)
+    chosen = ExplainOptions(**options)
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise ValueError(f"got the part {unknown[0]!r} of a report, expected {', '.join(PARTS)}: choose among these")
+    targets = _targets(bundle, requests.of(bundle, wanted, None, default=1))
+    found_second = _second(second, bundle, targets)
+    run = _Run(bundle, targets, found_second, tuple(loaders.bundle(one) for one in bundles), chosen, tuple(parts), command, watch)
+    root = images.make_folder(out)
+    with images.alone_in(root):
+        return run.all(root, folder)
+
+
+def _targets(bundle: Bundle, request: Request) -> list[Target]:
+    setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32", measure="logit"))
+    example = loaders.two_images(bundle)
+    network = getattr(request, "network", None)
+    alone = [request.select([row]) for row in range(len(request))]
+    return [target_of(one, network if isinstance(network, Preprocessed) else None, example, setup.passes) for one in alone]
+
+
+def _second(given: Second | Preprocessed | None, bundle: Bundle, targets: Sequence[Target]) -> Second | None:
+    """The second network, by default the bundle's own where another one is explained."""
+    if isinstance(given, Second):
+        return given
+    if given is not None:
+        return second_network(type(given.network).__name__, given, bundle.image)
+    own = any(target.request.describe().get("network", BUNDLE_CLASSIFIER) == BUNDLE_CLASSIFIER for target in targets)
+    if own or bundle.encoder is None or not bundle.classes:
+        return None
+    return second_network(BUNDLE_CLASSIFIER, loaders.network(BUNDLE_CLASSIFIER, bundle=bundle), bundle.image)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """All reports of one call."""
+
+    bundle: Bundle
+    targets: Sequence[Target]
+    second: Second | None
+    bundles: tuple[Bundle, ...]
+    options: ExplainOptions
+    parts: tuple[str, ...]
+    command: str
+    watch: OnPasses | None
+
+    def all(self, root: Path, folder: str | Path | None) -> list[dict[str, Any]]:
+        """Measures the pictures once, then makes each report that is not there."""
+        pictures = self._pictures(folder)
+        several = len(self.targets) > 1
+        places = [root / folder_of(target.name) if several else root for target in self.targets]
+        facts = self._facts(folder, pictures)
+        reports = [ReportFolder(place, target.request, facts) for place, target in zip(places, self.targets, strict=True)]
+        work = measure.passes(self.targets, self.bundle, self.second, len(pictures))
+        nothing = torch.zeros(len(pictures))
+        codes = None if self.bundle.encoder is None else nothing[:, None]
+        empty = [self._study(target, pictures, nothing, codes, {}) for target in self.targets]
+        due = [[part for part in self.parts if report.kept(part) is None] for report in reports]
+        planned = [{part: PARTS[part].passes(study) for part in names} for study, names in zip(empty, due, strict=True)]
+        total = work + sum(sum(one.values()) for one in planned)
+        if any(due):
+            measured = measure.measure(self.targets, self.bundle, self.second, pictures, self._tick(total, "looking at pictures"))
+        for row, report in enumerate(reports):
+            study = empty[row]
+            if due[row]:
+                study = self._study(self.targets[row], pictures, measured.responses[row], measured.codes, measured.vectors)
+            for part in due[row]:
+                self._make(report, part, study, total, planned[row][part])
+            report.finish(tuple(PARTS))
+        if several:
+            write_index(root, reports)
+        return [report.data for report in reports]
+
+    def _make(self, report: ReportFolder, part: str, study: Study, total: int, planned: int) -> None:
+        """One part of a report, onto the disk. What a part took less than planned, is told at its end."""
+        done = 0
+        tell = self._tick(total, f"{study.target.name}: {part}")
+
+        def tick(count: int) -> None:
+            nonlocal done
+            count = min(count, planned - done)
+            done += count
+            tell(count)
+
+        begin = time.perf_counter()
+        made = _part(part, study, report, tick)
+        report.keep(part, made, time.perf_counter() - begin)
+        tell(planned - done)
+
+    def _tick(self, total: int, what: str) -> Tick:
+        return (lambda count: None) if self.watch is None else lambda count: self.watch(count, total, what)  # type: ignore[misc]
+
+    def _pictures(self, folder: str | Path | None) -> Pictures:
+        most = self.options.pictures
+        if folder is None:
+            return measure.drawn_pictures(self.bundle, most, self.options.seed)
+        return load_pictures(folder, self.bundle.image, most)
+
+    def _study(self, target: Target, pictures: Pictures, responses: Any, codes: Any, vectors: Mapping[str, Any]) -> Study:
+        return Study(self.bundle, target, pictures, responses, codes, self.second, vectors, self.options, self.bundles)
+
+    def _facts(self, folder: str | Path | None, pictures: Pictures) -> dict[str, Any]:
+        """What a report depends on besides its target."""
+        return {
+            "bundle": self.bundle.name,
+            "weights": requests.weights_of(self.bundle),
+            "pictures": {"folder": None if folder is None else str(folder), "count": len(pictures)},
+            "files": None if folder is None else measure.folder_facts(folder, pictures.files),
+            "second": None if self.second is None else self.second.name,
+            "bundles": [one.name for one in self.bundles],
+            "options": vars(self.options) | {"strengths": list(self.options.strengths)},
+            "command": self.command,
+            "versions": facts_of_run(self.bundle.device, self.options.chains),
+        }
+
+
+def _part(name: str, study: Study, report: ReportFolder, tick: Tick) -> Part:
+    """One part. Those that look at synthetic pictures take them from the files of the parts before."""
+    if name == "where":
+        most, channels = study.options.where, study.bundle.image.channels
+        shown = {"real": study.pictures.images(study.order[:most].tolist())}
+        made = report.pictures("synthetic", report.synthetic_names(synthetic.LEARNED)[:most], channels)
+        return where.where(study, shown | ({} if made is None else {"synthetic": made}), tick)
+    if name == "transfer":
+        return transfer.transfer(study, _sets(report, study), tick)
+    module = PARTS[name]
+    return getattr(module, name)(study, tick)
+
+
+def _sets(report: ReportFolder, study: Study) -> dict[str, Image]:
+    """Pictures by set, `[chain, picture, ...]`: of the synthetic part, the sweep's at its highest strength, and controls."""
+    found, chains, channels = {}, study.options.chains, study.bundle.image.channels
+    for name, kind in (("synthetic", synthetic.LEARNED), ("control", synthetic.CONTROL)):
+        made = report.pictures("synthetic", report.synthetic_names(kind), channels)
+        if made is not None:
+            found[name] = made[:, None]
+    kept = report.data["parts"].get("sweep", {}).get("kept", 0)
+    for name, file in (("sweep", "unit"), ("sweep_control", "control")):
+        made = report.pictures("sweep", [f"{file}_set_{number}" for number in range(chains * kept)], channels)
+        if made is not None:
+            found[name] = made.unflatten(0, (chains, kept))
+    return found

@@ -1,0 +1,201 @@
+"""A set, not an optimum: samples of p(code) exp(strength * response), the diagnostics of their chains, and a control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ppgn import chain, images, recipes
+from ppgn.bundle import Bundle
+from ppgn.evaluation import autocorrelation, between_chains, frechet_distance
+from ppgn.explanation.study import ExplainOptions, Part, Study, Tick
+from ppgn.explanation.target import AT_ONCE, Target
+from ppgn.objective import Objective, Term
+from ppgn.priors import Gaussian
+from ppgn.samplers import Langevin
+from ppgn.sampling import seeds_of
+from ppgn.seeds import Stream, normal
+from ppgn.types import Code, CodeSpace, Image, LogProb
+
+KEPT_EVERY = 4
+"""Steps between two pictures of a chain that are kept, in the second half of its run."""
+FEW = 256
+"""Pictures below which a Frechet distance says nothing."""
+NORMAL = 1.96
+"""Standard errors of a 95 % interval."""
+CONTROL_PICTURES = 256
+"""Real pictures by which the spread of the control's responses is measured."""
+MODELS = ("noise_level", "start")
+"""Parts of a bundle that turn standard normal noise into codes, the better first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Chains at several strengths, `[strength, chain, ...]`: responses of their own target at each step, `[..., step]`, and the
+    kept pictures of the second half, `[..., kept, channel, height, width]`."""
+
+    responses: Tensor
+    kept: Image
+
+
+def passes(study: Study) -> int:
+    """Passes of a picture through a network that the part takes."""
+    options = study.options
+    return 3 * options.chains * options.steps * (1 + 2 * len(options.strengths)) + CONTROL_PICTURES
+
+
+def sweep(study: Study, tick: Tick) -> Part:
+    """Samples of p(code) exp(lambda r / s) for a sweep of lambda, s the standard deviation of r over real pictures.
+
+    p is the bundle's model of its codes, whose flow f turns standard normal noise into codes. The chains move the noise,
+
+        z' = z - e z + e (lambda / s) d r(G(f(z))) / dz + sqrt(e (2 - e)) n,   n ~ N(0, 1),
+
+    PPGN's Eq. 11 without its accept step, with a noise that keeps N(0, 1) exactly where lambda is 0. Chains start at draws of p,
+    so those of strength 0 are in equilibrium at once. The control is the same sweep for a random direction of equal norm
+    (`Target.control`), whose rows hold the target's responses.
+    """
+    if not any(part in study.bundle.parts for part in MODELS):
+        return Part({"left_out": f"{study.bundle.name} has no model of its codes, whose samples this part needs."})
+    options, shown = study.options, {}
+    strengths = (0.0, *options.strengths)
+    control = study.target.control(options.seed)
+    generate, shape = _of_noise(study.bundle)
+    unit = sampled(generate, shape, study.target, strengths, study.std, options, tick)
+    sets = {"unit": unit}
+    if control is not None:
+        other = sampled(generate, shape, control, options.strengths, _spread(study, control), options, tick)
+        kept = torch.cat([unit.kept[:1], other.kept])  # strength 0 is the same for both
+        sets["control"] = Sampled(torch.cat([unit.responses[:1], other.responses]), kept)
+    rows: dict[str, Any] = {"unit": [], "control": None}
+    correlations = {}
+    for name, found in sets.items():
+        rows[name] = []
+        for place, strength in enumerate(strengths):
+            own = found.responses[place] if name == "unit" or strength == 0 else None
+            rows[name].append({"strength": strength, "picture": f"{name}_{place}", **_row(study, found.kept[place], own)})
+            shown[f"{name}_{place}"] = images.grid(found.kept[place][:, -1])
+        shown |= {f"{name}_set_{number}": images.to_pil(image) for number, image in enumerate(found.kept[-1].flatten(0, 1))}
+        last = found.responses[-1]
+        correlations[name] = autocorrelation(last[:, last.shape[1] // 2 :]).tolist()
+    about = {"step_size": options.step_size, "steps": options.steps, "chains": options.chains, "kept": unit.kept.shape[2]}
+    left_out = None if control is not None else (
+        f"{study.target.name} is no direction of a layer with several channels, so there is no random direction beside it."
+    )  # fmt: skip
+    return Part({**about, "std": study.std, **rows, "autocorrelation": correlations, "control_left_out": left_out}, shown)
+
+
+def sampled(
+    generate: Callable[[Code], Image],
+    shape: tuple[int, ...],
+    target: Target,
+    strengths: Sequence[float],
+    std: float,
+    options: ExplainOptions,
+    tick: Tick,
+) -> Sampled:
+    """Chains of a target at several strengths, `options.chains` of each, with the same noise at every strength.
+
+    generate: standard normal noise `[chain, *shape]` -> pictures. std: of the target's responses over real pictures.
+    """
+    count = options.chains
+    seeds = seeds_of(options.seed, count) * len(strengths)
+    scales = torch.tensor(strengths).repeat_interleave(count) / std
+    parts = []
+    for first in range(0, len(seeds), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        parts.append(_chains(generate, shape, target, scales[some], seeds[some], options, tick))
+    responses, kept = (torch.cat(values).unflatten(0, (len(strengths), count)) for values in zip(*parts, strict=True))
+    return Sampled(responses, kept)
+
+
+def _chains(
+    generate: Callable[[Code], Image],
+    shape: tuple[int, ...],
+    target: Target,
+    scales: Tensor,
+    seeds: Sequence[int],
+    options: ExplainOptions,
+    tick: Tick,
+) -> tuple[Tensor, Image]:
+    """(responses `[chain, step]`, kept pictures `[chain, kept, ...]`) of chains with these strengths over the spread."""
+    seen: list[Tensor] = []
+
+    def tilt(image: Image) -> LogProb:
+        response = target.response(image)
+        seen.append(response.detach().cpu())
+        return scales.to(response) * response
+
+    size = options.step_size
+    rule = Langevin(prior_scale=size, condition_scale=size, noise_scale=math.sqrt(size * (2 - size)))
+    objective = Objective(generate, Gaussian(), [Term("condition", tilt)], CodeSpace(shape))
+    begin = normal(seeds, 0, shape, stream=Stream.START)
+    kept = []
+    for step, (_, evaluation) in enumerate(chain.run(rule, objective, rule.init(begin, seeds), options.steps), 1):
+        if step > options.steps // 2 and (options.steps - step) % KEPT_EVERY == 0:
+            kept.append(evaluation.image.clamp(0, 1).cpu())
+        tick(3 * len(seeds))
+    return torch.stack(seen, 1), torch.stack(kept, 1)
+
+
+def _of_noise(bundle: Bundle) -> tuple[Callable[[Code], Image], tuple[int, ...]]:
+    """(standard normal noise `[chain, *code]` -> pictures, the noise's shape): G of the codes that the bundle's model makes."""
+    setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"))
+    model = next(setup.parts[part] for part in MODELS if part in setup.parts)
+    generator = setup.parts["generator"]
+    code = model if bundle.code.relu else getattr(model, "before_relu", model)
+    return lambda noise: generator(code(noise.to(bundle.device))), bundle.code.shape
+
+
+def _row(study: Study, kept: Image, series: Tensor | None) -> dict[str, Any]:
+    """Numbers of the pictures `[chain, kept, ...]` at one strength. series: the target's responses along these chains, where they
+    are known at every step `[chain, step]`, else the pictures' count."""
+    every = kept.flatten(0, 1)
+    values = (study.target.measured(every.to(study.bundle.device)) - study.responses.mean()) / study.std
+    row: dict[str, Any] = dict.fromkeys(("r_hat", "effective", "tau", "gap", "distance", "frechet"))
+    effective = float(len(kept))
+    if series is not None:
+        half = (series[:, series.shape[1] // 2 :] - study.responses.mean()) / study.std
+        if half.shape[1] >= 8:
+            row |= between_chains(half)
+            effective = row["effective"] if math.isfinite(row["effective"]) else effective
+        values = half
+    row["response"] = _interval(values, effective)
+    row["gap"] = _gap(study, every)
+    if study.features is not None:
+        row["distance"] = _interval(study.distances(every).min(1).values, len(kept))
+        row["frechet"] = None if len(every) < FEW else float(frechet_distance(study.features, study.features_of(every)))
+    return row
+
+
+def _gap(study: Study, image: Image) -> float | None:
+    """Mean over pictures of |E(G(E(x))) - E(x)| / |E(x)|: how far the joint prior of PPGN would move the picture's code."""
+    encoder, generator = study.bundle.encoder, study.bundle.generator
+    if encoder is None:
+        return None
+    with torch.no_grad():
+        found = []
+        for some in image.to(study.bundle.device).split(AT_ONCE):
+            code = encoder(some)
+            moved = encoder(generator(code)) - code
+            found.append(moved.flatten(1).norm(dim=1) / code.flatten(1).norm(dim=1))
+    return float(torch.cat(found).mean())
+
+
+def _interval(values: Tensor, count: float) -> dict[str, float]:
+    """Mean and 95 % interval of values of which `count` are independent."""
+    mean = float(values.double().mean())
+    error = NORMAL * float(values.double().std()) / math.sqrt(max(count, 1.0))
+    return {"mean": mean, "low": mean - error, "high": mean + error}
+
+
+def _spread(study: Study, control: Target) -> float:
+    """The standard deviation of the control's responses over real pictures, 1 where they are all the same."""
+    chosen: Sequence[int] = images.spread(len(study.pictures), CONTROL_PICTURES)
+    measured = control.measured(study.pictures.images(chosen).to(study.bundle.device))
+    return float(measured.double().std()) or 1.0

@@ -1,0 +1,103 @@
+"""The section of a report's page on the sweep: samples of p(x) exp(lambda response), and their diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ppgn.explanation import plots
+from ppgn.explanation.markup import STRIP, Data, figure, interval, number, picture, plural, reading, setting, table, within
+
+MIXED = 1.1
+"""R-hat above which chains have not mixed (Gelman et al., Bayesian Data Analysis, 2013, section 11.4)."""
+
+
+def sweep(part: Data, folder: Path, report: Data) -> list[str]:
+    """Samples of p(x) exp(lambda response) for a unit and for a random direction, with their diagnostics."""
+    unit, control = part["unit"], part.get("control") or []
+    if control and unit and control[0]["strength"] != unit[0]["strength"]:
+        control = [unit[0], *control]
+    drawn = {"unit": unit, "random direction": control} if control else {"unit": unit}
+    said = (
+        f"Samples of p(x) exp(λ response): {plural(part['chains'], 'chain')} of {plural(part['steps'], 'step')} for each "
+        "strength λ, in nats per standard deviation of the real responses. λ = 0 is the prior alone. "
+        + ("The control climbs a random direction of equal norm; its curve should stay flat." if control else "")
+    )
+    limits = (
+        f"R-hat above {MIXED:g}, or few effective samples, mean that the chains have not mixed: read such a row as pictures, "
+        "not as a distribution."
+    )
+    charts = [
+        _strengths(drawn),
+        _natural(drawn, "distance", "distance to real"),
+        _natural(drawn, "gap", "gap of the prior"),
+    ]
+    lags = {name: within(part, "autocorrelation", key) or [] for name, key in (("unit", "unit"), ("random direction", "control"))}
+    points = {name: [plots.Point(lag, one) for lag, one in enumerate(values)] for name, values in lags.items() if values}
+    charts.append(plots.curves(points, "lag in steps", "autocorrelation", marks=False))
+    parts = [reading(said, limits), f"<p>{_mixing(drawn)}</p>"]
+    for name, rows in drawn.items():
+        title = "Last pictures of the chains" if name == "unit" else "The control"
+        parts += [f"<h3>{title}</h3>", STRIP.replace("strip", "strip wide")]
+        parts += [_sheet(folder / "sweep", name, one) for one in rows] + ["</div></div>"]
+    head = ["climbs", "λ", "response", "gap", "distance", "Fréchet", "tau", "effective", "R-hat", "acceptance"]
+    cells = [_sweep_row(name, one) for name, rows in drawn.items() for one in rows]
+    settings = (
+        f"Step size {setting(part['step_size'])}, in the space of the noise from which the bundle's model makes codes. Of the chains' "
+        f"second half {plural(part['kept'], 'picture')} each are kept."
+    )
+    return [
+        *parts,
+        '<div class="plots">',
+        *charts,
+        "</div>",
+        table(head, cells, "diagnostics"),
+        f'<p class="soft">{settings}</p>',
+    ]
+
+
+def _sheet(folder: Path, name: str, one: Data) -> str:
+    what = f"λ = {setting(one['strength'])}"
+    drawn = picture(folder / f"{one['picture']}.png", f"{name}, {what}: last pictures of the chains")
+    return figure(drawn, f"<b>{what}</b><br>response {number(within(one, 'response', 'mean'), 2)} std")
+
+
+def _strengths(drawn: Mapping[str, Sequence[Data]]) -> str:
+    points = {
+        name: [plots.Point(one["strength"], within(one, "response", "mean"), y_interval=_ends(one["response"])) for one in rows]
+        for name, rows in drawn.items()
+    }
+    return plots.curves(points, "strength λ", "response (std of real)")
+
+
+def _natural(drawn: Mapping[str, Sequence[Data]], key: str, name: str) -> str:
+    """How far from natural, upwards, against the response, with lambda at each point."""
+    points = {}
+    for series, rows in drawn.items():
+        points[series] = []
+        for place, one in enumerate(rows):
+            mean = within(one[key], "mean") if isinstance(one[key], Mapping) else one[key]
+            shared = place == 0 and len(points) > 1  # the control starts where the unit starts
+            ends, label = (_ends(one["response"]), _ends(one[key])), "" if shared else f"λ {setting(one['strength'])}"
+            points[series].append(plots.Point(within(one, "response", "mean"), mean, *ends, label))
+    return plots.curves(points, "response (std of real)", f"{name} (low: natural)")
+
+
+def _ends(value: Any) -> tuple[float | None, float | None]:
+    return within(value, "low"), within(value, "high")
+
+
+def _mixing(drawn: Mapping[str, Sequence[Data]]) -> str:
+    """What the sweep found, in words."""
+    last = {name: rows[-1] for name, rows in drawn.items() if rows}
+    found = [f"the {name} {number(within(row, 'response', 'mean'), 2)} std" for name, row in last.items()]
+    known = [row["r_hat"] for rows in drawn.values() for row in rows if row.get("r_hat") is not None]
+    above = sum(value > MIXED for value in known)
+    said = f"At λ = {setting(next(iter(last.values()))['strength'])} the mean response is: {', '.join(found)}. " if last else ""
+    return said + (f"R-hat is above {MIXED:g} in {above} of {plural(len(known), 'row')}." if known else "")
+
+
+def _sweep_row(name: str, one: Data) -> list[str]:
+    cells = [setting(one["strength"]), interval(one["response"]), number(one["gap"]), interval(one["distance"])]
+    return [name, *cells, *(number(one.get(key)) for key in ("frechet", "tau", "effective", "r_hat", "acceptance"))]

