@@ -61,7 +61,7 @@ def nearby(study: Study, tick: Tick) -> Part:
     {"left_out": reason}.
     """
     if study.codes is None:
-        return Part({"left_out": f"the bundle {study.bundle.name} has no encoder for the codes of pictures"})
+        return Part({"left_out": f"The bundle {study.bundle.name} has no encoder, which gives the codes of pictures."})
     rows: list[dict[str, Any]] = []
     shown: dict[str, Image] = {}
     chosen, most = _chosen(study), AT_ONCE // len(DIRECTIONS)
