@@ -69,7 +69,8 @@ def report(data: dict[str, Any], std: float, seed: int) -> str:
     for direction, name in zip(DIRECTIONS, ("doubled", "halved"), strict=True):
         rows = [row[direction] for row in data["pictures"]]
         changes = [abs(row[direction]["response"] - row["start"]) / std for row in data["pictures"]]
-        share = f"{sum(row['reached'] for row in rows)} of {len(rows)}"
+        above = [row[direction]["reached"] for row in data["pictures"] if row["start"] > 0]
+        share = f"{sum(row['reached'] for row in rows)} of {len(rows)} ({sum(above)} of the {len(above)} that start above 0)"
         distances = [interval([row[key] for row in rows], seed) for key in ("feature_distance", "code_distance")]
         cells.append([name, share, *distances, float(np.mean(changes)), float(np.mean([row["steps"] for row in rows]))])
     for key, name in (("same_class", "pairs of one class"), ("any_class", "any pairs")):
