@@ -25,10 +25,11 @@ from tqdm import tqdm
 
 import ppgn
 from ppgn import images, recipes, requests
-from ppgn.explanation.nearby import DIRECTIONS, nearby, passes
-from ppgn.explanation.study import ExplainOptions, Part, Study, load_pictures, second_network, split_pass
-from ppgn.explanation.target import target_of
+from ppgn.explanation import PARTS, ExplainOptions, Part, Study, load_pictures, second_network, target_of
+from ppgn.probe import Preprocessed
 
+DIRECTIONS = ("up", "down")
+AT_ONCE = 16
 DRAWS = 1000
 """Resamplings of the pictures for an interval of 95 %."""
 SHOWN = 8
@@ -43,10 +44,12 @@ def study_of(given: argparse.Namespace) -> Study:
     pictures = load_pictures(given.real, bundle.image, options.pictures)
     recipe = recipes.recipe_for(bundle, "plugged", precision="float32")
     setup = recipes.prepare(bundle, recipe)
-    target = target_of(request, request.network, pictures.images([0]), setup.passes)
-    with tqdm(total=2 * len(pictures), desc="responses and codes") as bar, torch.no_grad():
-        responses = torch.cat(split_pass(target.measured, pictures, bar.update))
-        codes = torch.cat(split_pass(bundle.encoder, pictures, bar.update))
+    network = request.network if isinstance(request.network, Preprocessed) else None
+    target = target_of(request, network, pictures.images([0]), setup.passes)
+    with torch.no_grad():
+        some = tqdm(pictures.images().split(AT_ONCE), "responses and codes")
+        found = [(target.measured(image), bundle.encoder(image)) for image in some]
+    responses, codes = (torch.cat(values) for values in zip(*found, strict=True))
     second = second_network(given.network, plugged(given), bundle.image)
     return Study(bundle, target, pictures, responses, codes, second, {}, options)
 
@@ -66,7 +69,8 @@ def report(data: dict[str, Any], std: float, seed: int) -> str:
     for direction, name in zip(DIRECTIONS, ("doubled", "halved"), strict=True):
         rows = [row[direction] for row in data["pictures"]]
         changes = [abs(row[direction]["response"] - row["start"]) / std for row in data["pictures"]]
-        share = f"{sum(row['reached'] for row in rows)} of {len(rows)}"
+        above = [row[direction]["reached"] for row in data["pictures"] if row["start"] > 0]
+        share = f"{sum(row['reached'] for row in rows)} of {len(rows)} ({sum(above)} of the {len(above)} that start above 0)"
         distances = [interval([row[key] for row in rows], seed) for key in ("feature_distance", "code_distance")]
         cells.append([name, share, *distances, float(np.mean(changes)), float(np.mean([row["steps"] for row in rows]))])
     for key, name in (("same_class", "pairs of one class"), ("any_class", "any pairs")):
@@ -110,8 +114,8 @@ def main() -> None:
     with exit_on_mistake():
         study = study_of(given)
         begun = time.process_time()
-        with tqdm(total=passes(study), desc="changes") as bar:
-            part = nearby(study, bar.update)
+        with tqdm(total=PARTS["nearby"].passes(study), desc="changes") as bar:
+            part: Part = PARTS["nearby"].nearby(study, lambda done: bar.update(done) and None)
     print(machine(), f"{given.unit}, seed {given.seed}, {time.process_time() - begun:.0f} s of one core", sep="\n")
     print(report(part.data, study.std, given.seed), part.data["rule"], f"gain {part.data['gain']:.2f}", sep="\n\n")
     figure(part, given.out)

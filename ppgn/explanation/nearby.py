@@ -40,7 +40,7 @@ Pairs: TypeAlias = list[tuple[int, int]]
 
 def passes(study: Study) -> int:
     """Passes of a picture through a network that `nearby` makes; a gradient counts 3."""
-    if _reason(study):
+    if study.codes is None:
         return 0
     count = len(_chosen(study))
     chains = 2 * count * (6 * study.options.nearby_steps + 1 + 2 * HALVINGS)
@@ -57,11 +57,11 @@ def nearby(study: Study, tick: Tick) -> Part:
 
     Changes are compared with the reconstruction G(E(picture)), in response as in distance: of codes the root mean square over
     units in standard deviations of a unit, of pictures the second network's (`Second.distance`). A difference map is
-    0.5 + gain * (luminance of the changed picture - that of the reconstruction). Where the part cannot be made its data is
+    0.5 + gain * (luminance of the changed picture - that of the reconstruction). Without an encoder its data is
     {"left_out": reason}.
     """
-    if reason := _reason(study):
-        return Part({"left_out": reason})
+    if study.codes is None:
+        return Part({"left_out": f"The bundle {study.bundle.name} has no encoder, which gives the codes of pictures."})
     rows: list[dict[str, Any]] = []
     shown: dict[str, Image] = {}
     chosen, most = _chosen(study), AT_ONCE // len(DIRECTIONS)
@@ -72,12 +72,6 @@ def nearby(study: Study, tick: Tick) -> Part:
     data |= {name: _distances(study, pairs, tick) for name, pairs in _pairs(study).items()}
     data["mean"] = {direction: _means([row[direction] for row in rows]) for direction in DIRECTIONS}
     return Part(data, {name: images.to_pil(image) for name, image in shown.items()})
-
-
-def _reason(study: Study) -> str | None:
-    if not study.options.nearby:
-        return "no pictures were asked for"
-    return f"the bundle {study.bundle.name} has no encoder for the codes of pictures" if study.codes is None else None
 
 
 def _chosen(study: Study) -> list[int]:
