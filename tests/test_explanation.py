@@ -37,8 +37,8 @@ def test_a_sweep_of_a_linear_world_has_the_known_mean_spread_and_correlation() -
     # r = w . z with z ~ N(0, I): p(z) exp(lambda r / |w|) is N(lambda w / |w|, I), so r / |w| is N(lambda, 1).
     weight = torch.tensor([3.0, -4.0, 12.0])
     options = ExplainOptions(chains=100, steps=200, step_size=0.3)
-    found = explanation.sampled(lambda noise: noise[:, None, None, :], (3,), target(lambda image: image[:, 0, 0] @ weight), (0.0, 2.0), 13.0,
-                    options, lambda count: None)  # fmt: skip
+    response = target(lambda image: image[:, 0, 0] @ weight)
+    found = explanation.sampled(lambda noise: noise[:, None, None], (3,), response, (0.0, 2.0), 13.0, options, lambda count: None)
     series = found.responses[..., 100:] / 13
     assert series.mean((1, 2)).tolist() == pytest.approx([0, 2], abs=0.1)
     assert series.flatten(1).std(1).tolist() == pytest.approx([1, 1], rel=0.05)

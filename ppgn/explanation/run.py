@@ -71,7 +71,7 @@ def _targets(bundle: Bundle, request: Request) -> list[Target]:
     example = loaders.two_images(bundle)
     network = getattr(request, "network", None)
     alone = [request.select([row]) for row in range(len(request))]
-    return [target_of(one, network if isinstance(network, Preprocessed) else None, example, setup.passes) for one in alone]
+    return [target_of(one, network, example, setup.passes) for one in alone]
 
 
 def _second(given: Second | Preprocessed | None, bundle: Bundle, targets: Sequence[Target]) -> Second | None:

@@ -23,7 +23,7 @@ from ppgn.types import Image, ImageSpec, at_least_one
 
 LAYERS = 5
 """Layers of a second network that are looked at, evenly spread over its depth."""
-Tick = Callable[[int], None]
+Tick = Callable[[int], object]
 """Called with the number of passes of a picture through a network that are done since the last call; a gradient counts 3."""
 
 

@@ -96,7 +96,7 @@ class Target:
         return Target(request, other, self.passes)
 
 
-def target_of(request: Request, network: Preprocessed | None, example: Image, passes: Callable[[], Passes]) -> Target:
+def target_of(request: Request, network: object, example: Image, passes: Callable[[], Passes]) -> Target:
     """The target of a request of a single chain. network: that of its layer. example: a picture, by which channels are counted.
 
     Raises ValueError for a request of several chains.

@@ -26,7 +26,7 @@ def trunk(bundle: Bundle) -> Preprocessed:
 
 
 def trunk_source(bundle: Bundle) -> str:
-    """The name of the network whose trained layers the trunk of the bundle's encoder is, such as "lite:0"; "" where none is known."""
+    """The name of the network whose trained layers the trunk of the bundle's encoder has, such as "lite:0"; "" where unknown."""
     encoder = bundle.encoder
     named = str(getattr(getattr(getattr(encoder, "network", encoder), "config", None), "trunk", ""))
     return f"lite:{named[-1]}" if named.startswith("efficientnet_lite") else ""
