@@ -1,6 +1,7 @@
 """The page of a search: what was searched, the frontier, why this setting."""
 
 import html
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -135,10 +136,9 @@ def test_the_columns_in_the_terminal_are_labelled_and_aligned(folder: Path, caps
 
 
 def test_words_of_a_request_are_those_that_were_typed() -> None:
-    from ppgn.cli import parser, request_flags
-
+    request_flags = importlib.import_module("ppgn.cli.request_flags")
     words = ["--class", "a b", "--weight", "-1.0", "--network", "timm:x", "--size", "8,9", "--mean=-0.5,0.0,0.5", "--bgr"]
-    given = parser.parse(["tune", "tiny", *words, "--network-precision", "float32"])
-    again = parser.parse(["sample", "tiny", *request_flags.typed(given)])
+    given = cli.parse(["tune", "tiny", *words, "--network-precision", "float32"])
+    again = cli.parse(["sample", "tiny", *request_flags.typed(given)])
     for name in ("class_", "weight", "network", "size", "mean", "bgr", "network_precision"):
         assert getattr(again, name) == getattr(given, name)

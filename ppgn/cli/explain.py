@@ -106,7 +106,7 @@ def run(given: argparse.Namespace) -> int:
     }
     network = None if given.network is None else request_flags.plugged(given)
     request = requests.parse(bundle, **wanted, network=network)
-    command = shlex.join(["ppgn", *sys.argv[1:]])
+    command = shlex.join(["ppgn", *given.words])
     try:
         with _progress() as watch:
             reports = explanation.explain(

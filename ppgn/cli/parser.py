@@ -70,8 +70,9 @@ def module_of(command: str) -> Any:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The command line, with the name of the command as "command". Ends the program for --help and for what cannot be
-    read. Raises ValueError for an empty value."""
+    """The command line, with the name of the command as "command" and all that was typed as "words". Ends the program for --help
+    and for what cannot be read. Raises ValueError for an empty value."""
+    typed = list(words)
     style: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     about = "Images through a learned prior, asked for by any network you plug in."
     top = OneLine(prog="ppgn", description=about, epilog=EXAMPLES, **style)
@@ -93,6 +94,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         what = f"no flag {unknown[0]}" if is_flag else f"{unknown[0]!r} belongs to no flag"
         parsers[first].error(f"{what}: {f'did you mean {near[0]}? ' if near else ''}see ppgn {first} --help")
     _check_given(parsers[first], given)
+    given.words = typed
     return given
 
 
