@@ -38,6 +38,6 @@ def bar(what: str, items: Iterable[Any] | None = None, *, unit: str = "step", le
     if sys.stderr is not None and sys.stderr.isatty():
         return tqdm(items, what, unit=unit, leave=leave, mininterval=0.5, **settings)
     settings["disable"] = settings.get("disable", False) or sys.stderr is None
-    several = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    several = f"{unit}es" if unit.endswith(("ch", "s")) else f"{unit}s"
     lines: Any = None if sys.stderr is None else Lines(sys.stderr)
     return tqdm(items, what, unit=several, mininterval=EVERY, maxinterval=EVERY, bar_format=LINE, file=lines, **settings)

@@ -6,13 +6,14 @@ import argparse
 import dataclasses
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from ppgn import explanation, loaders, methods, requests
 from ppgn.bundle import Bundle
 from ppgn.cli import request_flags, terminal
+from ppgn.cli.values import numbers, size
 from ppgn.explanation import ExplainOptions
 from ppgn.probe import Preprocessed
 
@@ -33,6 +34,10 @@ HELP = {
     "pictures": "at most so many real pictures, evenly spread over the files",
     "seed": "of the first chain",
 }
+INPUT: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
+    ("weights", "FILE", str), ("size", "H[,W]", size), ("mean", "R,G,B", numbers), ("std", "R,G,B", numbers),
+)  # fmt: skip
+"""What says how the second network takes pictures: the name of a flag behind --second-, its form, and what reads it."""
 EXAMPLES = """examples:
   ppgn explain --network lite:0 --unit block15:17 --images photos --out report
   ppgn explain --network torchvision:resnet50 --unit layer4:0-19 --images photos      twenty reports and an index
@@ -68,7 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        "drawn from the prior)")  # fmt: skip
     given.add_argument("--second", metavar="NETWORK", help="another network that is asked whether it agrees, as --network "
                        "(default: the bundle's, unless it is the one that is explained)")  # fmt: skip
-    given.add_argument("--second-weights", metavar="FILE", help="its weights")
+    for name, metavar, kind in INPUT:
+        given.add_argument(f"--second-{name}", metavar=metavar, type=kind, help=f"as --{name}, of --second")
+    given.add_argument("--second-bgr", action="store_true", help="as --bgr, of --second")
     given.add_argument("--bundles", nargs="+", default=[], metavar="BUNDLE", help="further bundles whose priors are shown")
     given.add_argument("--parts", nargs="+", choices=tuple(explanation.PARTS), default=list(explanation.PARTS), metavar="PART",
                        help=f"of the report: {', '.join(explanation.PARTS)} (default: all)")  # fmt: skip
@@ -96,15 +103,16 @@ def run(given: argparse.Namespace) -> int:
     options = {field.name: getattr(given, field.name) for field in dataclasses.fields(ExplainOptions)}
     options |= {"strengths": tuple(given.strengths), "method": "" if given.method == "none" else given.method}
     ExplainOptions(**options)  # says what is wrong before anything is read
-    if given.second_weights is not None and given.second is None:
-        raise ValueError("got --second-weights without --second, expected the network that they are for: add --second NETWORK")
+    described = [f"--second-{name}" for name in (*(name for name, _, _ in INPUT), "bgr") if getattr(given, f"second_{name}")]
+    if described and given.second is None:
+        raise ValueError(f"got {', '.join(described)} without --second, expected the network they describe: add --second NETWORK")
     bundle = terminal.load(given)
     second = _second(given, bundle)
     wanted = {
         name: getattr(given, name)
         for name in ("class_", "unit", "direction", "sae", "latent", "layer", "condition", "activation")
     }
-    network = None if given.network is None else request_flags.plugged(given)
+    network = None if given.network is None else request_flags.plugged(given, "float32")
     request = requests.parse(bundle, **wanted, network=network)
     command = shlex.join(["ppgn", *given.words])
     try:
@@ -143,7 +151,8 @@ def _second(given: argparse.Namespace, bundle: Bundle) -> explanation.Second | N
     """The network of --second."""
     if given.second is None:
         return None
-    found: Preprocessed = loaders.network(given.second, given.second_weights, bundle=bundle)
+    options = {name: getattr(given, f"second_{name}") for name, _, _ in INPUT}
+    found: Preprocessed = loaders.network(given.second, **options, bgr=given.second_bgr, bundle=bundle)
     found.network.to(bundle.device)
     return explanation.second_network(given.second, found, bundle.image)
 
