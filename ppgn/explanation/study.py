@@ -191,7 +191,9 @@ class Study:
         """Of the pictures, of length 1, `[picture, feature]`: the deepest layer of the second network, else codes, else None."""
         if self.vectors:
             return functional.normalize(self.vectors[list(self.vectors)[-1]], dim=1)
-        return None if self.codes is None else functional.normalize(self.codes.flatten(1), dim=1)
+        if self.codes is None or self.bundle.encoder is None:
+            return None
+        return functional.normalize(self.codes.flatten(1), dim=1)
 
     def features_of(self, image: Image) -> Tensor:
         """The same features of other pictures, `[picture, feature]`. Raises ValueError where there are none."""
