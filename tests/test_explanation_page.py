@@ -28,7 +28,7 @@ def real() -> Report:
     shape = {"count": 1000, "mean": 0.8, "std": 0.5, "least": 0.0, "most": 2.0, "zero_share": 0.125}
     spread = {"percentiles": percentiles, "histogram": {"edges": [0.0, 1.0, 2.0], "counts": [700, 300]}}
     median = [{"file": "tench/d.png", "response": 0.7, "picture": "median_0"}]
-    field = {"height": 60, "width": 61, "share": 0.22, "pictures": 3}
+    field = {"height": 60, "width": 61, "share": 0.9, "pictures": 3}
     return {**shape, **spread, "top": top, "median": median, "receptive_field": field}
 
 
@@ -82,7 +82,7 @@ def transfer() -> Report:
 
 def report(name: str = "blocks.6.0:17") -> Report:
     parts = {"real": real(), "synthetic": synthetic(), "sweep": sweep(), "nearby": nearby(), "where": where()}
-    about = {"name": name, "network": {"name": "lite0", "size": [224, 224]}, "bundle": "natural128", "second": "squeezenet1_0"}
+    about = {"name": name, "network": {"network": "lite:0", "kind": "unit"}, "bundle": "natural128", "second": "squeezenet1_0"}
     run = {"pictures": {"folder": "photos", "count": 1000}, "seed": 0, "options": {"top": 3}, "command": "ppgn explain a & b"}
     return {**about, **run, "seconds": {"real": 2.0}, "versions": {"torch": "2.8"}, "parts": {**parts, "transfer": transfer()}}
 
@@ -159,6 +159,22 @@ def test_the_page_opens_with_a_sentence_of_what_was_found(page: str) -> None:
         "pictures too."
     )
     assert page.index("<img ") < page.index("<table")
+    assert '<p class="soft">lite:0 · natural128</p>' in page
+
+
+def test_what_was_not_found_is_said_as_it_is(tmp_path: Path) -> None:
+    made = report()
+    colours(made, tmp_path)
+    made["pictures"] = {"folder": None, "count": 256}
+    made["parts"]["transfer"]["verdict"] = False
+    made["parts"]["nearby"]["mean"] = {way: {"feature_distance": 0.12, "reached": 2 / 3} for way in ("up", "down")}
+    made["parts"]["sweep"] |= {"control": None, "control_left_out": "There is <no> control."}
+    page = report_page(made, tmp_path)
+    assert "to the synthetic pictures less than to the top 5 % of real ones." in page
+    assert "pictures drawn from natural128" in page and "256 of the prior" in page and "None" not in page
+    assert "in 66.7 % and 66.7 % of the pictures" in page
+    assert "There is &lt;no&gt; control." in page
+    assert "60 x 61 pixels (median of 3 pictures). Each side holds 90 % of the squared gradient." in page
 
 
 def test_the_plots_are_well_formed_and_show_every_strength(page: str) -> None:

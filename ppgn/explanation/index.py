@@ -26,7 +26,7 @@ def index_page(reports: Sequence[Mapping[str, Any]], folders: Sequence[str], roo
     folders: of the reports, under root, in the same order; each holds report.html and the pictures.
     """
     cards = [_card(report, folder, root / folder) for report, folder in zip(reports, folders, strict=True)]
-    networks = dict.fromkeys(str(name) for name in (within(one, "network", "name") for one in reports) if name)
+    networks = dict.fromkeys(str(name) for name in (within(one, "network", "network") for one in reports) if name)
     title = f"What {plural(len(reports), 'unit')} respond{'s' if len(reports) == 1 else ''} to"
     about = f'<p class="soft">{", ".join(code(name) for name in networks)}</p>' if networks else ""
     parts = [f"<h1>{title}</h1>", about, f"<p>{_summary(reports)}</p>"]

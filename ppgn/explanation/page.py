@@ -77,11 +77,20 @@ def _opening(report: Mapping[str, Any]) -> list[str]:
         much = f"{many} times {many_real}" if many != ABSENT else f"a response of {number(best[1]['response'])}"
         said.append(f"a synthetic picture reaches {much}")
     if transfer is not None and transfer["verdict"] is not None:
-        does = "too" if transfer["verdict"] else "no more than to real ones"
+        does = "too" if transfer["verdict"] else "less than to the top 5 % of real ones"
         said.append(f"the best-matching unit of a second network responds to the synthetic pictures {does}")
-    about = " · ".join(escaped(one) for one in (within(report, "network", "name"), report.get("bundle")) if one)
+    about = " · ".join(escaped(one) for one in (within(report, "network", "network"), report.get("bundle")) if one)
     lead = f'<p class="lead">{"; ".join(said)}.</p>' if said else ""
-    return [f"<h1>{escaped(report['name'])}</h1>", f'<p class="soft">{about}</p>', lead]
+    return [f"<h1>{escaped(report['name'])}</h1>", f'<p class="soft">{about}</p>', lead, _drawn(report)]
+
+
+def _drawn(report: Mapping[str, Any]) -> str:
+    """A note where no real pictures were given."""
+    pictures = report.get("pictures") or {}
+    if pictures.get("folder") is not None or not pictures.get("count"):
+        return ""
+    told = f"No real pictures were given: what is called real on this page are pictures drawn from {report.get('bundle')}."
+    return f'<p class="note">{escaped(told)}</p>'
 
 
 def _real(report: Mapping[str, Any], real: Mapping[str, Any]) -> str:
@@ -147,8 +156,10 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
 def _made(report: Mapping[str, Any]) -> list[str]:
     """The command, the options, the seconds and the versions."""
     pictures = report.get("pictures") or {}
-    about = {"network": within(report, "network", "name"), "bundle": report.get("bundle"), "second network": report.get("second")}
-    about |= {"pictures": f"{number(pictures.get('count'))} of {pictures.get('folder')}", "seed": report.get("seed")}
+    about = {"network": within(report, "network", "network"), "bundle": report.get("bundle")}
+    about["second network"] = report.get("second")
+    where = "the prior" if pictures.get("folder") is None else pictures["folder"]
+    about |= {"pictures": f"{number(pictures.get('count'))} of {where}", "seed": report.get("seed")}
     seconds = {key: value for key, value in (report.get("seconds") or {}).items() if value is not None}
     rows = [[escaped(key), number(value)] for key, value in seconds.items()]
     rows += [["together", number(sum(seconds.values()))]] if rows else []

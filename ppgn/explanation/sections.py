@@ -40,8 +40,8 @@ def real(part: Data, folder: Path, report: Data) -> list[str]:
     if field is not None:
         said += (
             f" The box is where the response comes from: the receptive field by gradient, "
-            f"{number(field['height'])} x {number(field['width'])} pixels, {percent(field['share'])} of a picture, over "
-            f"{plural(field['pictures'], 'picture')}."
+            f"{number(field['height'])} x {number(field['width'])} pixels (median of {plural(field['pictures'], 'picture')}). "
+            f"Each side holds {percent(field['share'])} of the squared gradient."
         )
     parts = [reading(said, "The order holds for this folder only: what is not in it cannot be found in it."), _row("Top", top)]
     parts += [_row("Their patches", patches), _row("Median", median), '<div class="plots">', _distribution(part, report)]
@@ -95,9 +95,10 @@ def nearby(part: Data, folder: Path, report: Data) -> list[str]:
     }
     chart = plots.intervals({name: (value, 0, value) for name, value in compared.items()}, "mean feature distance")
     raised, lowered, same, _ = (number(value, 2) for value in compared.values())
+    up, down = (percent(within(part, "mean", way, "reached")) for way in ("up", "down"))
     parts.append(
-        f"<p>In feature distance, raising moves a picture by {raised} on average and lowering by {lowered}; two pictures of one "
-        f"class are {same} apart.</p>"
+        f"<p>In feature distance, raising moves a picture by {raised} on average and lowering by {lowered}, where the goal is "
+        f"reached, in {up} and {down} of the pictures; two pictures of one class are {same} apart.</p>"
     )
     head = ["picture", "way", "start", "goal", "response", "reached", "code distance", "feature distance", "steps"]
     return [*parts, f'<div class="plots">{chart}</div>', table(head, rows, "changes")]
@@ -112,7 +113,7 @@ def where(part: Data, folder: Path, report: Data) -> list[str]:
     body = ""
     for one in part["rows"]:
         names = [one["picture"], *(within(one, "maps", method) for method in methods)]
-        alts = [escaped(one["name"]), *(f"{method} of {one['name']}" for method in methods)]
+        alts = [one["name"], *(f"{method} of {one['name']}" for method in methods)]
         cells = [
             picture(folder / "where" / f"{name}.png", alt) if name else ABSENT for name, alt in zip(names, alts, strict=True)
         ]

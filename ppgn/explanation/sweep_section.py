@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from ppgn.explanation import plots
-from ppgn.explanation.markup import STRIP, Data, figure, interval, number, picture, plural, reading, setting, table, within
+from ppgn.explanation.markup import (
+    STRIP,
+    Data,
+    escaped,
+    figure,
+    interval,
+    number,
+    picture,
+    plural,
+    reading,
+    setting,
+    table,
+    within,
+)
 
 MIXED = 1.1
 """R-hat above which chains have not mixed (Gelman et al., Bayesian Data Analysis, 2013, section 11.4)."""
@@ -16,8 +29,6 @@ MIXED = 1.1
 def sweep(part: Data, folder: Path, report: Data) -> list[str]:
     """Samples of p(x) exp(lambda response) for a unit and for a random direction, with their diagnostics."""
     unit, control = part["unit"], part.get("control") or []
-    if control and unit and control[0]["strength"] != unit[0]["strength"]:
-        control = [unit[0], *control]
     drawn = {"unit": unit, "random direction": control} if control else {"unit": unit}
     said = (
         f"Samples of p(x) exp(λ response): {plural(part['chains'], 'chain')} of {plural(part['steps'], 'step')} for each "
@@ -25,8 +36,8 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
         + ("The control climbs a random direction of equal norm; its curve should stay flat." if control else "")
     )
     limits = (
-        f"R-hat above {MIXED:g}, or few effective samples, mean that the chains have not mixed: read such a row as pictures, "
-        "not as a distribution."
+        f"R-hat above {MIXED:g}, or few effective samples, mean that the chains have not mixed or are too short to tell: read "
+        "such a row as pictures, not as a distribution."
     )
     charts = [
         _strengths(drawn),
@@ -41,7 +52,7 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
         title = "Last pictures of the chains" if name == "unit" else "The control"
         parts += [f"<h3>{title}</h3>", STRIP.replace("strip", "strip wide")]
         parts += [_sheet(folder / "sweep", name, one) for one in rows] + ["</div></div>"]
-    head = ["climbs", "λ", "response", "gap", "distance", "Fréchet", "tau", "effective", "R-hat", "acceptance"]
+    head = ["climbs", "λ", "response", "gap", "distance", "Fréchet", "tau", "effective", "R-hat"]
     cells = [_sweep_row(name, one) for name, rows in drawn.items() for one in rows]
     settings = (
         f"Step size {setting(part['step_size'])}, in the space of the noise from which the bundle's model makes codes. Of the "
@@ -53,6 +64,7 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
         *charts,
         "</div>",
         table(head, cells, "diagnostics"),
+        f"<p>{escaped(reason)}</p>" if (reason := part.get("control_left_out")) else "",
         f'<p class="soft">{settings}</p>',
     ]
 
@@ -100,4 +112,4 @@ def _mixing(drawn: Mapping[str, Sequence[Data]]) -> str:
 
 def _sweep_row(name: str, one: Data) -> list[str]:
     cells = [setting(one["strength"]), interval(one["response"]), number(one["gap"]), interval(one["distance"])]
-    return [name, *cells, *(number(one.get(key)) for key in ("frechet", "tau", "effective", "r_hat", "acceptance"))]
+    return [name, *cells, *(number(one.get(key)) for key in ("frechet", "tau", "effective", "r_hat"))]
