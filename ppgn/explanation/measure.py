@@ -79,11 +79,12 @@ def folder_facts(folder: str | Path, files: Sequence[str]) -> list[Any]:
 
 
 def _groups(targets: Sequence[Target]) -> list[list[int]]:
-    """The targets that share a pass: those that read the same network on the same side of activations; others alone."""
+    """The targets that share a pass: those that read the same network on the same side of activations, heads or not; others
+    alone."""
     groups: dict[Any, list[int]] = {}
     for row, target in enumerate(targets):
         reading = target.reading
-        key = row if reading is None else (id(reading.network.network), reading.network.size, reading.activation)
+        key = row if reading is None else (id(reading.network.network), reading.network.size, reading.activation, reading.heads)
         groups.setdefault(key, []).append(row)
     return list(groups.values())
 
@@ -92,7 +93,7 @@ def _linear(readings: Sequence[Reading], image: Tensor) -> Tensor:
     """Responses `[target, picture]` of readings of one network, in one pass."""
     first = readings[0]
     layers = list(dict.fromkeys(reading.layer for reading in readings))
-    probe = Probe(first.network, layers, activation=first.activation, heads=True)
+    probe = Probe(first.network, layers, activation=first.activation, heads=first.heads)
     values = probe(image)
     vectors = {
         (reading.layer, reading.position): vector_of(probe, reading.layer, values[reading.layer], image, reading.position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from PIL import Image as Pillow
 from torch import Tensor
 from torch.nn import functional
 
-from ppgn import images
+from ppgn import images, loaders
 from ppgn.bundle import Bundle
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.probe import Preprocessed, Probe, list_layers
 from ppgn.recipes import PIONEERS
+from ppgn.seeds import check_seeds
 from ppgn.types import Image, ImageSpec, at_least_one
 
 LAYERS = 5
@@ -70,6 +72,7 @@ class ExplainOptions:
             at_least_one(name, getattr(self, name), "ask for one or more")
         if not self.strengths or not all(0 < one < math.inf for one in self.strengths):
             raise ValueError(f"got the strengths {list(self.strengths)}, expected numbers above 0: give some, such as 2, 8, 32")
+        check_seeds([self.seed])
         if not 0 < self.step_size < 1:
             raise ValueError(f"got step_size {self.step_size}, expected it between 0 and 1: pass 0.3, say")
         if self.method and self.method not in PIONEERS:
@@ -101,7 +104,7 @@ class Pictures:
         return self.values[indices].float() / 255
 
 
-def load_pictures(folder: str | Path, spec: ImageSpec, most: int, tick: Tick | None = None) -> Pictures:
+def load_pictures(folder: str | Path, spec: ImageSpec, most: int) -> Pictures:
     """At most `most` pictures under a folder, evenly spread over its files, at a bundle's size.
 
     Raises ValueError where there are none.
@@ -115,8 +118,6 @@ def load_pictures(folder: str | Path, spec: ImageSpec, most: int, tick: Tick | N
     values = torch.empty(len(files), *spec.shape, dtype=torch.uint8)
     for row, file in enumerate(files):
         values[row] = (images.load_image(file, spec.size, spec.channels) * 255).round().to(torch.uint8)
-        if tick is not None:
-            tick(1)
     return Pictures(tuple(str(Path(*part)) for part in parts), classes, values)
 
 
@@ -149,7 +150,13 @@ class Second:
 
 
 def second_network(name: str, network: Preprocessed, spec: ImageSpec) -> Second:
-    """A second network with at most LAYERS of its maps or tokens. Raises ValueError for a network that has none."""
+    """A second network with at most LAYERS of its maps or tokens. Grey pictures are repeated in the channels that it takes.
+
+    Raises ValueError for a network that has none.
+    """
+    if spec.channels == 1 and network.grey_channels == 1:
+        network = copy.copy(network)
+        network.grey_channels = loaders.input_channels(network.network, 1)
     listed = list_layers(network, spec.size, spec.channels)
     named = [one.name for one in listed if len(one.shape) in (2, 3)]
     if not named:
@@ -157,6 +164,11 @@ def second_network(name: str, network: Preprocessed, spec: ImageSpec) -> Second:
     # The last of each share of the depth, so that the deepest layer is among them.
     chosen = [named[-(-(share + 1) * len(named) // LAYERS) - 1] for share in range(LAYERS)]
     return Second(name, Probe(network, list(dict.fromkeys(chosen))))
+
+
+def spread_of(responses: Tensor) -> float:
+    """The standard deviation of responses, 1 where they are all the same or there is only one."""
+    return float(responses.double().std()) or 1.0 if len(responses) > 1 else 1.0
 
 
 def _unit(maps: Tensor) -> Tensor:
@@ -183,8 +195,13 @@ class Study:
 
     @property
     def std(self) -> float:
-        """The standard deviation of the real responses, 1 where they are all the same."""
-        return float(self.responses.double().std()) or 1.0
+        """The standard deviation of the finite real responses, 1 where they are all the same or there is only one."""
+        return spread_of(self.known)
+
+    @property
+    def known(self) -> Tensor:
+        """The real responses that are finite, `[picture]`."""
+        return self.responses[self.responses.isfinite()]
 
     @cached_property
     def features(self) -> Tensor | None:
@@ -198,7 +215,7 @@ class Study:
     def features_of(self, image: Image) -> Tensor:
         """The same features of other pictures, `[picture, feature]`. Raises ValueError where there are none."""
         if self.second is not None:
-            found = self.second.vectors(image)
+            found = self.second.vectors(image.to(self.bundle.device))
             return functional.normalize(found[list(found)[-1]].cpu(), dim=1)
         if self.bundle.encoder is None:
             raise ValueError(f"{self.bundle.name} has no encoder, expected one, or a second network: name one")
@@ -213,8 +230,9 @@ class Study:
 
     @property
     def order(self) -> Tensor:
-        """The pictures by their response, the highest first, `[picture]`."""
-        return self.responses.argsort(descending=True, stable=True)
+        """The pictures by their response, the highest first, those that are not finite last, `[picture]`."""
+        ranks = self.responses.where(self.responses.isfinite(), -torch.inf)
+        return ranks.argsort(descending=True, stable=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ppgn import chain, images, recipes
 from ppgn.bundle import Bundle
 from ppgn.evaluation import autocorrelation, between_chains, frechet_distance
-from ppgn.explanation.study import ExplainOptions, Part, Study, Tick
+from ppgn.explanation.study import ExplainOptions, Part, Study, Tick, spread_of
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.objective import Objective, Term
 from ppgn.priors import Gaussian
@@ -25,7 +25,7 @@ from ppgn.types import Code, CodeSpace, Image, LogProb
 KEPT_EVERY = 4
 """Steps between two pictures of a chain that are kept, in the second half of its run."""
 FEW = 256
-"""Pictures below which a Frechet distance says nothing."""
+"""Pictures of either set below which a Frechet distance says nothing."""
 NORMAL = 1.96
 """Standard errors of a 95 % interval."""
 CONTROL_PICTURES = 256
@@ -82,7 +82,8 @@ def sweep(study: Study, tick: Tick) -> Part:
             shown[f"{name}_{place}"] = images.grid(found.kept[place][:, -1])
         shown |= {f"{name}_set_{number}": images.to_pil(image) for number, image in enumerate(found.kept[-1].flatten(0, 1))}
         last = found.responses[-1]
-        correlations[name] = autocorrelation(last[:, last.shape[1] // 2 :]).tolist()
+        half = last[:, last.shape[1] // 2 :]
+        correlations[name] = autocorrelation(half).tolist() if half.shape[1] > 1 else []
     about = {"step_size": options.step_size, "steps": options.steps, "chains": options.chains, "kept": unit.kept.shape[2]}
     left_out = None if control is not None else (
         f"{study.target.name} is no direction of a layer with several channels, so there is no random direction beside it."
@@ -156,11 +157,11 @@ def _row(study: Study, kept: Image, series: Tensor | None) -> dict[str, Any]:
     """Numbers of the pictures `[chain, kept, ...]` at one strength. series: the target's responses along these chains, where they
     are known at every step `[chain, step]`, else the pictures' count."""
     every = kept.flatten(0, 1)
-    values = (study.target.measured(every.to(study.bundle.device)) - study.responses.mean()) / study.std
+    values = (study.target.measured(every.to(study.bundle.device)) - study.known.mean()) / study.std
     row: dict[str, Any] = dict.fromkeys(("r_hat", "effective", "tau", "gap", "distance", "frechet"))
     effective = float(len(kept))
     if series is not None:
-        half = (series[:, series.shape[1] // 2 :] - study.responses.mean()) / study.std
+        half = (series[:, series.shape[1] // 2 :] - study.known.mean()) / study.std
         if half.shape[1] >= 8:
             row |= between_chains(half)
             effective = row["effective"] if math.isfinite(row["effective"]) else effective
@@ -169,7 +170,8 @@ def _row(study: Study, kept: Image, series: Tensor | None) -> dict[str, Any]:
     row["gap"] = _gap(study, every)
     if study.features is not None:
         row["distance"] = _interval(study.distances(every).min(1).values, len(kept))
-        row["frechet"] = None if len(every) < FEW else float(frechet_distance(study.features, study.features_of(every)))
+        if min(len(every), len(study.features)) >= FEW:
+            row["frechet"] = float(frechet_distance(study.features, study.features_of(every)))
     return row
 
 
@@ -198,4 +200,4 @@ def _spread(study: Study, control: Target) -> float:
     """The standard deviation of the control's responses over real pictures, 1 where they are all the same."""
     chosen: Sequence[int] = images.spread(len(study.pictures), CONTROL_PICTURES)
     measured = control.measured(study.pictures.images(chosen).to(study.bundle.device))
-    return float(measured.double().std()) or 1.0
+    return spread_of(measured[measured.isfinite()])

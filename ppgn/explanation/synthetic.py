@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ppgn import images, loaders, recipes
+from ppgn import images, loaders, recipes, requests
 from ppgn.bundle import Bundle
 from ppgn.explanation.study import Part, Study, Tick
 from ppgn.explanation.target import Target
@@ -36,12 +36,13 @@ def synthetic(study: Study, tick: Tick) -> Part:
 
     The control are pictures for a random direction of equal norm (`Target.control`), from the same recipe of the same bundle.
     """
-    best = float(study.responses.max())
+    best = float(study.known.max()) if len(study.known) else 0.0
     sources, shown = [], {}
     for source in _sources(study, tick):
-        rows = []
+        rows, file = [], source["file"]
+        file += f"_{len(sources)}" if f"{file}_0" in shown else ""  # two bundles may have one name
         for number, (image, response) in enumerate(zip(source["images"], source["responses"].tolist(), strict=True)):
-            name = f"{source['file']}_{number}"
+            name = f"{file}_{number}"
             shown[name] = images.to_pil(image)
             row = {"response": response, "multiple": response / best if best > 0 else None, "picture": name}
             rows.append(row | source["facets"][number] | {"nearest": _nearest(study, image, name, shown)})
@@ -93,7 +94,10 @@ def _run(
     study: Study, bundle: Bundle, recipe: Recipe, count: int, starts: Code | None, tick: Tick, target: Target | None = None
 ) -> Image:
     """The last pictures of `count` chains for a target, by default the study's, in [0, 1]."""
-    request = (target or study.target).request.select([0] * count)
+    target = target or study.target
+    request = target.request.select([0] * count)
+    if bundle is not study.bundle and getattr(request, "network", None) is None:
+        request = requests.function(target.response, count)  # another bundle has no such classes, or others
     setup = recipes.prepare(bundle, recipe, request)
     begin = Begin() if starts is None else Begin(lambda chains, seeds: starts[list(chains)].to(bundle.device))
 
@@ -108,12 +112,13 @@ def _run(
 def _facets(study: Study) -> Facets | None:
     """The facets of the most exciting real pictures, by their codes; None without codes or with too few pictures."""
     wanted, codes = study.options.facets, study.codes
-    if codes is None or wanted < 1:
+    if codes is None or not len(study.known):
         return None
     most = min(len(codes), max(round(SHARE * len(codes)), wanted * A_FACET, FEWEST))
     if most < max(wanted, FEWEST):
         return None
-    return facets(study.responses, codes.flatten(1), codes, clusters=wanted, most=most, seed=study.options.seed)
+    last = study.responses.where(study.responses.isfinite(), study.known.min() - 1)
+    return facets(last, codes.flatten(1), codes, clusters=wanted, most=most, seed=study.options.seed)
 
 
 def _starts(study: Study, clusters: Facets) -> Code:

@@ -36,15 +36,15 @@ def transferred(study: Study, sets: Mapping[str, Image], tick: Tick) -> Part:
     chains, since pictures of a chain are alike.
     """
     if study.second is None:
-        return Part({"left_out": "No second network was named, and the bundle's own is the one that is explained."})
-    if len(study.pictures) < FEWEST:
-        return Part({"left_out": f"{len(study.pictures)} real pictures are too few: {FEWEST} or more find a matching unit."})
+        return Part({"left_out": "No second network was named, and the bundle has none that took no part."})
+    if len(study.known) < FEWEST:
+        return Part({"left_out": f"{len(study.known)} real pictures are too few: {FEWEST} or more find a matching unit."})
     layer, unit, candidates = _best(study)
-    real = study.vectors[layer][:, unit]
+    real = study.vectors[layer][study.responses.isfinite(), unit]
     threshold = float(np.percentile(real[1::2].numpy(), PERCENT))
     data: dict[str, Any] = {
         "network": study.second.name, "layer": layer, "unit": unit, "candidates": candidates, "threshold": threshold,
-        "correlation": float(_correlations(study.responses[1::2], real[1::2, None])[0]), "sets": {},
+        "correlation": float(_correlations(study.known[1::2], real[1::2, None])[0]), "sets": {},
     }  # fmt: skip
     for name, pictures in sets.items():
         values = study.second.vectors(pictures.flatten(0, 1).to(study.bundle.device))[layer][:, unit].cpu()
@@ -56,9 +56,8 @@ def transferred(study: Study, sets: Mapping[str, Image], tick: Tick) -> Part:
 
 def _best(study: Study) -> tuple[str, int, int]:
     """(layer, unit, number of units looked at) of the highest correlation over every second real picture."""
-    found = {
-        layer: _correlations(study.responses[::2], vectors[::2]).nan_to_num(-1.0) for layer, vectors in study.vectors.items()
-    }
+    finite, responses = study.responses.isfinite(), study.known[::2]
+    found = {layer: _correlations(responses, vectors[finite][::2]).nan_to_num(-1.0) for layer, vectors in study.vectors.items()}
     layer = max(found, key=lambda name: float(found[name].max()))
     return layer, int(found[layer].argmax()), sum(len(one) for one in found.values())
 

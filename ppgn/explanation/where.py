@@ -54,7 +54,7 @@ def where(study: Study, shown: Mapping[str, Image], tick: Tick) -> Part:
     Full colour is the 99th percentile of each map's absolute value. `relu_modules`: of the ReLUs that run until the response is
     known. Raises ValueError where captum is not installed.
     """
-    captum = _captum()
+    attribution = captum()
     picked = {name: some[: study.options.where].to(study.bundle.device) for name, some in shown.items()}
     picked = {name: some for name, some in picked.items() if len(some)}
     response = _Response(study.target, tick)
@@ -63,7 +63,7 @@ def where(study: Study, shown: Mapping[str, Image], tick: Tick) -> Part:
     pictures: dict[str, Pillow.Image] = {}
     with response.ready():
         measured = {name: response.measured(some) for name, some in picked.items()}
-        methods = _methods(captum, response, colour)
+        methods = _methods(attribution, response, colour)
         for name, some in picked.items():
             found = {method: _parts(attribute, some) for method, attribute in methods.items()}
             tick(GRADIENT * len(some) * (GUIDED not in methods))
@@ -139,14 +139,15 @@ def _requests(request: Any) -> list[Any]:
     return [request, *(part for one in getattr(request, "requests", ()) for part in _requests(one))]
 
 
-def _captum() -> Any:
+def captum() -> Any:
+    """The module of captum's methods. Raises ValueError where it is not installed."""
     try:
         return importlib.import_module("captum.attr")
     except ImportError as fault:
         raise ValueError("maps of a response need captum, which is not installed: pip install 'ppgn[explain]'") from fault
 
 
-def _methods(captum: Any, response: _Response, colour: Tensor) -> dict[str, Callable[[Image], Tensor]]:
+def _methods(attribution: Any, response: _Response, colour: Tensor) -> dict[str, Callable[[Image], Tensor]]:
     """Method -> (pictures -> maps `[picture, height, width]`)."""
 
     def gradient(method: Any) -> Callable[[Image], Tensor]:
@@ -155,7 +156,7 @@ def _methods(captum: Any, response: _Response, colour: Tensor) -> dict[str, Call
     def occluded(image: Image) -> Tensor:
         channels = image.shape[1]
         (window, stride) = zip(*(_window(side) for side in image.shape[2:]), strict=True)
-        return captum.Occlusion(response).attribute(
+        return attribution.Occlusion(response).attribute(
             image.detach(),
             sliding_window_shapes=(channels, *window),
             strides=(channels, *stride),
@@ -163,9 +164,9 @@ def _methods(captum: Any, response: _Response, colour: Tensor) -> dict[str, Call
             perturbations_per_eval=max(1, AT_ONCE // len(image)),
         )[:, 0]  # a window covers all channels
 
-    found = {SALIENCY: gradient(captum.Saliency(response)), OCCLUSION: occluded}
+    found = {SALIENCY: gradient(attribution.Saliency(response)), OCCLUSION: occluded}
     if response.relus:
-        found[GUIDED] = gradient(captum.GuidedBackprop(response))
+        found[GUIDED] = gradient(attribution.GuidedBackprop(response))
     return {method: found[method] for method in METHODS if method in found}
 
 
