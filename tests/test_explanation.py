@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -69,7 +71,7 @@ def linear_study(count: int = 200) -> Study:
     values = (torch.rand(count, 1, 2, 2) * 255).to(torch.uint8)
     pictures = Pictures(tuple(map(str, range(count))), torch.zeros(count, dtype=torch.long), values)
     network = nn.Sequential(nn.Conv2d(1, 4, 2, bias=False), nn.Flatten())
-    network[0].weight.data.copy_(torch.eye(4).reshape(4, 1, 2, 2) * torch.tensor([-1.0, 2, 1, 1])[:, None, None, None])
+    network[0].weight.data.copy_(torch.eye(4).reshape(4, 1, 2, 2) * torch.tensor([-1.0, 2, 1, 1])[:, None, None, None])  # type: ignore[operator]
     second = explanation.Second("second", ppgn.probe.Probe(Preprocessed(network, None, 0.0, 1.0), "0"))
     one = target(lambda image: image[:, 0, 0, 1])
     images_ = pictures.images()
@@ -150,6 +152,95 @@ def test_a_report_is_whole_and_a_killed_run_makes_only_what_is_missing(tmp_path:
         explanation.explain(bundle, wanted, tmp_path / "out", **{**given, "seed": 1})
 
 
+def test_parts_that_show_others_are_made_anew_with_them(tmp_path: Path) -> None:
+    bundle, wanted = make_bundle(), requests.unit(network(), "0:0")
+    given = {"folder": folder_of_pictures(tmp_path / "pictures"), "second": network(), **QUICK}
+    (report,) = explanation.explain(bundle, wanted, tmp_path / "out", parts=["real", "transfer", "where"], **given)
+    assert report["parts"]["transfer"]["sets"] == {} and len(report["parts"]["where"]["rows"]) == 1
+
+    def kill(count: int, total: int, what: str) -> None:
+        if what.endswith("sweep"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        explanation.explain(bundle, wanted, tmp_path / "out", parts=["synthetic", "sweep"], watch=kill, **given)
+    (report,) = explanation.explain(bundle, wanted, tmp_path / "out", **given)
+    assert set(report["parts"]["transfer"]["sets"]) == {"synthetic", "control", "sweep", "sweep_control"}
+    assert len(report["parts"]["where"]["rows"]) == 2
+    other = network()
+    other.network[0].weight.data.mul_(2)  # type: ignore[index]
+    with pytest.raises(ValueError, match="another second_weights"):
+        explanation.explain(bundle, wanted, tmp_path / "out", **{**given, "second": other})
+
+
+def test_a_class_of_the_bundle_is_explained_under_priors_of_bundles_without_classes(tmp_path: Path) -> None:
+    bundle, folder = make_bundle(), folder_of_pictures(tmp_path / "pictures")
+    given = {**QUICK, "method": "lucid", "method_steps": 1, "bundles": [bundle], "folder": folder, "parts": ["synthetic"]}
+    (report,) = explanation.explain(bundle, requests.parse(bundle, class_=["tench"]), tmp_path / "out", **given)
+    sources = report["parts"]["synthetic"]["sources"]
+    assert [one["kind"] for one in sources] == ["learned prior", "learned prior", "hand-made prior"]
+    pictures = [row["picture"] for one in sources for row in one["images"]]
+    assert len(set(pictures)) == len(pictures)  # the same bundle twice
+
+
+def test_folders_of_targets_are_different_on_any_disk() -> None:
+    folders_of = importlib.import_module("ppgn.explanation.folder").folders_of
+    names = ["../a:b", "a_b", "A b", "\u732b", "\u72ac", "layer4.1:17@centre", "x" * 300]
+    assert folders_of(names) == ["a_b", "a_b_2", "A_b_3", "target", "target_2", "layer4.1_17@centre", "x" * 100]
+
+
+def test_the_second_network_gets_pictures_on_the_device_of_the_bundle() -> None:
+    class Seen:
+        def vectors(self, image: Tensor) -> dict[str, Tensor]:
+            return {"0": torch.ones(len(image), 4) if image.device.type == "meta" else torch.zeros(0)}
+
+    study: Any = replace(linear_study(), bundle=SimpleNamespace(device=torch.device("meta")), second=Seen())  # type: ignore[arg-type]
+    assert study.distances(torch.zeros(2, 1, 2, 2)).shape == (2, 200)
+
+
+def attention() -> Preprocessed:
+    """Patches as tokens, and attention with two heads."""
+
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches = nn.Conv2d(1, 8, 2, stride=2)
+            self.attn = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, image: Tensor) -> Tensor:
+            tokens = self.patches(image).flatten(2).mT
+            return self.attn(tokens, tokens, tokens, need_weights=False)[0]
+
+    torch.manual_seed(0)
+    return Preprocessed(Tokens(), None, 0.0, 1.0)
+
+
+def test_heads_of_attention_and_directions_of_its_output_are_measured_as_they_respond(tmp_path: Path) -> None:
+    bundle, network = make_bundle(), attention()
+    pictures = folder_of_pictures(tmp_path / "pictures")
+    for wanted in (requests.unit(network, "attn:1"), requests.direction(network, "attn", torch.randn(8))):
+        (report,) = explanation.explain(
+            bundle, wanted, tmp_path / wanted.names[0], folder=pictures, parts=["real", "sweep"], **QUICK
+        )
+        (row,) = report["parts"]["real"]["top"][:1]
+        image = images.load_image(pictures / row["file"], (8, 8), 1)[None]
+        assert float(wanted.condition(Passes({}))(image)) == pytest.approx(row["response"], abs=1e-5)
+        assert (report["parts"]["sweep"]["control"] is None) == (wanted.names[0] == "attn:1")
+
+
+def test_responses_that_are_not_finite_and_short_chains_and_grey_pictures_make_a_report(tmp_path: Path) -> None:
+    second = Preprocessed(nn.Sequential(nn.Conv2d(3, 4, 3)), None, [0.5] * 3, [1.0] * 3)
+    bright = requests.function(lambda image: image.mean((1, 2, 3)).sub(0.5).sqrt())
+    given = {**QUICK, "steps": 1, "second": second, "folder": folder_of_pictures(tmp_path / "pictures")}
+    (report,) = explanation.explain(make_bundle(), bright, tmp_path / "out", parts=["real", "transfer"], **given)
+    real, transfer = report["parts"]["real"], report["parts"]["transfer"]
+    assert real["count"] == 40 and len(real["top"]) > 0 and (transfer.get("left_out") or math.isfinite(transfer["correlation"]))
+    (report,) = explanation.explain(
+        make_bundle(), requests.unit(network(), "0:0"), tmp_path / "short", parts=["sweep"], **{**given, "pictures": 1}
+    )
+    assert report["parts"]["sweep"]["std"] == 1 and report["parts"]["sweep"]["autocorrelation"]["unit"] == []
+
+
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:
     bundle, folder = make_bundle(), folder_of_pictures(tmp_path / "pictures")
     counts: list[tuple[int, int]] = []
@@ -176,6 +267,7 @@ def test_the_command_explains_a_unit_of_the_bundle_and_refuses_what_does_not_fit
         (["--unit", "trunk.1222:7"], "no layer"),
         (["--unit", "trunk.12:7", "--second-weights", "a.pth"], "--second"),
         (["--unit", "trunk.12:7", "--step-size", "2"], "between 0 and 1"),
+        (["--unit", "trunk.12:7", "--second", "bundle:classifier"], "another network than is explained"),
         ([], "nothing to ask for"),
     ):
         assert main(["explain", "imagenette64", *words, *few]) == 2

@@ -151,6 +151,9 @@ def _second(given: argparse.Namespace, bundle: Bundle) -> explanation.Second | N
     """The network of --second."""
     if given.second is None:
         return None
+    explained = None if given.condition else (given.network or loaders.BUNDLE_CLASSIFIER, given.weights)
+    if explained == (given.second, given.second_weights):
+        raise ValueError(f"got {given.second} as --second, expected another network than is explained: name another one")
     options = {name: getattr(given, f"second_{name}") for name, _, _ in INPUT}
     found: Preprocessed = loaders.network(given.second, **options, bgr=given.second_bgr, bundle=bundle)
     found.network.to(bundle.device)

@@ -20,7 +20,10 @@ from ppgn.requests import Request
 from ppgn.types import Image
 
 FILE, PAGE, INDEX = "report.json", "report.html", "index.html"
-COMPARED = ("name", "network", "bundle", "weights", "pictures", "files", "second", "bundles", "options", "source")
+COMPARED = (
+    "name", "network", "bundle", "weights", "pictures", "files", "second", "second_weights", "bundles", "bundles_weights",
+    "options", "source",
+)  # fmt: skip
 """Keys of report.json by which a resumed run knows that the report is its own."""
 
 
@@ -100,9 +103,16 @@ class ReportFolder:
             )
 
 
-def folder_of(name: str) -> str:
-    """The name of a target as that of a folder: "blocks.6.0_17"."""
-    return re.sub(r"[^0-9A-Za-z.@-]+", "_", name).strip("._") or "target"
+def folders_of(names: Sequence[str]) -> list[str]:
+    """The names of targets as those of folders, "blocks.6.0_17", each another one, in any case of letters."""
+    found: list[str] = []
+    for name in names:
+        own = folder = re.sub(r"[^0-9A-Za-z.@-]+", "_", name).strip("._")[:100] or "target"
+        number, taken = 2, {one.lower() for one in found}
+        while folder.lower() in taken:
+            folder, number = f"{own}_{number}", number + 1
+        found.append(folder)
+    return found
 
 
 def write_index(root: Path, reports: Sequence[ReportFolder]) -> None:

@@ -14,7 +14,7 @@ from ppgn import images, loaders, recipes, requests
 from ppgn.acceleration import facts_of_run
 from ppgn.bundle import Bundle
 from ppgn.explanation import measure, nearby, real, sweep, synthetic, transfer, where
-from ppgn.explanation.folder import ReportFolder, folder_of, write_index
+from ppgn.explanation.folder import ReportFolder, folders_of, write_index
 from ppgn.explanation.study import ExplainOptions, Part, Pictures, Second, Study, Tick, load_pictures, second_network
 from ppgn.explanation.target import Target, target_of
 from ppgn.loaders import BUNDLE_CLASSIFIER
@@ -28,6 +28,8 @@ PARTS: dict[str, Any] = {
     "real": real, "synthetic": synthetic, "sweep": sweep, "nearby": nearby, "where": where, "transfer": transfer,
 }  # fmt: skip
 """Part -> the module with its `passes`, in their order in a report."""
+FROM = {"where": ("synthetic",), "transfer": ("synthetic", "sweep")}
+"""Part -> the parts whose pictures it shows: it is made anew with them."""
 
 
 def explain(
@@ -60,7 +62,10 @@ def explain(
         raise ValueError(f"got the part {unknown[0]!r} of a report, expected {', '.join(PARTS)}: choose among these")
     targets = _targets(bundle, requests.of(bundle, wanted, None, default=1))
     found_second = _second(second, bundle, targets)
-    run = _Run(bundle, targets, found_second, tuple(loaders.bundle(one) for one in bundles), chosen, tuple(parts), command, watch)
+    others = tuple(loaders.bundle(one, bundle.device) for one in bundles)
+    if "where" in parts:
+        where.captum()  # says at once what is not installed
+    run = _Run(bundle, targets, found_second, others, chosen, tuple(parts), command, watch)
     root = images.make_folder(out)
     with images.alone_in(root):
         return run.all(root, folder)
@@ -103,14 +108,15 @@ class _Run:
         """Measures the pictures once, then makes each report that is not there."""
         pictures = self._pictures(folder)
         several = len(self.targets) > 1
-        places = [root / folder_of(target.name) if several else root for target in self.targets]
+        folders = folders_of([target.name for target in self.targets])
+        places = [root / name if several else root for name in folders]
         facts = self._facts(folder, pictures)
         reports = [ReportFolder(place, target.request, facts) for place, target in zip(places, self.targets, strict=True)]
         work = measure.passes(self.targets, self.bundle, self.second, len(pictures))
         nothing = torch.zeros(len(pictures))
         codes = None if self.bundle.encoder is None else nothing[:, None]
         empty = [self._study(target, pictures, nothing, codes, {}) for target in self.targets]
-        due = [[part for part in self.parts if report.kept(part) is None] for report in reports]
+        due = [self._due(report) for report in reports]
         planned = [{part: PARTS[part].passes(study) for part in names} for study, names in zip(empty, due, strict=True)]
         total = work + sum(sum(one.values()) for one in planned)
         if any(due):
@@ -126,6 +132,15 @@ class _Run:
             write_index(root, reports)
         return [report.data for report in reports]
 
+    def _due(self, report: ReportFolder) -> list[str]:
+        """The parts that are to be made, in their order."""
+        due: list[str] = []
+        for part in PARTS:
+            made = report.kept(part) is not None
+            if (part in self.parts and not made) or (made and any(one in due for one in FROM.get(part, ()))):
+                due.append(part)
+        return due
+
     def _make(self, report: ReportFolder, part: str, study: Study, total: int, planned: int) -> None:
         """One part of a report, onto the disk. What a part took less than planned, is told at its end."""
         done = 0
@@ -139,6 +154,8 @@ class _Run:
 
         begin = time.perf_counter()
         made = _part(part, study, report, tick)
+        for later in [later for later, shown in FROM.items() if part in shown]:
+            report.data["parts"].pop(later, None)
         report.keep(part, made, time.perf_counter() - begin)
         tell(planned - done)
 
@@ -162,7 +179,9 @@ class _Run:
             "pictures": {"folder": None if folder is None else str(folder), "count": len(pictures)},
             "files": None if folder is None else measure.folder_facts(folder, pictures.files),
             "second": None if self.second is None else self.second.name,
+            "second_weights": None if self.second is None else requests.fingerprint(self.second.probe.network, weights=True),
             "bundles": [one.name for one in self.bundles],
+            "bundles_weights": [requests.weights_of(one) for one in self.bundles],
             "options": vars(self.options) | {"strengths": list(self.options.strengths)},
             "command": self.command,
             "versions": facts_of_run(self.bundle.device, self.options.chains),
