@@ -56,7 +56,8 @@ def made(network: str, address: str, given: argparse.Namespace) -> dict[str, Any
         subprocess.run([sys.executable, "-m", "ppgn", *words(network, address, given, out)], check=True)
         images.write_atomically(clock, lambda path: path.write_text(json.dumps(time.perf_counter() - begin)))
     report = json.loads((out / "report.json").read_text())
-    return report | {"wall": json.loads(clock.read_text()), "folder": out, "of": network}
+    wall = max(json.loads(clock.read_text()), sum(report["seconds"].values()))  # the clock of a resumed run saw only its end
+    return report | {"wall": wall, "folder": out, "of": network}
 
 
 def row(report: dict[str, Any]) -> str:
