@@ -71,7 +71,8 @@ def linear_study(count: int = 200) -> Study:
     values = (torch.rand(count, 1, 2, 2) * 255).to(torch.uint8)
     pictures = Pictures(tuple(map(str, range(count))), torch.zeros(count, dtype=torch.long), values)
     network = nn.Sequential(nn.Conv2d(1, 4, 2, bias=False), nn.Flatten())
-    network[0].weight.data.copy_(torch.eye(4).reshape(4, 1, 2, 2) * torch.tensor([-1.0, 2, 1, 1])[:, None, None, None])  # type: ignore[operator]
+    weight: Any = network[0].weight
+    weight.data.copy_(torch.eye(4).reshape(4, 1, 2, 2) * torch.tensor([-1.0, 2, 1, 1])[:, None, None, None])
     second = explanation.Second("second", ppgn.probe.Probe(Preprocessed(network, None, 0.0, 1.0), "0"))
     one = target(lambda image: image[:, 0, 0, 1])
     images_ = pictures.images()

@@ -144,7 +144,9 @@ def captum() -> Any:
     try:
         return importlib.import_module("captum.attr")
     except ImportError as fault:
-        raise ValueError("maps of a response need captum, which is not installed: pip install 'ppgn[explain]'") from fault
+        raise ValueError(
+            "maps of a response need captum, which is not installed: pip install 'ppgn[explain]', or leave out the part 'where'"
+        ) from fault
 
 
 def _methods(attribution: Any, response: _Response, colour: Tensor) -> dict[str, Callable[[Image], Tensor]]:
