@@ -22,7 +22,7 @@ from runs import exit_on_mistake
 
 from ppgn import images
 
-LITE = {"block4": (40, 3), "block10": (112, 3), "head": (1280, 4)}
+LITE = {"block4": (40, 3), "block8": (112, 3), "block15": (320, 4)}
 SQUEEZENET = {"features.5": (256, 2), "features.9": (384, 2), "features.12": (512, 1)}
 """Layer -> (its units, how many of them are drawn)."""
 INPUT = {"size": "227", "mean": "0.40784,0.45882,0.48235", "std": "0.0039216"}

@@ -299,3 +299,28 @@ def test_both_facets_of_a_unit_that_is_the_maximum_of_two_are_found_in_ten_of_te
         found = {bool(left(drawn[facet == one]).mean() > 0) for one in (0, 1)}
         assert found == {True, False}, seed
         assert all(row["response"] > 0.75 for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["latent", "direction", "function", "class", "before the activation"])
+def test_whatever_can_be_asked_for_gets_a_report(tmp_path: Path, kind: str) -> None:
+    torch.manual_seed(4)
+    weight, bias, offset = torch.randn(5, 4), torch.randn(5), torch.randn(4)
+    one, folder = network(), folder_of_pictures(tmp_path / "pictures")
+    wanted: Any = {
+        "latent": lambda: requests.latent(one, "0", weight, bias, 3, offset=offset),
+        "direction": lambda: requests.direction(one, "0", weight[0]),
+        "function": lambda: requests.function(lambda image: image.mean((1, 2, 3))),
+        "class": lambda: "tench",
+        "before the activation": lambda: requests.unit(one, "1:2", activation="before"),
+    }[kind]()
+    (report,) = explanation.explain(make_bundle(), wanted, tmp_path / "out", folder=folder, second=network(), **QUICK)
+    parts = report["parts"]
+    assert list(parts) == list(explanation.PARTS)
+    sees_a_layer = kind not in ("function", "class")
+    assert (parts["sweep"]["control"] is not None) == sees_a_layer
+    assert [source["kind"] for source in parts["synthetic"]["sources"]] == ["learned prior"] + ["control"] * sees_a_layer
+    if kind == "latent":
+        shown = images.load_image(folder / parts["real"]["top"][0]["file"], channels=1)
+        value = one.network[0](shown[None]).mean((2, 3))  # type: ignore[index]
+        best = float(((value - offset) @ weight[3] + bias[3])[0])
+        assert parts["real"]["top"][0]["response"] == pytest.approx(best, abs=0.02)

@@ -23,7 +23,7 @@ from ppgn.recipes import PIONEERS
 from ppgn.seeds import check_seeds
 from ppgn.types import Image, ImageSpec, at_least_one
 
-LAYERS = 5
+LAYERS = 24
 """Layers of a second network that are looked at, evenly spread over its depth."""
 Tick = Callable[[int], object]
 """Called with the number of passes of a picture through a network that are done since the last call; a gradient counts 3."""
