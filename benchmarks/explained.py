@@ -2,7 +2,8 @@
 
     python benchmarks/explained.py --images FOLDER --squeezenet squeezenet1_0_deepcompression_fp16.pth --out reports
 
-Ten units of Lite0 at three depths and five of SqueezeNet 1.0, drawn with a seed; the second network of each is the other one.
+Ten units of Lite0 at three depths and five of SqueezeNet 1.0, drawn with a seed; the second network of Lite0 is
+SqueezeNet 1.0, and that of SqueezeNet is Lite2, because Lite0 is the trunk of the bundle's encoder.
 About 2.5 minutes each on two idle cores. A killed run goes on. The table and the figure of docs/explain.md are what this prints
 and writes. FOLDER: real pictures in folders of classes, best of many classes.
 """
@@ -40,7 +41,7 @@ def drawn(layers: dict[str, tuple[int, int]], seed: int) -> list[str]:
 def words(network: str, address: str, given: argparse.Namespace, out: Path) -> list[str]:
     """The command of a report."""
     squeezenet = {"weights": given.squeezenet, **INPUT}
-    own, other = (("lite:0", "torchvision:squeezenet1_0"), ("torchvision:squeezenet1_0", "lite:0"))[network != "lite"]
+    own, other = (("lite:0", "torchvision:squeezenet1_0"), ("torchvision:squeezenet1_0", "lite:2"))[network != "lite"]
     prefix = "second-" if network == "lite" else ""
     flags = [part for name, value in squeezenet.items() for part in (f"--{prefix}{name}", value)] + [f"--{prefix}bgr"]
     asked = ["--network", own, "--unit", address, "--images", given.images, "--second", other, *flags]

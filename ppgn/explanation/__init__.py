@@ -15,6 +15,7 @@ from ppgn.explanation.study import Second as Second
 from ppgn.explanation.study import Study as Study
 from ppgn.explanation.study import load_pictures as load_pictures
 from ppgn.explanation.study import second_network as second_network
+from ppgn.explanation.sweep import mixed_r_hat as mixed_r_hat
 from ppgn.explanation.sweep import sampled as sampled
 from ppgn.explanation.target import Reading as Reading
 from ppgn.explanation.target import Target as Target

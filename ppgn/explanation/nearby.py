@@ -227,15 +227,23 @@ def _drawn(groups: list[list[int]], seed: int, step: int) -> Pairs:
 
 
 def _distances(study: Study, pairs: Pairs, tick: Tick) -> dict[str, Any]:
-    """The mean distances between the pictures of pairs, None where there are none."""
+    """The mean distances between the reconstructions of pairs of pictures, None where there are none."""
     assert study.codes is not None
     found: dict[str, Any] = {"code_distance": None, "feature_distance": None, "pairs": len(pairs)}
     if pairs:
         one, other = (torch.tensor(places) for places in zip(*pairs, strict=True))
         found["code_distance"] = float(_code_distance(study, study.codes[one], study.codes[other]).mean())
-        features = _feature_distance(study, study.pictures.images(one), study.pictures.images(other), tick)
+        features = _feature_distance(study, _reconstructed(study, one), _reconstructed(study, other), tick)
         found["feature_distance"] = None if features is None else float(features.mean())
     return found
+
+
+def _reconstructed(study: Study, places: Tensor) -> Image:
+    """G(E(picture)) of real pictures, some at a time."""
+    assert study.codes is not None
+    with torch.no_grad():
+        codes = study.codes[places].to(study.bundle.device)
+        return torch.cat([study.bundle.generator(some).clamp(0, 1) for some in codes.split(AT_ONCE)])
 
 
 def _code_distance(study: Study, one: Code, other: Code) -> Tensor:

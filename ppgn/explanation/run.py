@@ -202,12 +202,13 @@ def _part(name: str, study: Study, report: ReportFolder, tick: Tick) -> Part:
 
 
 def _sets(report: ReportFolder, study: Study) -> dict[str, Image]:
-    """Pictures by set, `[chain, picture, ...]`: of the synthetic part, the sweep's at its highest strength, and controls."""
+    """Pictures by set, `[group, picture, ...]`: facets of the synthetic part, the sweep's last chains, and controls of both."""
     found, chains, channels = {}, study.options.chains, study.bundle.image.channels
     for name, kind in (("synthetic", synthetic.LEARNED), ("control", synthetic.CONTROL)):
         made = report.pictures("synthetic", report.synthetic_names(kind), channels)
         if made is not None:
-            found[name] = made[:, None]
+            alike = study.options.per_facet if name == "synthetic" and len(made) % study.options.per_facet == 0 else 1
+            found[name] = made.unflatten(0, (-1, alike))
     kept = report.data["parts"].get("sweep", {}).get("kept", 0)
     for name, file in (("sweep", "unit"), ("sweep_control", "control")):
         made = report.pictures("sweep", [f"{file}_set_{number}" for number in range(chains * kept)], channels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -45,10 +46,10 @@ class ExplainOptions:
     facet_steps: int = 40
     method: str = "lucid"
     method_steps: int = 64
-    strengths: tuple[float, ...] = (2.0, 8.0, 32.0)
+    strengths: tuple[float, ...] = (2.0, 8.0, 24.0)
     chains: int = 4
     steps: int = 24
-    step_size: float = 0.3
+    step_size: float = 0.4
     nearby: int = 3
     nearby_steps: int = 24
     where: int = 2
@@ -251,3 +252,19 @@ def split_pass(function: Callable[[Image], Any], pictures: Pictures, tick: Tick)
         found.append(function(some))
         tick(len(some))
     return found
+
+
+def mean_interval(values: Tensor, count: float) -> dict[str, float | None]:
+    """Mean and 95 % interval of values of which `count` are independent, by Student's t; no interval for fewer than two.
+
+    Raises ValueError without SciPy.
+    """
+    try:
+        student = importlib.import_module("scipy.stats").t
+    except ImportError as fault:
+        raise ValueError('intervals need SciPy, which is not installed: `pip install "ppgn[explain]"`') from fault
+    mean = float(values.double().mean())
+    if count < 2 or values.numel() < 2:
+        return {"mean": mean, "low": None, "high": None}
+    error = float(student.ppf(0.975, count - 1)) * float(values.double().std()) / math.sqrt(count)
+    return {"mean": mean, "low": mean - error, "high": mean + error}

@@ -13,7 +13,7 @@ from torch import Tensor
 from ppgn import chain, images, recipes
 from ppgn.bundle import Bundle
 from ppgn.evaluation import autocorrelation, between_chains, frechet_distance
-from ppgn.explanation.study import ExplainOptions, Part, Study, Tick, spread_of
+from ppgn.explanation.study import ExplainOptions, Part, Study, Tick, mean_interval, spread_of
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.objective import Objective, Term
 from ppgn.priors import Gaussian
@@ -23,11 +23,9 @@ from ppgn.seeds import Stream, normal
 from ppgn.types import Code, CodeSpace, Image, LogProb
 
 KEPT_EVERY = 4
-"""Steps between two pictures of a chain that are kept, in the second half of its run."""
+"""Steps between two pictures of a chain that are kept, after its first quarter."""
 FEW = 256
 """Pictures of either set below which a Frechet distance says nothing."""
-NORMAL = 1.96
-"""Standard errors of a 95 % interval."""
 CONTROL_PICTURES = 256
 """Real pictures by which the spread of the control's responses is measured."""
 MODELS = ("noise_level", "start")
@@ -37,7 +35,7 @@ MODELS = ("noise_level", "start")
 @dataclass(frozen=True, eq=False)
 class Sampled:
     """Chains at several strengths, `[strength, chain, ...]`: responses of their own target at each step, `[..., step]`, and the
-    kept pictures of the second half, `[..., kept, channel, height, width]`."""
+    kept pictures behind the first quarter, `[..., kept, channel, height, width]`."""
 
     responses: Tensor
     kept: Image
@@ -82,9 +80,10 @@ def sweep(study: Study, tick: Tick) -> Part:
             shown[f"{name}_{place}"] = images.grid(found.kept[place][:, -1])
         shown |= {f"{name}_set_{number}": images.to_pil(image) for number, image in enumerate(found.kept[-1].flatten(0, 1))}
         last = found.responses[-1]
-        half = last[:, last.shape[1] // 2 :]
+        half = last[:, first_step(last.shape[1]) :]
         correlations[name] = autocorrelation(half).tolist() if half.shape[1] > 1 else []
-    about = {"step_size": options.step_size, "steps": options.steps, "chains": options.chains, "kept": unit.kept.shape[2]}
+    about = {"step_size": options.step_size, "steps": options.steps, "chains": options.chains, "kept": unit.kept.shape[2],
+             "mixed_r_hat": mixed_r_hat(options.steps, options.step_size)}  # fmt: skip
     left_out = None if control is not None else (
         f"{study.target.name} is no direction of a layer with several channels, so there is no random direction beside it."
     )  # fmt: skip
@@ -138,7 +137,7 @@ def _chains(
     begin = normal(seeds, 0, shape, stream=Stream.START)
     kept = []
     for step, (_, evaluation) in enumerate(chain.run(rule, objective, rule.init(begin, seeds), options.steps), 1):
-        if step > options.steps // 2 and (options.steps - step) % KEPT_EVERY == 0:
+        if step > first_step(options.steps) and (options.steps - step) % KEPT_EVERY == 0:
             kept.append(evaluation.image.clamp(0, 1).cpu())
         tick(3 * len(seeds))
     return torch.stack(seen, 1), torch.stack(kept, 1)
@@ -161,15 +160,15 @@ def _row(study: Study, kept: Image, series: Tensor | None) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(("r_hat", "effective", "tau", "gap", "distance", "frechet"))
     effective = float(len(kept))
     if series is not None:
-        half = (series[:, series.shape[1] // 2 :] - study.known.mean()) / study.std
+        half = (series[:, first_step(series.shape[1]) :] - study.known.mean()) / study.std
         if half.shape[1] >= 8:
             row |= between_chains(half)
             effective = row["effective"] if math.isfinite(row["effective"]) else effective
         values = half
-    row["response"] = _interval(values, effective)
+    row["response"] = mean_interval(values, effective)
     row["gap"] = _gap(study, every)
     if study.features is not None:
-        row["distance"] = _interval(study.distances(every).min(1).values, len(kept))
+        row["distance"] = mean_interval(study.distances(every).min(1).values, len(kept))
         if min(len(every), len(study.features)) >= FEW:
             row["frechet"] = float(frechet_distance(study.features, study.features_of(every)))
     return row
@@ -189,15 +188,26 @@ def _gap(study: Study, image: Image) -> float | None:
     return float(torch.cat(found).mean())
 
 
-def _interval(values: Tensor, count: float) -> dict[str, float]:
-    """Mean and 95 % interval of values of which `count` are independent."""
-    mean = float(values.double().mean())
-    error = NORMAL * float(values.double().std()) / math.sqrt(max(count, 1.0))
-    return {"mean": mean, "low": mean - error, "high": mean + error}
-
-
 def _spread(study: Study, control: Target) -> float:
     """The standard deviation of the control's responses over real pictures, 1 where they are all the same."""
     chosen: Sequence[int] = images.spread(len(study.pictures), CONTROL_PICTURES)
     measured = control.measured(study.pictures.images(chosen).to(study.bundle.device))
     return spread_of(measured[measured.isfinite()])
+
+
+def first_step(steps: int) -> int:
+    """The number of steps at the beginning of a chain that do not count: a quarter."""
+    return steps // 4
+
+
+def mixed_r_hat(steps: int, step_size: float) -> float | None:
+    """The R-hat to expect of chains in equilibrium that are this short, whose correlation from step to step is 1 - step_size.
+
+    sqrt((n - 1) / n + v / (1 - v)), n steps in half a chain and v the variance of their mean over that of a step,
+    ((1 + rho) / (1 - rho) - 2 rho (1 - rho^n) / (n (1 - rho)^2)) / n.
+    """
+    length, rho = (steps - first_step(steps)) // 2, 1 - step_size
+    if length < 4:
+        return None
+    share = ((1 + rho) / (1 - rho) - 2 * rho * (1 - rho**length) / (length * (1 - rho) ** 2)) / length
+    return math.sqrt((length - 1) / length + share / (1 - share)) if share < 1 else None

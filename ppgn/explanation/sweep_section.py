@@ -22,9 +22,6 @@ from ppgn.explanation.markup import (
     within,
 )
 
-MIXED = 1.1
-"""R-hat above which chains have not mixed (Gelman et al., Bayesian Data Analysis, 2013, section 11.4)."""
-
 
 def sweep(part: Data, folder: Path, report: Data) -> list[str]:
     """Samples of p(x) exp(lambda response) for a unit and for a random direction, with their diagnostics."""
@@ -36,8 +33,9 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
         + ("The control climbs a random direction of equal norm; its curve should stay flat." if control else "")
     )
     limits = (
-        f"R-hat above {MIXED:g}, or few effective samples, mean that the chains have not mixed or are too short to tell: read "
-        "such a row as pictures, not as a distribution."
+        "Few effective samples, or an R-hat far above what chains of this length have in equilibrium "
+        f"({number(part.get('mixed_r_hat'), 2)}), mean that the chains have not mixed: read such a row as pictures, not as a "
+        "distribution."
     )
     charts = [
         _strengths(drawn),
@@ -56,7 +54,8 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
     cells = [_sweep_row(name, one) for name, rows in drawn.items() for one in rows]
     settings = (
         f"Step size {setting(part['step_size'])}, in the space of the noise from which the bundle's model makes codes. Of the "
-        f"second half of each chain {plural(part['kept'], 'picture')} are kept."
+        f"{plural(part['steps'], 'step')} the first quarter does not count; behind it {plural(part['kept'], 'picture')} of each "
+        "chain are kept."
     )
     return [
         *parts,
@@ -104,10 +103,9 @@ def _mixing(drawn: Mapping[str, Sequence[Data]]) -> str:
     """What the sweep found, in words."""
     last = {name: rows[-1] for name, rows in drawn.items() if rows}
     found = [f"the {name} {number(within(row, 'response', 'mean'), 2)} std" for name, row in last.items()]
-    known = [row["r_hat"] for rows in drawn.values() for row in rows if row.get("r_hat") is not None]
-    above = sum(value > MIXED for value in known)
-    said = f"At λ = {setting(next(iter(last.values()))['strength'])} the mean response is: {', '.join(found)}. " if last else ""
-    return said + (f"R-hat is above {MIXED:g} in {above} of {plural(len(known), 'row')}." if known else "")
+    if not last:
+        return ""
+    return f"At λ = {setting(next(iter(last.values()))['strength'])} the mean response is: {', '.join(found)}."
 
 
 def _sweep_row(name: str, one: Data) -> list[str]:
