@@ -142,9 +142,9 @@ def transfer(part: Data, folder: Path, report: Data) -> list[str]:
         f"real pictures {number(part['correlation'], 2)}."
     )
     limits = (
-        "The line is the 95th percentile of its response to real pictures. A set whose mean lies above it excites that unit "
-        "more than 95 % of real pictures do; intervals (Student's t) count facets or chains, not pictures. A low correlation makes the "
-        "test weak."
+        "The line is the 95th percentile of its response to real pictures. A set whose mean lies above it excites that "
+        "unit more than 95 % of real pictures do; intervals (Student's t) count facets or chains, not pictures. A low "
+        "correlation makes the test weak."
     )
     names = {
         "synthetic": "synthetic pictures",
