@@ -70,7 +70,7 @@ def nearby() -> Report:
 def where() -> Report:
     row = {"name": "real 1", "response": 2.0, "picture": "real_0", "maps": {"saliency": "real_0_saliency", "occlusion": None}}
     left_out = {"guided backpropagation": "The network has no ReLU."}
-    return {"methods": ["saliency", "occlusion"], "rows": [row], "relu_modules": 0, "left_out": left_out}
+    return {"methods": ["saliency", "occlusion"], "rows": [row], "relus": 0, "left_out": left_out}
 
 
 def transfer() -> Report:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ppgn import requests
 from ppgn.probe import Passes, Preprocessed
@@ -171,6 +172,17 @@ def tiny(inplace: bool = False) -> nn.Sequential:
     return nn.Sequential(first, nn.ReLU(inplace), second, nn.ReLU(inplace), third)
 
 
+class Functions(nn.Module):
+    """The same network with its ReLUs as functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (layer for layer in tiny() if isinstance(layer, nn.Conv2d))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.third(functional.relu6(self.second(functional.relu(self.first(image)))))  # no value reaches 6
+
+
 def shown_maps(network: nn.Module, address: str = "4:1") -> tuple[Any, Any, Tensor]:
     """The part, its study, and the pictures that it shows."""
     given = make_study(of_unit(network, address), noise(5, 16, 24), where=2)
@@ -225,7 +237,7 @@ def test_maps_are_the_gradient_the_guided_gradient_and_the_fall_under_windows(in
     network = tiny(inplace)
     part, given, image = shown_maps(network)
     assert part.data["methods"] == ["saliency", GUIDED, "occlusion"] and part.data["left_out"] == {}
-    assert part.data["relu_modules"] == 2
+    assert part.data["relus"] == 2
     assert [network[index].inplace for index in (1, 3)] == [inplace] * 2
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network)
     assert [row["name"] for row in part.data["rows"]] == ["real 1", "real 2", "from the prior 1"]
@@ -249,14 +261,20 @@ def test_occlusion_of_a_linear_response_is_red_where_the_weight_is_positive_and_
     part, _ = run(where.where, given, {"real": given.pictures.images()})
     pixels = np.asarray(part.pictures["real_0_occlusion"], int)
     assert (pixels[:, :5, 0] > pixels[:, :5, 2]).all() and (pixels[:, 11:, 2] > pixels[:, 11:, 0]).all()
-    assert part.data["relu_modules"] == 0
+    assert part.data["relus"] == 0
 
 
-def test_guided_backpropagation_is_left_out_where_no_relu_module_runs() -> None:
+def test_relus_that_are_functions_are_guided_too() -> None:
+    part, _, image = shown_maps(Functions(), "third:1")
+    assert part.data["relus"] == 2
+    assert_shows(part, GUIDED, image, guided_by_hand(tiny(), image, 1).abs().amax(1))
+
+
+def test_guided_backpropagation_is_left_out_where_no_relu_runs() -> None:
     network = tiny()
-    assert shown_maps(network, "2:1")[0].data["relu_modules"] == 1
+    assert shown_maps(network, "2:1")[0].data["relus"] == 1
     for part in (shown_maps(network, "0:1")[0], shown_maps(nn.Sequential(network[0], nn.SiLU(), network[2]), "2:1")[0]):
-        assert part.data["methods"] == ["saliency", "occlusion"] and part.data["relu_modules"] == 0
+        assert part.data["methods"] == ["saliency", "occlusion"] and part.data["relus"] == 0
         assert "ReLU" in part.data["left_out"][GUIDED]
         assert all(set(row["maps"]) == {"saliency", "occlusion"} for row in part.data["rows"])
 
@@ -264,16 +282,16 @@ def test_guided_backpropagation_is_left_out_where_no_relu_module_runs() -> None:
 def test_relus_are_found_behind_any_request() -> None:
     seen = Preprocessed(tiny(), None, 0.0, 1.0)
     parts = [requests.unit(seen, "4:1"), requests.direction(seen, "4", torch.ones(4))]
-    asked = [requests.weighted(parts, [1.0, -0.5]), requests.unit(seen, "4:1", measure="log_softmax")]
-    for request in asked:
+    asked = [(requests.weighted(parts, [1.0, -0.5]), 4), (requests.unit(seen, "4:1", measure="log_softmax"), 2)]
+    for request, relus in asked:
         given = make_study(target.target_of(request, None, torch.rand(1, 3, SIDE, SIDE), no_passes), noise(2), where=1)
-        assert run(where.where, given, {"real": given.pictures.images()})[0].data["relu_modules"] == 2
+        assert run(where.where, given, {"real": given.pictures.images()})[0].data["relus"] == relus
     encoder = tiny()
     made = target.Target(
         requests.function(lambda image: encoder(image).mean((1, 2, 3))), None, lambda: Passes({"encoder": encoder})
     )
     given = make_study(made, noise(2), where=1)
-    assert run(where.where, given, {"real": given.pictures.images()})[0].data["relu_modules"] == 2
+    assert run(where.where, given, {"real": given.pictures.images()})[0].data["relus"] == 2
 
 
 def test_no_picture_and_a_missing_captum_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,12 +123,8 @@ def where(part: Data, folder: Path, report: Data) -> list[str]:
         f"<p>Left out: {escaped(name.replace('_', ' '))}. {escaped(reason)}</p>"
         for name, reason in (part.get("left_out") or {}).items()
     ]
-    relu = part.get("relu_modules")
-    about = (
-        ""
-        if relu is None
-        else f'<p class="soft">Guided backpropagation changes {plural(relu, "ReLU module")} of the network.</p>'
-    )
+    relu = part.get("relus")
+    about = "" if relu is None else f'<p class="soft">Guided backpropagation guides {plural(relu, "ReLU")}.</p>'
     box = 'class="scroll" tabindex="0" role="region" aria-label="attribution maps"'
     return [reading(said, limits), f'<div {box}><table class="maps"><tr>{head}</tr>{body}</table></div>', *missing, about]
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from PIL import Image as Pillow
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from ppgn import images
 from ppgn.explanation.study import Part, Pictures, Study, Tick
 from ppgn.explanation.target import AT_ONCE, Target
-from ppgn.probe import Preprocessed, Probe
 from ppgn.types import Image
 
 SALIENCY, GUIDED, OCCLUSION = "saliency", "guided backpropagation", "occlusion"
@@ -45,14 +45,14 @@ def where(study: Study, shown: Mapping[str, Image], tick: Tick) -> Part:
     shown: name of a group -> `[picture, channel, height, width]` in [0, 1]. By captum, with x the picture, r the response:
 
     saliency: max over channels of |dr / dx| (Simonyan et al. 2013). Red: a small change of the pixel changes the response.
-    guided backpropagation: the same of a gradient whose negative part each ReLU drops (Springenberg et al. 2014). Captum knows
-    ReLUs that are modules; functional ones keep their gradient. Left out where no such module runs.
+    guided backpropagation: the same of a gradient whose negative part each ReLU or ReLU6 drops, be it a module or a function
+    (Springenberg et al. 2014). Left out where none runs.
     occlusion: r(x) - r(x under a window of the real pictures' mean colour), a window a fifth of the side with a stride of half of
     it, the mean over the windows that cover a pixel (Zeiler & Fergus 2014). Red raises the response: it falls where the pixel is
     hidden. Blue lowers it.
 
-    Full colour is the 99th percentile of each map's absolute value. `relu_modules`: of the ReLUs that run until the response is
-    known. Raises ValueError where captum is not installed.
+    Full colour is the 99th percentile of each map's absolute value. `relus`: how many run until the response is known. Raises
+    ValueError where captum is not installed.
     """
     attribution = captum()
     picked = {name: some[: study.options.where].to(study.bundle.device) for name, some in shown.items()}
@@ -61,82 +61,69 @@ def where(study: Study, shown: Mapping[str, Image], tick: Tick) -> Part:
     colour = _mean_colour(study.pictures).to(study.bundle.device)
     rows: list[dict[str, Any]] = []
     pictures: dict[str, Pillow.Image] = {}
-    with response.ready():
-        measured = {name: response.measured(some) for name, some in picked.items()}
-        methods = _methods(attribution, response, colour)
-        for name, some in picked.items():
-            found = {method: _parts(attribute, some) for method, attribute in methods.items()}
-            tick(GRADIENT * len(some) * (GUIDED not in methods))
-            for row, image in enumerate(some):
-                maps = {method: _heat(image, values[row], method == OCCLUSION) for method, values in found.items()}
-                rows.append(_row(name, row, measured[name][row], image, maps, pictures))
-    left_out = {} if response.relus else {GUIDED: "no nn.ReLU module takes part in the response, and captum guides no other"}
+    measured = {name: response.measured(some) for name, some in picked.items()}
+    methods = _methods(attribution, response, colour)
+    for name, some in picked.items():
+        found = {method: _parts(attribute, some) for method, attribute in methods.items()}
+        tick(GRADIENT * len(some) * (GUIDED not in methods))
+        for row, image in enumerate(some):
+            maps = {method: _heat(image, values[row], method == OCCLUSION) for method, values in found.items()}
+            rows.append(_row(name, row, measured[name][row], image, maps, pictures))
+    left_out = {} if response.relus.count else {GUIDED: "the response goes through no ReLU."}
     listed = [method for method in METHODS if not (method == GUIDED and left_out)]
-    return Part({"methods": listed, "rows": rows, "relu_modules": len(response.relus), "left_out": left_out}, pictures)
+    return Part({"methods": listed, "rows": rows, "relus": response.relus.count, "left_out": left_out}, pictures)
+
+
+class _ReLU(nn.ReLU):
+    """Every ReLU and ReLU6 of a network as one module, for captum, which guides modules of this type alone.
+
+    count: how many ran in the last pass. function: the one that is applied next.
+    """
+
+    count = 0
+    function: Callable[[Tensor], Tensor] = staticmethod(functional.relu)
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.count += 1
+        return self.function(input)
+
+
+class _AsModule(TorchFunctionMode):
+    """Sends calls of `torch.nn.functional.relu` and `relu6`, which modules make too, through a module; none works in place."""
+
+    def __init__(self, module: _ReLU) -> None:
+        super().__init__()
+        self.module = module
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name not in ("relu", "relu6") or not args:
+            return func(*args, **(kwargs or {}))
+        self.module.function = getattr(functional, name)
+        return self.module(args[0])
 
 
 class _Response(nn.Module):
-    """The target's response as a module whose children are its networks, as captum looks for ReLUs. relus: those that ran."""
+    """The target's response as a module with the one child `relus`, where captum looks for ReLUs."""
 
     def __init__(self, target: Target, tick: Tick) -> None:
         super().__init__()
         self.target = target
         self.tick = tick
-        self.networks = nn.ModuleList(_networks(target))
-        self.relus: set[nn.Module] = set()
+        self.relus = _ReLU()
 
     def forward(self, image: Image) -> Tensor:
-        response = self.target.response(image)
+        self.relus.count = 0
+        with _AsModule(self.relus):
+            response = self.target.response(image)
         self.tick(len(image) * (GRADIENT if response.requires_grad else 1))
         return response
 
     def measured(self, image: Image) -> list[float | None]:
-        """The responses to pictures; notes the ReLUs that run."""
-        handles = [
-            one.register_forward_pre_hook(lambda module, _: self.relus.add(module))
-            for one in self.networks.modules()
-            if isinstance(one, nn.ReLU)
-        ]
-        try:
-            with torch.no_grad():
-                values = torch.cat([self(some) for some in image.split(AT_ONCE)])
-        finally:
-            for handle in handles:
-                handle.remove()
+        """The responses to pictures, None for one that is not finite."""
+        with torch.no_grad():
+            values = torch.cat([self(some) for some in image.split(AT_ONCE)])
         return [float(value) if bool(value.isfinite()) else None for value in values]
-
-    @contextmanager
-    def ready(self) -> Iterator[None]:
-        """No ReLU works in place, as what it overwrites captum still needs."""
-        changed = [one for one in self.networks.modules() if isinstance(one, nn.ReLU) and one.inplace]
-        for one in changed:
-            one.inplace = False
-        try:
-            yield
-        finally:
-            for one in changed:
-                one.inplace = True
-
-
-def _networks(target: Target) -> list[nn.Module]:
-    """The modules through which a response may go: of its layer, of its request, else of the bundle."""
-    reading, request = target.reading, target.request
-    owners = [getattr(part, name, None) for part in _requests(request) for name in ("network", "scores", "function")]
-    owners += [] if reading is None else [reading.network]
-    owners = [owner.network if isinstance(owner, Probe) else owner for owner in owners]
-    owners = [owner.network if isinstance(owner, Preprocessed) else owner for owner in owners]
-    return _modules(owners) or _modules(target.passes().parts.values())
-
-
-def _modules(owners: Iterable[Any]) -> list[nn.Module]:
-    """Those of the owners that are modules of Python, each once."""
-    found = [owner for owner in owners if isinstance(owner, nn.Module) and not isinstance(owner, torch.jit.ScriptModule)]
-    return list(dict.fromkeys(found))
-
-
-def _requests(request: Any) -> list[Any]:
-    """A request and those of its sum."""
-    return [request, *(part for one in getattr(request, "requests", ()) for part in _requests(one))]
 
 
 def captum() -> Any:
@@ -167,7 +154,7 @@ def _methods(attribution: Any, response: _Response, colour: Tensor) -> dict[str,
         )[:, 0]  # a window covers all channels
 
     found = {SALIENCY: gradient(attribution.Saliency(response)), OCCLUSION: occluded}
-    if response.relus:
+    if response.relus.count:
         found[GUIDED] = gradient(attribution.GuidedBackprop(response))
     return {method: found[method] for method in METHODS if method in found}
 
