@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ppgn import images, recipes, sampling
+from ppgn import evaluation, images, recipes, sampling
 from ppgn.bundle import Bundle
 from ppgn.cli import outputs, recipe_flags, request_flags, terminal
 from ppgn.cli.values import BUNDLE
 from ppgn.requests import Request
 from ppgn.seeds import check_seeds
+from ppgn.types import Evaluation
 
 EXAMPLES = """examples:
   ppgn sample imagenette64 --class church --out church.png
   ppgn sample imagenette64 --class "golf ball" parachute --count 8 --steps 200 --seed 0 --out two.png
   ppgn sample imagenette64 --class all --count 4 --save-images samples/ --device cuda
+  ppgn sample imagenette64 --class church --report church.html
   ppgn sample imagenette64 --class church --count 10000 --save-images many/ --resume
   ppgn sample imagenette64 --unit trunk.12:7 --sampler released --step-size 0.3:0.02 --prior-scale 0.001
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17
@@ -52,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save-images", metavar="DIR", help="also write each picture into DIR, batch by batch, with samples.json"
     )
+    parser.add_argument(
+        "--report", metavar="PAGE", help="also write a page, in one HTML file: pictures, the film of the first batch, curves, all "
+        "settings and this command",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="keep what the same command has written into DIR, and go on")
     parser.add_argument("--batch", type=int, help="chains that run at once (default: 16, or 64 on an accelerator, or what fits)")
     outputs.add_overwrite(parser)
@@ -61,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, runs the chains, writes each picture with --save-images, and the grid."""
     images.check_writable(given.out)
+    if given.report is not None:
+        images.check_writable(given.report, (".html", ".htm"))
     outputs.check_inputs_kept(given, given.save_images, (*PICTURES, *(() if given.resume else (sampling.FILE,))))
     _check_earlier(given)
     terminal.check_counts(given, "count", "batch")
@@ -78,22 +88,49 @@ def run(given: argparse.Namespace) -> int:
     images.check_writable(given.out, size=images.grid_size(len(shown), bundle.image.size, widest, columns))
     seeds = [given.seed + chain for _ in range(len(asked)) for chain in range(given.count)]
     options: dict[str, Any] = {"count": len(wanted), "seed": seeds, "batch": recipe_flags.batch(given), "recipe": recipe}
+    course = None if given.report is None else evaluation.Course(recipe.steps)
     with (
         terminal.stops_without_warning(),
-        terminal.progress(recipe.steps * len(wanted), wanted.quantity(recipe.measure)) as watch,
+        terminal.progress(recipe.steps * len(wanted), wanted.quantity(recipe.measure)) as bar,
     ):
+        watch = bar if course is None else _both(bar, course)
         if given.save_images:
-            pictures, values = _into_folder(given, bundle, wanted, shown, watch=watch, **options)
+            pictures, values, about = _into_folder(given, bundle, wanted, shown, watch=watch, **options)
         else:
             samples = sampling.sample(bundle, wanted, watch=watch, **options)
             terminal.report_stops(samples.stopped)
-            pictures, values = samples.images[shown], samples.log_prob.tolist()
+            pictures, values, about = samples.images[shown], samples.log_prob.tolist(), _about(samples)
     labels = [wanted.label(chain, values[chain], recipe.measure) for chain in shown]
-    images.save_image(images.grid(pictures, labels, columns), given.out)
+    grid = images.grid(pictures, labels, columns)
+    images.save_image(grid, given.out)
     of = f"{len(shown)} of {len(wanted)}" if len(shown) < len(wanted) else f"{len(wanted)}"
     quantity = wanted.quantity(recipe.measure)
     print(f"wrote {given.out}: {of} pictures, mean {quantity} {sum(values) / len(values):.3f}")
+    if course is not None and given.report is not None:
+        rows = [{"name": wanted.names[chain], "seed": seeds[chain], quantity: values[chain]} for chain in shown]
+        title = f"{', '.join(dict.fromkeys(wanted.names))} by {bundle.name}"
+        command = shlex.join(["ppgn", *given.words])
+        page = evaluation.sample_page(
+            grid, rows, course, title=shorten(title, 100), quantity=quantity, settings=about, command=command
+        )
+        images.write_atomically(given.report, lambda file: file.write_text(page, encoding="utf-8"))
+        print(f"wrote {given.report}")
     return 0
+
+
+def _both(first: sampling.OnStep, second: sampling.OnStep) -> sampling.OnStep:
+    """Two watchers as one."""
+
+    def watch(step: int, seen: Evaluation) -> None:
+        first(step, seen)
+        second(step, seen)
+
+    return watch
+
+
+def _about(samples: sampling.Samples) -> dict[str, Any]:
+    """What made the samples, for the page."""
+    return {"recipe": samples.recipe.to_json(), "request": dict(samples.about), "environment": dict(samples.run)}
 
 
 def _check_earlier(given: argparse.Namespace) -> None:
@@ -108,13 +145,16 @@ def _check_earlier(given: argparse.Namespace) -> None:
 
 def _into_folder(
     given: argparse.Namespace, bundle: Bundle, wanted: Request, shown: Sequence[int], **options: Any
-) -> tuple[Tensor, list[float]]:
-    """Writes each picture into --save-images; returns the `shown` ones as they stand there, and the values of all."""
+) -> tuple[Tensor, list[float], dict[str, Any]]:
+    """Writes each picture into --save-images; returns the `shown` ones as they stand there, the values of all, and what made
+    them."""
+    about: dict[str, Any] = {}
     for part in sampling.sample_into(given.save_images, bundle, wanted, resume=given.resume, **options):
         terminal.report_stops(part.stopped)
+        about = about or _about(part)
     rows = sampling.read_rows(given.save_images)
     print(f"wrote {len(wanted)} pictures and {sampling.FILE} into {given.save_images}")
     channels = bundle.image.channels
     pictures = [images.load_image(Path(given.save_images) / rows[chain]["file"], channels=channels) for chain in shown]
     value = sampling.quantity_key(wanted.quantity(options["recipe"].measure))
-    return torch.stack(pictures), [row[value] for row in rows]
+    return torch.stack(pictures), [row[value] for row in rows], about

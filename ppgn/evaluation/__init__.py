@@ -10,6 +10,7 @@ from ppgn.evaluation.chains import autocorrelation as autocorrelation
 from ppgn.evaluation.chains import between_chains as between_chains
 from ppgn.evaluation.chains import integrated_time as integrated_time
 from ppgn.evaluation.chains import mixing as mixing
+from ppgn.evaluation.course import Course as Course
 from ppgn.evaluation.diversity import feature_diversity as feature_diversity
 from ppgn.evaluation.diversity import perceptual_diversity as perceptual_diversity
 from ppgn.evaluation.diversity import structure_diversity as structure_diversity
@@ -45,6 +46,7 @@ from ppgn.evaluation.report import match_counts as match_counts
 from ppgn.evaluation.report import report as report
 from ppgn.evaluation.report import set_distances as set_distances
 from ppgn.evaluation.report import split_halves as split_halves
+from ppgn.evaluation.sample_page import sample_page as sample_page
 from ppgn.evaluation.scores import activation as activation
 from ppgn.evaluation.scores import classified as classified
 from ppgn.evaluation.scores import frechet_distance as frechet_distance

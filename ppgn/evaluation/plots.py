@@ -53,6 +53,37 @@ def shares(series: Mapping[str, Sequence[float]], across: str, upwards: str) -> 
     return _plot(", ".join(series), drawn, list(series), across, upwards, ticks)
 
 
+def lines(series: Sequence[Sequence[float]], across: str, upwards: str, first: int = 0) -> str:
+    """A thin line for each series of numbers, and a thick one for their mean. first: where the first number stands across.
+
+    across, upwards: names of the axes. Series may end early; the mean is that of those that go on.
+    """
+    last = first + max(1, max(len(values) for values in series) - 1)
+    every = [value for values in series for value in values]
+    low, high = min(every), max(every)
+    room = 0.05 * (high - low) or 0.5 * abs(high) or 1.0
+    low, high = low - room, high + room
+    longest = max(series, key=len)
+    means = [_mean([values[place] for values in series if place < len(values)]) for place in range(len(longest))]
+    drawn = ""
+    for values, width, strength in (*((values, 1, 0.35) for values in series), (means, 2.5, 1)):
+        places = range(0, len(values), -(-len(values) // WIDTH) or 1)  # a point for each pixel is enough
+        points = " ".join(
+            f"{_x(place / (last - first)):.1f},{_y((values[place] - low) / (high - low)):.1f}"
+            for place in sorted({*places, len(values) - 1} - {-1})
+        )
+        drawn += (
+            f'<polyline points="{points}" fill="none" stroke="{SAMPLES}" stroke-width="{width}" stroke-opacity="{strength}"/>'
+        )
+    ticks = {_x((value - first) / (last - first)): f"{value:g}" for value in _round_numbers(first, last) if value == round(value)}
+    levels = {_y((value - low) / (high - low)): f"{value:g}" for value in _round_numbers(low, high)}
+    return _plot(f"{upwards} against {across}", drawn, [], html.escape(across), html.escape(upwards), ticks, levels)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 def histogram(sets: Mapping[str, Sequence[float]]) -> str:
     """Shares of distance ratios of one or two sets by name, as bars side by side."""
     shares = {name: _shares(values) for name, values in sets.items()}
