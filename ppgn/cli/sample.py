@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save-images", metavar="DIR", help="also write each picture into DIR, batch by batch, with samples.json"
     )
     parser.add_argument(
-        "--report", metavar="PAGE", help="also write a page, in one HTML file: pictures, the film of the first batch, curves, all "
+        "--report", metavar="PAGE", help="also write a page, one HTML file: pictures, the film of the first batch, curves, all "
         "settings and this command",
     )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="keep what the same command has written into DIR, and go on")
