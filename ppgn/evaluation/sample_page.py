@@ -19,7 +19,7 @@ from ppgn.evaluation.plots import lines
 
 FRAMES_PER_SECOND = 8.0
 STYLE = """
-body { max-width: 70rem } .film, .grid { image-rendering: auto } .plots { display: flex; flex-wrap: wrap; gap: 1.2rem }
+body { max-width: 70rem } .film { width: min(100%, 34rem) } .plots { display: flex; flex-wrap: wrap; gap: 1.2rem }
 details { margin: .5rem 0 } summary { cursor: pointer }
 @media (prefers-color-scheme: dark) {
   body { color: #e8e8e8; background: #16181b } pre { background: #24272b } th, td { border-color: #3a3e44 }
