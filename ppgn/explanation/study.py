@@ -51,7 +51,7 @@ class ExplainOptions:
     steps: int = 24
     step_size: float = 0.4
     nearby: int = 3
-    nearby_steps: int = 24
+    nearby_steps: int = 16
     where: int = 2
     pictures: int = 1000
     seed: int = 0

@@ -37,7 +37,7 @@ def passes(study: Study) -> int:
     """Passes of a picture through a network that the part takes."""
     options = study.options
     learned = options.facets * options.per_facet * options.facet_steps * (2 + len(study.bundles))
-    return 3 * (learned + (options.method_steps * options.per_facet if options.method else 0))
+    return 3 * (learned + (options.method_steps if options.method else 0))
 
 
 def synthetic(study: Study, tick: Tick) -> Part:
@@ -74,7 +74,7 @@ def _sources(study: Study, tick: Tick) -> list[dict[str, Any]]:
         height, width = study.bundle.image.size
         pixels = loaders.bundle(f"pixels:{height}x{width}x{study.bundle.image.channels}", study.bundle.device)
         recipe = Recipe().changed(**{**PIONEERS[options.method], "steps": options.method_steps})
-        image = _run(study, pixels, recipe, options.per_facet, None, tick)
+        image = _run(study, pixels, recipe, 1, None, tick)
         found.append(_made(study, options.method, HAND_MADE, image, [{"facet": None, "pictures": None}] * len(image)))
     return found
 
