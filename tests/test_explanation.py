@@ -87,6 +87,7 @@ def test_transfer_finds_the_matching_unit_and_only_exciting_sets_pass_the_percen
     assert found["correlation"] == pytest.approx(1, abs=1e-5)
     assert found["threshold"] == pytest.approx(2 * float(study.responses.quantile(0.95)), abs=0.1)  # of a half
     assert found["sets"]["synthetic"] == {"mean": 2, "low": 2, "high": 2, "count": 6, "groups": 3, "share_above": 1}
+    assert found["sets"]["real"]["mean"] > found["threshold"] and found["sets"]["real"]["count"] == 9
     assert found["verdict"] is True and found["sets"]["control"]["share_above"] == 0
 
 
@@ -269,7 +270,7 @@ def test_the_command_explains_a_unit_of_the_bundle_and_refuses_what_does_not_fit
         (["--unit", "trunk.12:7", "--second-weights", "a.pth"], "--second"),
         (["--unit", "trunk.12:7", "--step-size", "2"], "between 0 and 1"),
         (["--unit", "trunk.12:7", "--second", "bundle:classifier"], "another network than is explained"),
-        ([], "nothing to ask for"),
+        ([], "nothing to explain"),
     ):
         assert main(["explain", "imagenette64", *words, *few]) == 2
         assert said in capsys.readouterr().err

@@ -113,6 +113,11 @@ def run(given: argparse.Namespace) -> int:
         for name in ("class_", "unit", "direction", "sae", "latent", "layer", "condition", "activation")
     }
     network = None if given.network is None else request_flags.plugged(given, "float32")
+    if all(wanted[name] in (None, []) for name in ("class_", "unit", "direction", "sae", "condition", "latent", "layer")):
+        raise ValueError(
+            f"got nothing to explain, expected --unit, --class, --direction, --sae or --condition: `ppgn layers "
+            f"{given.network or bundle.name}` lists the layers"
+        )
     request = requests.parse(bundle, **wanted, network=network)
     command = shlex.join(["ppgn", *given.words])
     try:
@@ -136,10 +141,11 @@ def _line(report: Mapping[str, Any]) -> str:
     sources = report["parts"].get("synthetic", {}).get("sources", [])
     text = f"{report['name']}:"
     if sources and sources[0]["mean_multiple"] is not None:
+        best = max(one["multiple"] for one in sources[0]["images"])
         text += (
             f" synthetic pictures of {sources[0]['name']} excite it {sources[0]['mean_multiple']:.2f} times as much as the best"
         )
-        text += " real one;"
+        text += f" real one on average, at best {best:.2f} times;"
     found = report["parts"].get("transfer", {})
     if found.get("verdict") is not None:
         agrees = "responds" if found["verdict"] else "does not respond"

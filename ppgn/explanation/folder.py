@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,10 +66,16 @@ class ReportFolder:
         text = report_page(self.data, self.folder)
         images.write_atomically(self.folder / PAGE, lambda path: path.write_text(text, encoding="utf-8"))
 
-    def synthetic_names(self, kind: str) -> list[str]:
-        """The pictures of the first source of that kind in the synthetic part."""
+    def synthetic_names(self, kind: str, best_first: bool = False) -> list[str]:
+        """The pictures of the first source of that kind in the synthetic part, in their order or the highest response first."""
         sources = self.data["parts"].get("synthetic", {}).get("sources", [])
-        return next(([row["picture"] for row in one["images"]] for one in sources if one["kind"] == kind), [])
+        rows = next((one["images"] for one in sources if one["kind"] == kind), [])
+        rows = (
+            sorted(rows, key=lambda row: -math.inf if row["response"] is None else row["response"], reverse=True)
+            if best_first
+            else rows
+        )
+        return [row["picture"] for row in rows]
 
     def pictures(self, part: str, names: Sequence[str], channels: int) -> Image | None:
         """Pictures of a part by name, `[picture, channel, height, width]`; None without names or where one is not there."""

@@ -24,9 +24,7 @@ from ppgn.explanation.markup import (
     within,
 )
 from ppgn.explanation.sections import SECTIONS
-
-LEARNED = "learned prior"
-"""Kind of the sources whose pictures open a page."""
+from ppgn.explanation.synthetic import LEARNED
 
 
 def report_page(report: Mapping[str, Any], folder: Path) -> str:

@@ -66,9 +66,10 @@ def explain(
     if "where" in parts:
         where.captum()  # says at once what is not installed
     run = _Run(bundle, targets, found_second, others, chosen, tuple(parts), command, watch)
+    pictures = run.pictures(folder)
     root = images.make_folder(out)
     with images.alone_in(root):
-        return run.all(root, folder)
+        return run.all(root, folder, pictures)
 
 
 def _targets(bundle: Bundle, request: Request) -> list[Target]:
@@ -104,9 +105,8 @@ class _Run:
     command: str
     watch: OnPasses | None
 
-    def all(self, root: Path, folder: str | Path | None) -> list[dict[str, Any]]:
+    def all(self, root: Path, folder: str | Path | None, pictures: Pictures) -> list[dict[str, Any]]:
         """Measures the pictures once, then makes each report that is not there."""
-        pictures = self._pictures(folder)
         several = len(self.targets) > 1
         folders = folders_of([target.name for target in self.targets])
         places = [root / name if several else root for name in folders]
@@ -162,7 +162,8 @@ class _Run:
     def _tick(self, total: int, what: str) -> Tick:
         return (lambda count: None) if self.watch is None else lambda count: self.watch(count, total, what)  # type: ignore[misc]
 
-    def _pictures(self, folder: str | Path | None) -> Pictures:
+    def pictures(self, folder: str | Path | None) -> Pictures:
+        """The real pictures, or those of the prior in their place."""
         most = self.options.pictures
         if folder is None:
             return measure.drawn_pictures(self.bundle, most, self.options.seed)
@@ -193,7 +194,7 @@ def _part(name: str, study: Study, report: ReportFolder, tick: Tick) -> Part:
     if name == "where":
         most, channels = study.options.where, study.bundle.image.channels
         shown = {"real": study.pictures.images(study.order[:most].tolist())}
-        made = report.pictures("synthetic", report.synthetic_names(synthetic.LEARNED)[:most], channels)
+        made = report.pictures("synthetic", report.synthetic_names(synthetic.LEARNED, best_first=True)[:most], channels)
         return where.where(study, shown | ({} if made is None else {"synthetic": made}), tick)
     if name == "transfer":
         return transfer.transferred(study, _sets(report, study), tick)

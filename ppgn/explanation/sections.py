@@ -24,6 +24,7 @@ from ppgn.explanation.markup import (
     within,
 )
 from ppgn.explanation.sweep_section import sweep
+from ppgn.explanation.synthetic import CONTROL
 
 
 def real(part: Data, folder: Path, report: Data) -> list[str]:
@@ -53,10 +54,12 @@ def real(part: Data, folder: Path, report: Data) -> list[str]:
 
 def synthetic(part: Data, folder: Path, report: Data) -> list[str]:
     """Facets from each prior beside their nearest real pictures."""
+    control = " The control are pictures for a random direction of the layer, with the unit's response to them."
     parts = [
         reading(
             "Pictures that were made to raise the response. A learned prior keeps them near pictures; a hand-made prior only "
-            "smooths them. Right of a picture: the real picture that is nearest to it.",
+            "smooths them. Right of a picture: the real picture that is nearest to it."
+            + (control if any(source["kind"] == CONTROL for source in part["sources"]) else ""),
             "A high multiple shows that the response can be raised, not that such pictures occur. A picture that equals its "
             "nearest real one would be a copy.",
         )
@@ -76,7 +79,10 @@ def synthetic(part: Data, folder: Path, report: Data) -> list[str]:
 def nearby(part: Data, folder: Path, report: Data) -> list[str]:
     """Real pictures whose response is raised and lowered, with difference maps and distances."""
     said = "Each row starts at a real picture. A chain raises or lowers the response while it stays near. Maps show the change."
-    limits = "The reconstruction is what the generator makes of the picture: compare changes with it, not with the original."
+    limits = (
+        "The reconstruction is what the generator makes of the picture: compare changes with it, not with the original, "
+        "of whose response it may have lost a part."
+    )
     rule = f" The rule: {escaped(part['rule'].rstrip('.'))}." if isinstance(part.get("rule"), str) else ""
     parts = [reading(said + rule, limits)]
     rows = []
@@ -87,18 +93,23 @@ def nearby(part: Data, folder: Path, report: Data) -> list[str]:
             cells = [number(change.get(key)) for key in ("goal", "response", "code_distance", "feature_distance", "steps")]
             reached = ABSENT if change.get("reached") is None else "yes" if change["reached"] else "no"
             rows.append([code(one["file"]), way, number(one["start"]), cells[0], cells[1], reached, *cells[2:]])
+    key = "code_distance" if within(part, "same_class", "feature_distance") is None else "feature_distance"
+    name = key.replace("_", " ")
     compared = {
-        "raised": within(part, "mean", "up", "feature_distance"),
-        "lowered": within(part, "mean", "down", "feature_distance"),
-        "two pictures of one class": within(part, "same_class", "feature_distance"),
-        "any two pictures": within(part, "any_class", "feature_distance"),
+        "raised": within(part, "mean", "up", key),
+        "lowered": within(part, "mean", "down", key),
+        "two pictures of one class": within(part, "same_class", key),
+        "any two pictures": within(part, "any_class", key),
     }
-    chart = plots.intervals({name: (value, 0, value) for name, value in compared.items()}, "mean feature distance")
-    raised, lowered, same, _ = (number(value, 2) for value in compared.values())
+    chart = plots.intervals({what: (value, 0, value) for what, value in compared.items()}, f"mean {name}")
+    raised, lowered, same, others = (number(value, 2) for value in compared.values())
     up, down = (percent(within(part, "mean", way, "reached")) for way in ("up", "down"))
+    apart = f"any two pictures are {others} apart" if same == ABSENT else f"two pictures of one class are {same} apart"
     parts.append(
-        f"<p>In feature distance, raising moves a picture by {raised} on average and lowering by {lowered}, where the goal is "
-        f"reached, in {up} and {down} of the pictures; two pictures of one class are {same} apart.</p>"
+        f"<p>In {name}, raising moves a picture by {raised} on average and lowering by {lowered}, where the goal is reached, in "
+        f"{up} and {down} of the pictures; {apart}, by their reconstructions."
+        + ("" if key == "feature_distance" else " A second network would also measure feature distances.")
+        + "</p>"
     )
     head = ["picture", "way", "start", "goal", "response", "reached", "code distance", "feature distance", "steps"]
     return [*parts, f'<div class="plots">{chart}</div>', table(head, rows, "changes")]
@@ -143,6 +154,7 @@ def transfer(part: Data, folder: Path, report: Data) -> list[str]:
         "correlation makes the test weak."
     )
     names = {
+        "real": "top real pictures",
         "synthetic": "synthetic pictures",
         "control": "random direction",
         "sweep": "the sweep's set",

@@ -55,7 +55,9 @@ def sweep(part: Data, folder: Path, report: Data) -> list[str]:
     settings = (
         f"Step size {setting(part['step_size'])}, in the space of the noise from which the bundle's model makes codes. Of the "
         f"{plural(part['steps'], 'step')} the first quarter does not count; behind it {plural(part['kept'], 'picture')} of each "
-        "chain are kept."
+        "chain are kept. Gap: how far the joint prior would move a picture's code, |E(G(E(x))) - E(x)| / |E(x)|. Distance: 1 - "
+        "cosine of features to the nearest real picture. Tau: steps for one independent value; effective: how many there are. Of "
+        "the control the unit's response is measured on kept pictures alone, so that it has no tau, effective number and R-hat."
     )
     return [
         *parts,
@@ -102,10 +104,19 @@ def _ends(value: Any) -> tuple[float | None, float | None]:
 def _mixing(drawn: Mapping[str, Sequence[Data]]) -> str:
     """What the sweep found, in words."""
     last = {name: rows[-1] for name, rows in drawn.items() if rows}
-    found = [f"the {name} {number(within(row, 'response', 'mean'), 2)} std" for name, row in last.items()]
     if not last:
         return ""
-    return f"At λ = {setting(next(iter(last.values()))['strength'])} the mean response is: {', '.join(found)}."
+    found = [f"the {name} {interval(row['response'])} std" for name, row in last.items()]
+    said = f"At λ = {setting(next(iter(last.values()))['strength'])} the mean response is, with its 95 % interval: "
+    base, low = within(drawn["unit"][0], "response", "high"), within(drawn["unit"][-1], "response", "low")
+    verdict = (
+        ""
+        if base is None or low is None
+        else " The sweep raised the unit."
+        if low > base
+        else " The interval reaches down to λ = 0."
+    )
+    return f"{said}{', '.join(found)}.{verdict}"
 
 
 def _sweep_row(name: str, one: Data) -> list[str]:

@@ -100,6 +100,7 @@ def _recipe(study: Study, bundle: Bundle) -> Recipe:
 
 
 def _made(study: Study, name: str, kind: str, image: Image, about: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    image = (image * 255).round() / 255  # as in the files, so that whoever measures them finds the same
     file = re.sub(r"[^0-9A-Za-z]+", "_", name)
     return {"name": name, "file": file, "kind": kind, "images": image.cpu(), "responses": study.target.measured(image),
             "facets": about}  # fmt: skip

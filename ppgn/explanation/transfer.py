@@ -34,7 +34,8 @@ def transferred(study: Study, sets: Mapping[str, Image], tick: Tick) -> Part:
     The unit is the channel, of all of the second network's layers, whose mean over positions has the highest correlation with the
     responses over a random half of the real pictures; the correlation and the percentile are those of the other half. sets: name
     -> `[group, picture, channel, height, width]`, "synthetic" the one that the verdict is about: whether its mean lies above the
-    percentile. A group is a facet or a chain, whose pictures are alike; intervals count groups.
+    percentile. Beside them stands "real", the real pictures of the other half that excite the target most: what they do not
+    reach, no set of pictures is likely to. A group is a facet or a chain, whose pictures are alike; intervals count groups.
     """
     if study.second is None:
         return Part({"left_out": "No second network was named, and the bundle has none that took no part."})
@@ -48,6 +49,8 @@ def transferred(study: Study, sets: Mapping[str, Image], tick: Tick) -> Part:
         "network": study.second.name, "layer": layer, "unit": unit, "candidates": candidates, "threshold": threshold,
         "correlation": float(_correlations(study.responses[others], real[:, None])[0]), "sets": {},
     }  # fmt: skip
+    top = others[study.responses[others].argsort(descending=True)[: study.options.top]]
+    data["sets"]["real"] = _summary(study.vectors[layer][top, unit][:, None], threshold)
     for name, pictures in sets.items():
         values = study.second.vectors(pictures.flatten(0, 1).to(study.bundle.device))[layer][:, unit].cpu()
         tick(len(values))
