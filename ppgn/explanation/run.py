@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ppgn import images, loaders, recipes, requests
 from ppgn.acceleration import facts_of_run
@@ -121,6 +122,7 @@ class _Run:
         total = work + sum(sum(one.values()) for one in planned)
         if any(due):
             measured = measure.measure(self.targets, self.bundle, self.second, pictures, self._tick(total, "looking at pictures"))
+            self._check_responses(measured.responses, due)
         for row, report in enumerate(reports):
             study = empty[row]
             if due[row]:
@@ -131,6 +133,15 @@ class _Run:
         if several:
             write_index(root, reports)
         return [report.data for report in reports]
+
+    def _check_responses(self, responses: Tensor, due: Sequence[Sequence[str]]) -> None:
+        """Raises ValueError for a target that is to be explained and whose responses are all NaN or infinite."""
+        for target, row, parts in zip(self.targets, responses, due, strict=True):
+            if parts and not bool(row.isfinite().any()):
+                raise ValueError(
+                    f"the responses of {target.name} to all {len(row)} real pictures are NaN or infinite, expected numbers: check "
+                    f"the network's weights, and the size, mean and precision of its input, or leave this target out"
+                )
 
     def _due(self, report: ReportFolder) -> list[str]:
         """The parts that are to be made, in their order."""

@@ -26,6 +26,8 @@ from ppgn.types import Image, ImageSpec, at_least_one
 
 LAYERS = 24
 """Layers of a second network that are looked at, evenly spread over its depth."""
+STRONGEST = 1e6
+"""Strength of a sweep; a few dozen drive a chain out of the prior, and beyond float32 there is nothing."""
 Tick = Callable[[int], object]
 """Called with the number of passes of a picture through a network that are done since the last call; a gradient counts 3."""
 
@@ -71,9 +73,11 @@ class ExplainOptions:
             "where",
         ):
             at_least_one(name, getattr(self, name), "ask for one or more")
-        if not self.strengths or not all(0 < one < math.inf for one in self.strengths):
-            raise ValueError(f"got the strengths {list(self.strengths)}, expected numbers above 0: give some, such as 2, 8, 32")
-        check_seeds([self.seed])
+        if not self.strengths or not all(0 < one <= STRONGEST for one in self.strengths):
+            raise ValueError(
+                f"got the strengths {list(self.strengths)}, expected numbers above 0, at most {STRONGEST:g}: give some, such as 2, 8, 32"
+            )
+        check_seeds([self.seed, self.seed + max(self.chains, self.facets * self.per_facet, self.pictures) - 1])
         if not 0 < self.step_size < 1:
             raise ValueError(f"got step_size {self.step_size}, expected it between 0 and 1: pass 0.3, say")
         if self.method and self.method not in PIONEERS:

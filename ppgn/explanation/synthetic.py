@@ -125,7 +125,8 @@ def _run(
 
 
 def _facets(study: Study) -> Facets | None:
-    """The facets of the most exciting real pictures, by their codes; None without codes or with too few pictures."""
+    """The facets of the most exciting real pictures, by their codes; None without codes or with too few
+    different pictures."""
     wanted, codes = study.options.facets, study.codes
     if codes is None or not len(study.known):
         return None
@@ -133,6 +134,9 @@ def _facets(study: Study) -> Facets | None:
     if most < max(wanted, FEWEST):
         return None
     last = study.responses.where(study.responses.isfinite(), study.known.min() - 1)
+    chosen = codes.flatten(1)[last.argsort(descending=True, stable=True)[:most]]
+    if len(chosen.unique(dim=0)) < max(wanted, FEWEST):
+        return None
     return facets(last, codes.flatten(1), codes, clusters=wanted, most=most, seed=study.options.seed)
 
 
