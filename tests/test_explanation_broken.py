@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,42 @@ def test_a_file_that_nests_too_deeply_is_no_report(tmp_path: Path) -> None:
         explanation.explain(
             tiny_bundle(), requests.unit(network(), "0:0"), tmp_path, folder=pictures(tmp_path / "pictures"), **QUICK
         )
+
+
+@pytest.mark.parametrize(
+    ("module", "part", "said"),
+    [
+        ("captum.attr", "where", "need captum"),
+        ("sklearn.manifold", "synthetic", "need scikit-learn"),
+        ("scipy.stats", "sweep", "need SciPy"),
+        ("scipy.stats", "transfer", "need SciPy"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_told_before_a_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, part: str, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ValueError, match=said):
+        explanation.explain(tiny_bundle(), requests.unit(network(), "0:0"), tmp_path / "out", parts=["real", part], **QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"strengths": (1e300,)}, "at most 1e\\+06"),
+        ({"seed": 2**64 - 2}, "expected a whole number in"),
+        ({"step_size": 1.0}, "between"),
+    ],
+)
+def test_options_beyond_numbers_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        explanation.ExplainOptions(**options)
+
+
+def test_directions_of_another_size_are_refused_and_one_of_zeros_has_no_control(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="7"):
+        explanation.explain(tiny_bundle(), requests.direction(network(), "0", torch.ones(7)), tmp_path / "out", **QUICK)
+    given = {"folder": pictures(tmp_path / "pictures"), "parts": ["synthetic"], **QUICK}
+    (report,) = explanation.explain(tiny_bundle(), requests.direction(network(), "0", torch.zeros(4)), tmp_path / "out", **given)
+    assert [source["kind"] for source in report["parts"]["synthetic"]["sources"]] == ["learned prior"]

@@ -16,8 +16,19 @@ from ppgn.acceleration import facts_of_run
 from ppgn.bundle import Bundle
 from ppgn.explanation import measure, nearby, real, sweep, synthetic, transfer, where
 from ppgn.explanation.folder import ReportFolder, folders_of, write_index
-from ppgn.explanation.study import ExplainOptions, Part, Pictures, Second, Study, Tick, load_pictures, second_network
+from ppgn.explanation.study import (
+    ExplainOptions,
+    Part,
+    Pictures,
+    Second,
+    Study,
+    Tick,
+    load_pictures,
+    second_network,
+    student_t,
+)
 from ppgn.explanation.target import Target, target_of
+from ppgn.facets import scikit
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Preprocessed
 from ppgn.requests import Request
@@ -64,12 +75,21 @@ def explain(
     targets = _targets(bundle, requests.of(bundle, wanted, None, default=1))
     found_second = _second(second, bundle, targets)
     others = tuple(loaders.bundle(one, bundle.device) for one in bundles)
-    if "where" in parts:
-        where.captum()  # says at once what is not installed
+    _check_installed(bundle, parts)
     run = _Run(bundle, targets, found_second, others, chosen, tuple(parts), command, watch)
     root = images.make_folder(out)
     with images.alone_in(root):
         return run.all(root, folder)
+
+
+def _check_installed(bundle: Bundle, parts: Sequence[str]) -> None:
+    """Raises ValueError before long work for a package that the parts need and that is not installed."""
+    if "where" in parts:
+        where.captum()
+    if "synthetic" in parts and bundle.encoder is not None:
+        scikit()
+    if {"sweep", "transfer"} & {*parts}:
+        student_t()
 
 
 def _targets(bundle: Bundle, request: Request) -> list[Target]:

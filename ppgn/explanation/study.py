@@ -258,15 +258,20 @@ def split_pass(function: Callable[[Image], Any], pictures: Pictures, tick: Tick)
     return found
 
 
+def student_t() -> Any:
+    """SciPy's distribution. Raises ValueError where it is not installed."""
+    try:
+        return importlib.import_module("scipy.stats").t
+    except ImportError as fault:
+        raise ValueError('intervals need SciPy, which is not installed: `pip install "ppgn[explain]"`') from fault
+
+
 def mean_interval(values: Tensor, count: float) -> dict[str, float | None]:
     """Mean and 95 % interval of values of which `count` are independent, by Student's t; no interval for fewer than two.
 
     Raises ValueError without SciPy.
     """
-    try:
-        student = importlib.import_module("scipy.stats").t
-    except ImportError as fault:
-        raise ValueError('intervals need SciPy, which is not installed: `pip install "ppgn[explain]"`') from fault
+    student = student_t()
     mean = float(values.double().mean())
     if count < 2 or values.numel() < 2:
         return {"mean": mean, "low": None, "high": None}
