@@ -159,8 +159,8 @@ class _Run:
         for target, row, parts in zip(self.targets, responses, due, strict=True):
             if parts and not bool(row.isfinite().any()):
                 raise ValueError(
-                    f"the responses of {target.name} to all {len(row)} real pictures are NaN or infinite, expected numbers: check "
-                    f"the network's weights, and the size, mean and precision of its input, or leave this target out"
+                    f"the responses of {target.name} to all {len(row)} real pictures are NaN or infinite, expected numbers: "
+                    f"check the network's weights, and the size, mean and precision of its input, or leave this target out"
                 )
 
     def _due(self, report: ReportFolder) -> list[str]:

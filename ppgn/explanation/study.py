@@ -75,7 +75,8 @@ class ExplainOptions:
             at_least_one(name, getattr(self, name), "ask for one or more")
         if not self.strengths or not all(0 < one <= STRONGEST for one in self.strengths):
             raise ValueError(
-                f"got the strengths {list(self.strengths)}, expected numbers above 0, at most {STRONGEST:g}: give some, such as 2, 8, 32"
+                f"got the strengths {list(self.strengths)}, expected numbers above 0, at most {STRONGEST:g}: "
+                f"give some, such as 2, 8, 32"
             )
         check_seeds([self.seed, self.seed + max(self.chains, self.facets * self.per_facet, self.pictures) - 1])
         if not 0 < self.step_size < 1:
