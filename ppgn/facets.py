@@ -78,7 +78,7 @@ def facets(
 def _cluster(vectors: Tensor, clusters: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Places in the plane `[picture, 2]`, the cluster of each picture `[picture]`, and the centres of clusters `[cluster, 2]`."""
     decomposition, manifold, cluster, threads = (
-        _scikit(name) for name in ("sklearn.decomposition", "sklearn.manifold", "sklearn.cluster", "threadpoolctl")
+        scikit(name) for name in ("sklearn.decomposition", "sklearn.manifold", "sklearn.cluster", "threadpoolctl")
     )
     random = np.random.RandomState(np.random.PCG64(seed))  # takes a seed of any size, where an int must be below 2^32
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
@@ -91,7 +91,8 @@ def _cluster(vectors: Tensor, clusters: int, seed: int) -> tuple[Tensor, Tensor,
     return torch.from_numpy(embedding), torch.from_numpy(found.labels_).long(), torch.from_numpy(found.cluster_centers_)
 
 
-def _scikit(name: str) -> Any:
+def scikit(name: str = "sklearn.manifold") -> Any:
+    """A module of scikit-learn. Raises ValueError where it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as fault:

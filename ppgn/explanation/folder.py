@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from ppgn.types import Image
 
 FILE, PAGE, INDEX = "report.json", "report.html", "index.html"
 COMPARED = (
-    "name", "network", "bundle", "weights", "pictures", "files", "second", "second_weights", "bundles", "bundles_weights",
+    "ppgn", "name", "network", "bundle", "weights", "pictures", "files", "second", "second_weights", "bundles", "bundles_weights",
     "options", "source",
 )  # fmt: skip
 """Keys of report.json by which a resumed run knows that the report is its own."""
+PICTURES = ("picture", "patch", "reconstruction", "difference")
+"""Keys of a part's numbers that name pictures of its folder."""
+_log = logging.getLogger("ppgn")
 
 
 class ReportFolder:
@@ -44,7 +48,8 @@ class ReportFolder:
         before = self._before()
         if before is not None:
             self._compare(before)
-            self.data |= {"seconds": before["seconds"], "parts": before["parts"]}
+            kept = {part: made for part, made in before["parts"].items() if self._whole(part, made)}
+            self.data |= {"seconds": before["seconds"], "parts": kept}
 
     def kept(self, part: str) -> dict[str, Any] | None:
         """The numbers of a part that is done, else None."""
@@ -64,17 +69,14 @@ class ReportFolder:
         self.data["parts"] = {part: self.data["parts"][part] for part in order if part in self.data["parts"]}
         self._write()
         text = report_page(self.data, self.folder)
-        images.write_atomically(self.folder / PAGE, lambda path: path.write_text(text, encoding="utf-8"))
+        _write_page(text, self.folder / PAGE)
 
     def synthetic_names(self, kind: str, best_first: bool = False) -> list[str]:
         """The pictures of the first source of that kind in the synthetic part, in their order or the highest response first."""
         sources = self.data["parts"].get("synthetic", {}).get("sources", [])
         rows = next((one["images"] for one in sources if one["kind"] == kind), [])
-        rows = (
-            sorted(rows, key=lambda row: -math.inf if row["response"] is None else row["response"], reverse=True)
-            if best_first
-            else rows
-        )
+        if best_first:
+            rows = sorted(rows, key=lambda row: -math.inf if row["response"] is None else row["response"], reverse=True)
         return [row["picture"] for row in rows]
 
     def pictures(self, part: str, names: Sequence[str], channels: int) -> Image | None:
@@ -95,11 +97,20 @@ class ReportFolder:
             return None
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict) or not isinstance(found.get("parts"), dict) or "seconds" not in found:
+        if not isinstance(found, dict) or not all(isinstance(found.get(key), dict) for key in ("parts", "seconds")):
             raise ValueError(f"{file} is no report of ppgn, expected one or no such file: give another folder, or move it away")
         return found
+
+    def _whole(self, part: str, made: Any) -> bool:
+        """Whether a part holds numbers, and all its pictures are there; says where they are not."""
+        if not isinstance(made, dict):
+            return False
+        missing = [name for name in _named(made) if not images.is_whole_picture(self.folder / part / f"{name}.png")]
+        if missing:
+            _log.warning(f"{self.folder / part}: {missing[0]}.png is missing or damaged: the part {part} is made anew")
+        return not missing
 
     def _compare(self, before: Mapping[str, Any]) -> None:
         others = [key for key in COMPARED if before.get(key) != self.data[key]]
@@ -126,7 +137,27 @@ def write_index(root: Path, reports: Sequence[ReportFolder]) -> None:
     """Writes the page that links to all reports."""
     folders = [report.folder.name for report in reports]
     text = index_page([report.data for report in reports], folders, root)
-    images.write_atomically(root / INDEX, lambda path: path.write_text(text, encoding="utf-8"))
+    _write_page(text, root / INDEX)
+
+
+def _write_page(text: str, file: Path) -> None:
+    """Names of files that are no UTF-8 stand in it as escapes."""
+    images.write_atomically(file, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace"))
+
+
+def _named(value: Any) -> Iterator[str]:
+    """The names of the pictures in the numbers of a part."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if key == "maps" and isinstance(one, dict):
+                yield from one.values()
+            elif key in PICTURES and isinstance(one, str):
+                yield one
+            else:
+                yield from _named(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _named(one)
 
 
 def _short(value: Any) -> str:

@@ -18,6 +18,8 @@ from ppgn.types import Image
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 BINS = 30
+ALIKE = 1e-12
+"""Range of responses over the largest of them up to which a histogram gets a margin, as no range that small divides by 30."""
 SHARE = 0.9
 """Of the squared gradient, on each axis, in a receptive field."""
 PATCH_SIDE = 128
@@ -74,7 +76,9 @@ def _distribution(responses: Tensor) -> dict[str, Any]:
         nothing = dict.fromkeys(("mean", "std", "least", "most", "zero_share"))
         percentiles: dict[str, Any] = {str(percent): None for percent in PERCENTILES}
         return {"count": len(responses), **nothing, "percentiles": percentiles, "histogram": {"edges": [], "counts": []}}
-    counts, edges = np.histogram(known, BINS)
+    least, most, size = known.min(), known.max(), np.abs(known).max()
+    margin = max(0.5, size / 100) if most - least <= ALIKE * size else 0.0
+    counts, edges = np.histogram(known, BINS, (least - margin, most + margin))
     return {
         "count": len(responses),
         "mean": float(known.mean()),

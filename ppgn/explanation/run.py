@@ -9,14 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ppgn import images, loaders, recipes, requests
 from ppgn.acceleration import facts_of_run
 from ppgn.bundle import Bundle
 from ppgn.explanation import measure, nearby, real, sweep, synthetic, transfer, where
 from ppgn.explanation.folder import ReportFolder, folders_of, write_index
-from ppgn.explanation.study import ExplainOptions, Part, Pictures, Second, Study, Tick, load_pictures, second_network
+from ppgn.explanation.study import (
+    ExplainOptions,
+    Part,
+    Pictures,
+    Second,
+    Study,
+    Tick,
+    load_pictures,
+    second_network,
+    student_t,
+)
 from ppgn.explanation.target import Target, target_of
+from ppgn.facets import scikit
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Preprocessed
 from ppgn.requests import Request
@@ -63,13 +75,22 @@ def explain(
     targets = _targets(bundle, requests.of(bundle, wanted, None, default=1))
     found_second = _second(second, bundle, targets)
     others = tuple(loaders.bundle(one, bundle.device) for one in bundles)
-    if "where" in parts:
-        where.captum()  # says at once what is not installed
+    _check_installed(bundle, parts)
     run = _Run(bundle, targets, found_second, others, chosen, tuple(parts), command, watch)
     pictures = run.pictures(folder)
     root = images.make_folder(out)
     with images.alone_in(root):
         return run.all(root, folder, pictures)
+
+
+def _check_installed(bundle: Bundle, parts: Sequence[str]) -> None:
+    """Raises ValueError before long work for a package that the parts need and that is not installed."""
+    if "where" in parts:
+        where.captum()
+    if "synthetic" in parts and bundle.encoder is not None:
+        scikit()
+    if {"sweep", "transfer"} & {*parts}:
+        student_t()
 
 
 def _targets(bundle: Bundle, request: Request) -> list[Target]:
@@ -121,6 +142,7 @@ class _Run:
         total = work + sum(sum(one.values()) for one in planned)
         if any(due):
             measured = measure.measure(self.targets, self.bundle, self.second, pictures, self._tick(total, "looking at pictures"))
+            self._check_responses(measured.responses, due)
         for row, report in enumerate(reports):
             study = empty[row]
             if due[row]:
@@ -131,6 +153,15 @@ class _Run:
         if several:
             write_index(root, reports)
         return [report.data for report in reports]
+
+    def _check_responses(self, responses: Tensor, due: Sequence[Sequence[str]]) -> None:
+        """Raises ValueError for a target that is to be explained and whose responses are all NaN or infinite."""
+        for target, row, parts in zip(self.targets, responses, due, strict=True):
+            if parts and not bool(row.isfinite().any()):
+                raise ValueError(
+                    f"the responses of {target.name} to all {len(row)} real pictures are NaN or infinite, expected numbers: "
+                    f"check the network's weights, and the size, mean and precision of its input, or leave this target out"
+                )
 
     def _due(self, report: ReportFolder) -> list[str]:
         """The parts that are to be made, in their order."""

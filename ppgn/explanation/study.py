@@ -26,6 +26,8 @@ from ppgn.types import Image, ImageSpec, at_least_one
 
 LAYERS = 24
 """Layers of a second network that are looked at, evenly spread over its depth."""
+STRONGEST = 1e6
+"""Strength of a sweep; a few dozen drive a chain out of the prior, and beyond float32 there is nothing."""
 Tick = Callable[[int], object]
 """Called with the number of passes of a picture through a network that are done since the last call; a gradient counts 3."""
 
@@ -48,12 +50,12 @@ class ExplainOptions:
     method_steps: int = 64
     strengths: tuple[float, ...] = (2.0, 8.0, 24.0)
     chains: int = 4
-    steps: int = 24
+    steps: int = 20
     step_size: float = 0.4
     nearby: int = 3
     nearby_steps: int = 16
     where: int = 2
-    pictures: int = 1000
+    pictures: int = 800
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,9 +73,12 @@ class ExplainOptions:
             "where",
         ):
             at_least_one(name, getattr(self, name), "ask for one or more")
-        if not self.strengths or not all(0 < one < math.inf for one in self.strengths):
-            raise ValueError(f"got the strengths {list(self.strengths)}, expected numbers above 0: give some, such as 2, 8, 32")
-        check_seeds([self.seed])
+        if not self.strengths or not all(0 < one <= STRONGEST for one in self.strengths):
+            raise ValueError(
+                f"got the strengths {list(self.strengths)}, expected numbers above 0, at most {STRONGEST:g}: "
+                f"give some, such as 2, 8, 32"
+            )
+        check_seeds([self.seed, self.seed + max(self.chains, self.facets * self.per_facet, self.pictures) - 1])
         if not 0 < self.step_size < 1:
             raise ValueError(f"got step_size {self.step_size}, expected it between 0 and 1: pass 0.3, say")
         if self.method and self.method not in PIONEERS:
@@ -254,15 +259,20 @@ def split_pass(function: Callable[[Image], Any], pictures: Pictures, tick: Tick)
     return found
 
 
+def student_t() -> Any:
+    """SciPy's distribution. Raises ValueError where it is not installed."""
+    try:
+        return importlib.import_module("scipy.stats").t
+    except ImportError as fault:
+        raise ValueError('intervals need SciPy, which is not installed: `pip install "ppgn[explain]"`') from fault
+
+
 def mean_interval(values: Tensor, count: float) -> dict[str, float | None]:
     """Mean and 95 % interval of values of which `count` are independent, by Student's t; no interval for fewer than two.
 
     Raises ValueError without SciPy.
     """
-    try:
-        student = importlib.import_module("scipy.stats").t
-    except ImportError as fault:
-        raise ValueError('intervals need SciPy, which is not installed: `pip install "ppgn[explain]"`') from fault
+    student = student_t()
     mean = float(values.double().mean())
     if count < 2 or values.numel() < 2:
         return {"mean": mean, "low": None, "high": None}

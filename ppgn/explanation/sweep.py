@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +29,9 @@ FEW = 256
 """Pictures of either set below which a Frechet distance says nothing."""
 CONTROL_PICTURES = 256
 """Real pictures by which the spread of the control's responses is measured."""
+FLOW_STEPS = 20
+"""Of a score model's flow, at most. Of natural128's 64 codes with seed 0 those of 20 steps differ from those of all 60 by 0.035 of a
+unit's standard deviation, root mean square."""
 MODELS = ("noise_level", "start")
 """Parts of a bundle that turn standard normal noise into codes, the better first."""
 
@@ -147,6 +151,9 @@ def _of_noise(bundle: Bundle) -> tuple[Callable[[Code], Image], tuple[int, ...]]
     """(standard normal noise `[chain, *code]` -> pictures, the noise's shape): G of the codes that the bundle's model makes."""
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"))
     model = next(setup.parts[part] for part in MODELS if part in setup.parts)
+    if hasattr(model, "levels"):
+        model = copy.copy(model)
+        model.config = replace(model.config, steps=min(model.config.steps, FLOW_STEPS))
     generator = setup.parts["generator"]
     code = model if bundle.code.relu else getattr(model, "before_relu", model)
     return lambda noise: generator(code(noise.to(bundle.device))), bundle.code.shape

@@ -36,7 +36,7 @@ LEARNED, HAND_MADE, CONTROL = "learned prior", "hand-made prior", "control"
 def passes(study: Study) -> int:
     """Passes of a picture through a network that the part takes."""
     options = study.options
-    learned = options.facets * options.per_facet * options.facet_steps * (2 + len(study.bundles))
+    learned = options.facets * options.facet_steps * (options.per_facet * (1 + len(study.bundles)) + 1)
     return 3 * (learned + (options.method_steps if options.method else 0))
 
 
@@ -67,7 +67,7 @@ def _sources(study: Study, tick: Tick) -> list[dict[str, Any]]:
     found += [_of_bundle(study, bundle, tick, None) for bundle in study.bundles]
     if (control := study.target.control(options.seed)) is not None:
         recipe = _recipe(study, study.bundle)
-        count = len(found[0]["images"])
+        count = options.facets
         image = _run(study, study.bundle, recipe, count, None, tick, control)
         found.append(_made(study, "random direction", CONTROL, image, [{"facet": None, "pictures": None}] * count))
     if options.method:
@@ -126,7 +126,8 @@ def _run(
 
 
 def _facets(study: Study) -> Facets | None:
-    """The facets of the most exciting real pictures, by their codes; None without codes or with too few pictures."""
+    """The facets of the most exciting real pictures, by their codes; None without codes or with too few
+    different pictures."""
     wanted, codes = study.options.facets, study.codes
     if codes is None or not len(study.known):
         return None
@@ -134,6 +135,9 @@ def _facets(study: Study) -> Facets | None:
     if most < max(wanted, FEWEST):
         return None
     last = study.responses.where(study.responses.isfinite(), study.known.min() - 1)
+    chosen = codes.flatten(1)[last.argsort(descending=True, stable=True)[:most]]
+    if len(chosen.unique(dim=0)) < max(wanted, FEWEST):
+        return None
     return facets(last, codes.flatten(1), codes, clusters=wanted, most=most, seed=study.options.seed)
 
 

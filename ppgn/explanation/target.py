@@ -83,9 +83,9 @@ class Target:
 
     def control(self, seed: int) -> Target | None:
         """A random direction of the same layer and norm, orthogonal to this one; None where the response is in no layer's
-        vector of two channels or more, and for heads."""
+        vector of two channels or more, for heads, and for a direction of zeros."""
         reading = self.reading
-        if reading is None or reading.heads or len(reading.weight) < 2:
+        if reading is None or reading.heads or len(reading.weight) < 2 or not bool(reading.weight.any()):
             return None
         weight = reading.weight.double().cpu()
         drawn = torch.from_numpy(generator(seed, 0, Stream.CONTROL).standard_normal(len(weight)))
@@ -113,6 +113,7 @@ def target_of(request: Request, network: object, example: Image, passes: Callabl
         place = request.address.position
         reading = Reading(network, layer.name, weight.detach(), 0.0, place, request.activation, heads)
         return Target(request, reading, passes)
+    _check_response(Target(request, None, passes), example)
     if isinstance(request, LatentRequest) and isinstance(network, Preprocessed):
         (row,) = request.rows
         weight, bias = request.weight[row].float(), float(request.bias[row])
@@ -121,3 +122,20 @@ def target_of(request: Request, network: object, example: Image, passes: Callabl
         reading = Reading(network, request.layer, weight, bias, request.position, request.activation)
         return Target(request, reading, passes)
     return Target(request, None, passes)
+
+
+def _check_response(target: Target, example: Image) -> None:
+    """Raises ValueError for a function that is not one number for each picture with a gradient to it."""
+    with torch.inference_mode(False), torch.enable_grad():
+        image = example.detach().clone().requires_grad_()
+        response = target.response(image * 1)
+    got = f"shape {tuple(response.shape)}" if isinstance(response, Tensor) else type(response).__name__
+    if not isinstance(response, Tensor) or response.shape != (len(image),):
+        raise ValueError(
+            f"{target.name} returned {got} for {len(image)} pictures, expected shape ({len(image)},): return a number for each"
+        )
+    if not response.requires_grad:
+        raise ValueError(
+            f"{target.name} is not connected to the picture, expected a response with a gradient to it: remove detach, no_grad, "
+            f"argmax or NumPy from it"
+        )

@@ -89,7 +89,9 @@ class Study:
         _write(self.folder / SETTINGS, {"ppgn": __version__, **self.about, "trial": stored, "recipe": recipe})
         images.save_image(report.picture(self.tuning, self.trials, self.pictures), self.folder / PICTURE)
         text = page(self, use)
-        images.write_atomically(self.folder / PAGE, lambda path: path.write_text(text, encoding="utf-8"))
+        images.write_atomically(
+            self.folder / PAGE, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        )
         return best
 
     def table(self) -> str:
