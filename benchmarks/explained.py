@@ -1,11 +1,11 @@
-"""Reports of `ppgn explain` for units of EfficientNet-Lite0 and of SqueezeNet 1.0, each by one command, and their table.
+"""Reports of `ppgn explain` for units of EfficientNet-Lite0 and of SqueezeNet 1.0, and their table.
 
     python benchmarks/explained.py --images FOLDER --squeezenet squeezenet1_0_deepcompression_fp16.pth --out reports
 
 Ten units of Lite0 at three depths and five of SqueezeNet 1.0, drawn with a seed; the second network of Lite0 is
 SqueezeNet 1.0, and that of SqueezeNet is Lite2, because Lite0 is the trunk of the bundle's encoder.
-About 2.5 minutes each on two idle cores. A killed run goes on. The table and the figure of docs/explain.md are what this prints
-and writes. FOLDER: real pictures in folders of classes, best of many classes.
+A command for each layer makes the reports of all its units, about two minutes each on two idle cores. A killed run goes on.
+The tables and the figure of docs/explain.md are what this prints and writes. FOLDER: real pictures in folders of classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,10 @@ SHOWN = 4
 """Pictures of each kind and unit in the figure."""
 
 
-def drawn(layers: dict[str, tuple[int, int]], seed: int) -> list[str]:
-    """Addresses of units of each layer, drawn without replacement."""
+def drawn(layers: dict[str, tuple[int, int]], seed: int) -> dict[str, list[int]]:
+    """Layer -> its units, drawn without replacement."""
     chance = random.Random(seed)
-    return [f"{layer}:{unit}" for layer, (units, count) in layers.items() for unit in chance.sample(range(units), count)]
+    return {layer: chance.sample(range(units), count) for layer, (units, count) in layers.items()}
 
 
 def words(network: str, address: str, given: argparse.Namespace, out: Path) -> list[str]:
@@ -48,41 +47,42 @@ def words(network: str, address: str, given: argparse.Namespace, out: Path) -> l
     return ["explain", *asked, "--seed", str(given.seed), "--out", str(out)]
 
 
-def made(network: str, address: str, given: argparse.Namespace) -> dict[str, Any]:
-    """The report of a unit, with the seconds of its command as "wall"."""
-    out = Path(given.out) / f"{network}_{address.replace(':', '_')}"
-    clock = out / "wall.json"
-    if not clock.is_file():
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "ppgn", *words(network, address, given, out)], check=True)
-        images.write_atomically(clock, lambda path: path.write_text(json.dumps(time.perf_counter() - begin)))
-    report = json.loads((out / "report.json").read_text())
-    wall = max(json.loads(clock.read_text()), sum(report["seconds"].values()))  # the clock of a resumed run saw only its end
-    return report | {"wall": wall, "folder": out, "of": network}
+def made(network: str, layer: str, units: list[int], given: argparse.Namespace) -> list[dict[str, Any]]:
+    """The reports of some units of a layer."""
+    out = Path(given.out) / f"{network}_{layer}"
+    address = f"{layer}:{','.join(map(str, units))}"
+    subprocess.run([sys.executable, "-m", "ppgn", *words(network, address, given, out)], check=True)
+    files = [out / "report.json"] if len(units) == 1 else [out / f"{layer}_{unit}" / "report.json" for unit in units]
+    return [json.loads(file.read_text()) | {"folder": file.parent, "of": network} for file in files]
 
 
-def row(report: dict[str, Any]) -> str:
-    """A line of the table."""
+FIRST = "| unit | multiple of the best real | at the highest lambda, in std | its random direction, in std | seconds |"
+SECOND = "| unit | matching unit (correlation) | 95 % of real | synthetic | random direction | top real | passes |"
+
+
+def first_row(report: dict[str, Any]) -> str:
+    """The unit's synthetic pictures and its sweep, and the seconds of all parts."""
     parts = report["parts"]
-    source, transfer = parts["synthetic"]["sources"][0], parts["transfer"]
-    sets = transfer["sets"]
-    last = {name: parts["sweep"][name][-1]["response"] for name in ("unit", "control")}
-    cells = [
-        f"{report['of']} {report['name']}",
-        "-" if source["mean_multiple"] is None else f"{source['mean_multiple']:.2f}",
-        *(_interval(one) for one in last.values()),
-        f"{transfer['layer']}:{transfer['unit']} ({transfer['correlation']:.2f})",
-        f"{transfer['threshold']:.3g}",
-        *(_interval(sets[name]) for name in ("synthetic", "control")),
-        "yes" if transfer["verdict"] else "no",
-        "yes" if sets["control"]["mean"] > transfer["threshold"] else "no",
-        f"{report['wall']:.0f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    source = parts["synthetic"]["sources"][0]
+    last = [_interval(parts["sweep"][name][-1]["response"]) for name in ("unit", "control")]
+    seconds = f"{sum(report['seconds'].values()):.0f}"
+    multiple = "-" if source["mean_multiple"] is None else f"{source['mean_multiple']:.2f}"
+    return f"| {' | '.join([_name(report), multiple, *last, seconds])} |"
 
 
-HEAD = """| unit | multiple of the best real | at lambda 32, in std | the random direction's | matching unit (correlation) |
- 95 % of real | synthetic pictures | random direction | passes | the control passes | seconds |""".replace("\n", "")
+def second_row(report: dict[str, Any]) -> str:
+    """The second network's matching unit, and its responses to sets of pictures."""
+    found = report["parts"]["transfer"]
+    sets = [_interval(found["sets"][name]) for name in ("synthetic", "control", "real")]
+    match = f"{found['layer']}:{found['unit']} ({found['correlation']:.2f})"
+    threshold = f"{found['threshold']:.3g}"
+    passes = "yes" if found["verdict"] else "no"
+    passes += ", so does the random direction" if found["sets"]["control"]["mean"] > found["threshold"] else ""
+    return f"| {' | '.join([_name(report), match, threshold, *sets, passes])} |"
+
+
+def _name(report: dict[str, Any]) -> str:
+    return report["name"] if report["of"] == "lite" else f"SqueezeNet {report['name']}"
 
 
 def _interval(one: dict[str, float]) -> str:
@@ -106,14 +106,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, help="folder of real pictures")
     parser.add_argument("--squeezenet", required=True, help="weights of SqueezeNet 1.0, a state dict of torchvision's")
+    parser.add_argument("--squeezenet-too", action="store_true", help="also explain units of SqueezeNet 1.0")
     parser.add_argument("--out", default="reports", help="folder of the reports")
     parser.add_argument("--seed", type=int, default=0, help="of the units and of the chains")
     given = parser.parse_args()
-    reports = [made("lite", address, given) for address in drawn(LITE, given.seed)]
-    reports += [made("squeezenet", address, given) for address in drawn(SQUEEZENET, given.seed)]
-    print(f"{HEAD}\n|{' --- |' * 11}")
-    for report in reports:
-        print(row(report))
+    reports = [one for layer, units in drawn(LITE, given.seed).items() for one in made("lite", layer, units, given)]
+    for layer, units in drawn(SQUEEZENET, given.seed).items() if given.squeezenet_too else ():
+        reports += made("squeezenet", layer, units, given)
+    for head, line in ((FIRST, first_row), (SECOND, second_row)):
+        print(head, "|" + " --- |" * (head.count("|") - 1), *(line(report) for report in reports), "", sep="\n")
     figure(reports, Path(given.out) / "explained.jpg")
 
 
