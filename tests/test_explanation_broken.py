@@ -154,3 +154,24 @@ def test_directions_of_another_size_are_refused_and_one_of_zeros_has_no_control(
     given = {"folder": pictures(tmp_path / "pictures"), "parts": ["synthetic"], **QUICK}
     (report,) = explanation.explain(tiny_bundle(), requests.direction(network(), "0", torch.zeros(4)), tmp_path / "out", **given)
     assert [source["kind"] for source in report["parts"]["synthetic"]["sources"]] == ["learned prior"]
+
+
+def test_a_unit_that_fails_leaves_the_other_reports_whole_and_its_own_with_what_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearby = explanation.PARTS["nearby"]
+    made = nearby.nearby
+
+    def failing(study: Any, tick: Any) -> Any:
+        if study.target.name == "0:0":
+            raise ValueError("the unit burst")
+        return made(study, tick)
+
+    monkeypatch.setattr(nearby, "nearby", failing)
+    given: dict[str, Any] = {**QUICK, "folder": pictures(tmp_path / "pictures"), "nearby": 1, "nearby_steps": 2, "where": 1}
+    with pytest.raises(ValueError, match=r"report of 0:0 ended before its last part \(1 of 2 reports\): the unit burst"):
+        explanation.explain(tiny_bundle(), requests.unit(network(), "0:0,1"), tmp_path / "out", **given)
+    parts = {one: json.loads((tmp_path / "out" / one / "report.json").read_text())["parts"] for one in ("0_0", "0_1")}
+    assert list(parts["0_0"]) == ["real", "synthetic", "sweep"] and list(parts["0_1"]) == list(explanation.PARTS)
+    assert "This part was not made" in (tmp_path / "out" / "0_0" / "report.html").read_text()
+    assert "0_1/report.html" in (tmp_path / "out" / "index.html").read_text()

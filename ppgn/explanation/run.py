@@ -143,15 +143,24 @@ class _Run:
         if any(due):
             measured = measure.measure(self.targets, self.bundle, self.second, pictures, self._tick(total, "looking at pictures"))
             self._check_responses(measured.responses, due)
+        faults: list[tuple[str, ValueError]] = []
         for row, report in enumerate(reports):
             study = empty[row]
             if due[row]:
                 study = self._study(self.targets[row], pictures, measured.responses[row], measured.codes, measured.vectors)
-            for part in due[row]:
-                self._make(report, part, study, total, planned[row][part])
-            report.finish(tuple(PARTS))
-        if several:
-            write_index(root, reports)
+            try:
+                for part in due[row]:
+                    self._make(report, part, study, total, planned[row][part])
+            except ValueError as fault:
+                faults.append((self.targets[row].name, fault))
+            finally:
+                report.finish(tuple(PARTS))
+                if several:
+                    write_index(root, reports[: row + 1])
+        if faults:
+            name, fault = faults[0]
+            of = f" ({len(faults)} of {len(reports)} reports)" if several else ""
+            raise ValueError(f"the report of {name} ended before its last part{of}: {fault}") from fault
         return [report.data for report in reports]
 
     def _check_responses(self, responses: Tensor, due: Sequence[Sequence[str]]) -> None:
