@@ -73,9 +73,9 @@ def first_row(report: dict[str, Any]) -> str:
 def second_row(report: dict[str, Any]) -> str:
     """The second network's matching unit, and its responses to sets of pictures."""
     found = report["parts"]["transfer"]
-    sets = [*(_interval(found["sets"][name]) for name in ("synthetic", "control")), f"{found['sets']['real']['mean']:.3g}"]
+    sets = [*(_interval(found["sets"][name]) for name in ("synthetic", "control")), _short(found["sets"]["real"]["mean"])]
     match = f"{found['layer']}:{found['unit']} ({found['correlation']:.2f})"
-    threshold = f"{found['threshold']:.3g}"
+    threshold = _short(found["threshold"])
     passes = "yes" if found["verdict"] else "no"
     passes += ", control too" if found["sets"]["control"]["mean"] > found["threshold"] else ""
     return f"| {' | '.join([_name(report), match, threshold, *sets, passes])} |"
@@ -86,7 +86,11 @@ def _name(report: dict[str, Any]) -> str:
 
 
 def _interval(one: dict[str, float]) -> str:
-    return f"{one['mean']:.3g} ({one['low']:.3g} to {one['high']:.3g})"
+    return f"{_short(one['mean'])} ({_short(one['low'])}, {_short(one['high'])})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 def figure(reports: list[dict[str, Any]], out: Path) -> None:
