@@ -14,7 +14,7 @@ from ppgn import recipes
 from ppgn.bundle import Bundle
 from ppgn.conditions import vector_of
 from ppgn.explanation.study import Pictures, Second, Tick, split_pass
-from ppgn.explanation.target import Reading, Target
+from ppgn.explanation.target import AT_ONCE, Reading, Target
 from ppgn.probe import Probe
 from ppgn.seeds import check_seeds
 
@@ -68,7 +68,7 @@ def drawn_pictures(bundle: Bundle, most: int, seed: int) -> Pictures:
     count = min(most, DRAWN)
     with torch.no_grad():
         codes = recipes.starting_codes(setup, check_seeds(range(seed, seed + count)))
-        made = torch.cat([objective.generator(some).clamp(0, 1).cpu() for some in codes.split(16)])
+        made = torch.cat([objective.generator(some).clamp(0, 1).cpu() for some in codes.split(AT_ONCE)])
     files = tuple(f"drawn {number}" for number in range(count))
     return Pictures(files, torch.zeros(count, dtype=torch.long), (made * 255).round().to(torch.uint8))
 

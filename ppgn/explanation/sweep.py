@@ -79,8 +79,10 @@ def sweep(study: Study, tick: Tick) -> Part:
     for name, found in sets.items():
         rows[name] = []
         for place, strength in enumerate(strengths):
-            own = found.responses[place] if name == "unit" or strength == 0 else None
-            rows[name].append({"strength": strength, "picture": f"{name}_{place}", **_row(study, found.kept[place], own)})
+            shared = name == "control" and strength == 0  # with the unit's row, whose numbers hold for both
+            own = found.responses[place] if name == "unit" else None
+            row = rows["unit"][0] if shared else _row(study, found.kept[place], own)
+            rows[name].append({**row, "strength": strength, "picture": f"{name}_{place}"})
             shown[f"{name}_{place}"] = images.grid(found.kept[place][:, -1])
         shown |= {f"{name}_set_{number}": images.to_pil(image) for number, image in enumerate(found.kept[-1].flatten(0, 1))}
         last = found.responses[-1]
@@ -161,17 +163,18 @@ def _of_noise(bundle: Bundle) -> tuple[Callable[[Code], Image], tuple[int, ...]]
 
 def _row(study: Study, kept: Image, series: Tensor | None) -> dict[str, Any]:
     """Numbers of the pictures `[chain, kept, ...]` at one strength. series: the target's responses along these chains, where they
-    are known at every step `[chain, step]`, else the pictures' count."""
+    are known at every step `[chain, step]`; else those to the pictures count."""
     every = kept.flatten(0, 1)
-    values = (study.target.measured(every.to(study.bundle.device)) - study.known.mean()) / study.std
     row: dict[str, Any] = dict.fromkeys(("r_hat", "effective", "tau", "gap", "distance", "frechet"))
     effective = float(len(kept))
-    if series is not None:
-        half = (series[:, first_step(series.shape[1]) :] - study.known.mean()) / study.std
-        if half.shape[1] >= 8:
-            row |= between_chains(half)
-            effective = row["effective"] if math.isfinite(row["effective"]) else effective
-        values = half
+    if series is None:
+        responses = study.target.measured(every.to(study.bundle.device))
+    else:
+        responses = series[:, first_step(series.shape[1]) :]
+    values = (responses - study.known.mean()) / study.std
+    if series is not None and values.shape[1] >= 8:
+        row |= between_chains(values)
+        effective = row["effective"] if math.isfinite(row["effective"]) else effective
     row["response"] = mean_interval(values, effective)
     row["gap"] = _gap(study, every)
     if study.features is not None:
