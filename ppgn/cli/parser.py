@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": Command("score samples beside real pictures", chains=True, retries=True),
     "evolve": Command("pictures for a neuron, a person or a program that only answers with numbers", searches=True),
     "explain": Command("a report of what a unit, a direction, a latent or a class of a network wants"),
+    "web": Command("a page in the browser: chains that move, neurons, evolution, holes to fill"),
     "dream": Command("amplify what a layer sees in a picture (DeepDream)"),
     "style": Command("the content of one picture in the style of another"),
     "invert": Command("what a layer keeps of a picture: pictures with the same features"),

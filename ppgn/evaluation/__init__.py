@@ -46,6 +46,7 @@ from ppgn.evaluation.report import match_counts as match_counts
 from ppgn.evaluation.report import report as report
 from ppgn.evaluation.report import set_distances as set_distances
 from ppgn.evaluation.report import split_halves as split_halves
+from ppgn.evaluation.sample_page import course_curves as course_curves
 from ppgn.evaluation.sample_page import sample_page as sample_page
 from ppgn.evaluation.scores import activation as activation
 from ppgn.evaluation.scores import classified as classified

@@ -13,13 +13,13 @@ from ppgn import images
 from ppgn.types import Code, Evaluation, Image
 
 FRAMES, TILES, SIDE = 50, 16, 96
-"""At most so many frames of a film, of so many chains, of so many pixels a side of each."""
+"""At most so many frames of a film (twice as many beyond the recipe's end), of so many chains, of so many pixels a side."""
 
 
 class Course:
     """Watches the first batch of a run (`sampling.OnStep`): numbers at every step, and frames of a film.
 
-    steps: of the recipe. values, gaps, moves: a list for each step of one number for each chain: the condition's value, the root
+    steps: of the recipe; chains may go on beyond it. values, gaps, moves: a list for each step of one number for each chain: the condition's value, the root
     mean square of the prior's direction R(h) - h, and that of the code's last move, both in code units.
     """
 
@@ -43,6 +43,8 @@ class Course:
         self._code = evaluation.code
         if (self.steps - step) % self._every == 0:
             self.frames.append(_tiles(evaluation.image))
+        if len(self.frames) > 2 * FRAMES:  # of chains that go on beyond their recipe
+            self.frames, self._every = self.frames[1::2], 2 * self._every
 
     @property
     def chains(self) -> int:

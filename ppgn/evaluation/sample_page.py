@@ -51,7 +51,7 @@ def sample_page(
             f"<p>{shown} of the first batch, from the first step to the last of {len(course.values)}.</p>",
             _film(course.frames),
         ]
-        parts += ['<div class="plots">', *_curves(course, quantity), "</div>"]
+        parts += ['<div class="plots">', *course_curves(course, quantity), "</div>"]
     if command:
         parts += ["<h2>Made by</h2>", f"<pre>{html.escape(command)}</pre>"]
     parts.append(f"<p>ppgn {__version__}</p>")
@@ -62,7 +62,7 @@ def sample_page(
     return document(title, parts, STYLE)
 
 
-def _curves(course: Course, quantity: str) -> list[str]:
+def course_curves(course: Course, quantity: str) -> list[str]:
     """Three plots over the steps: values, gaps of the prior, moves of the code. A line for each chain, and their mean."""
     about = (
         (course.values, 1, quantity),

@@ -18,6 +18,7 @@ from ppgn.sampling.inpainting import check_scales as check_scales
 from ppgn.sampling.inpainting import in_paint as in_paint
 from ppgn.sampling.inpainting import inpainting_recipe as inpainting_recipe
 from ppgn.sampling.into import sample_into as sample_into
+from ppgn.sampling.live import LiveRun as LiveRun
 from ppgn.sampling.pictures import from_picture as from_picture
 from ppgn.sampling.pictures import picture_code as picture_code
 from ppgn.sampling.pictures import repeated as repeated

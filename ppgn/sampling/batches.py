@@ -66,7 +66,7 @@ def run_batches(
             objective = recipes.objective(setup, asked, None if begin.hole is None else begin.hole(some))
             code = None if begin.code is None else begin.code(some, own)
             last = _last(evaluations(setup, objective, own, code), watch)
-            parts.append(_samples(setup, asked, own, last, batch))
+            parts.append(samples_of(setup, asked, own, last, batch))
             scores += [_score(objective, last.image)] if scored else []
     return joined(parts), torch.cat(scores) if scored else None
 
@@ -95,7 +95,8 @@ def _last(steps: Iterator[Evaluation], watch: OnStep | None) -> Evaluation:
     return evaluation
 
 
-def _samples(setup: Setup, request: Request | None, seeds: Sequence[int], last: Evaluation, batch: int) -> Samples:
+def samples_of(setup: Setup, request: Request | None, seeds: Sequence[int], last: Evaluation, batch: int) -> Samples:
+    """The samples of chains whose last evaluation this is. batch: chains that ran at once."""
     value = last.log_probs.get("condition", last.log_prob)
     names, about = ((), {}) if request is None else (request.names, request.describe())
     quantity = "log-probability" if request is None else request.quantity(setup.recipe.measure)

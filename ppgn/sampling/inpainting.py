@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from torch import Tensor
 from ppgn import loaders, recipes, requests, starts
 from ppgn.bundle import Bundle
 from ppgn.images import as_mask, as_picture, check_known, composite, fitted, seamless, with_hole
-from ppgn.recipes import Hole, Recipe
+from ppgn.recipes import Hole, Recipe, Setup
+from ppgn.requests import Request
 from ppgn.samplers import Linear, ReleasedLangevin
 from ppgn.sampling.batches import Begin, run_batches
-from ppgn.sampling.pictures import checked_picture, encoder_of, repeated
+from ppgn.sampling.pictures import checked_picture, encoder_of, noised, repeated
 from ppgn.sampling.samples import OnStep, Samples, refuse_retries, seeds_of
-from ppgn.seeds import Stream, normal
 from ppgn.types import Code, Image, real, shown
 
 RELEASED_CONTEXT_SCALE = 1e-9
@@ -105,6 +105,26 @@ def in_paint(
 
     Raises ValueError for pictures or masks that do not fit, and for a negative scale.
     """
+    setup, request, begin, hole, chains = prepared_hole(
+        bundle, picture, known, wanted, count, recipe, context_scale, fill, start_noise, changes
+    )
+    samples = run_batches(setup, request, seeds_of(seed, chains), batch, watch, begin)[0]
+    return Inpainted(samples, hole.picture, hole.known)
+
+
+def prepared_hole(
+    bundle: Bundle | str | Path,
+    picture: Any,
+    known: Any,
+    wanted: Any,
+    count: int | None,
+    recipe: str | Recipe | None,
+    context_scale: float | None,
+    fill: float | Sequence[float] | None,
+    start_noise: float,
+    changes: Mapping[str, Any],
+) -> tuple[Setup, Request | None, Begin, Hole, int]:
+    """(setup, request, the chains' beginning, the hole, how many chains) of the arguments of `in_paint`."""
     refuse_retries(changes, "in-painting")
     bundle = loaders.bundle(bundle)
     picture, count = _counted(as_picture(picture, bundle.image.channels), count)
@@ -119,11 +139,9 @@ def in_paint(
 
     def code(chains: Sequence[int], seeds: Sequence[int]) -> Code:
         own = start[list(chains)] if len(start) > 1 else repeated(start, seeds)
-        return _noised(setup, own, seeds, start_noise)
+        return noised(setup, own, seeds, start_noise)
 
-    begin = Begin(code, lambda chains: _hole_of(hole, chains))
-    samples = run_batches(setup, request, seeds_of(seed, count), batch, watch, begin)[0]
-    return Inpainted(samples, hole.picture, hole.known)
+    return setup, request, Begin(code, lambda chains: _hole_of(hole, chains)), hole, count
 
 
 def inpainting_recipe(bundle: Bundle, recipe: str | Recipe | None = None, *, kind: str = "class", **changes: Any) -> Recipe:
@@ -157,16 +175,6 @@ def _hole_of(hole: Hole, chains: Sequence[int]) -> Hole:
     """The hole of some of the chains, where each has a picture or mask of its own."""
     picture, known = (one[list(chains)] if one.ndim == 4 and len(one) > 1 else one for one in (hole.picture, hole.known))
     return Hole(picture, known, hole.context_scale)
-
-
-def _noised(setup: recipes.Setup, code: Code, seeds: Sequence[int], start_noise: float) -> Code:
-    """code + N(0, (start_noise * std of each unit)^2), clipped to the recipe's bounds; the code itself for start_noise 0."""
-    if start_noise == 0:
-        return code
-    std = setup.space.std
-    spread = 1.0 if std is None else torch.as_tensor(std).to(code)
-    noise = normal(seeds, 0, code.shape[1:], stream=Stream.START, dtype=code.dtype, device=code.device)
-    return setup.space.clip(code + start_noise * spread * noise)
 
 
 def hole_and_start(

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ppgn import loaders, recipes, requests, starts
 from ppgn.bundle import Bundle
 from ppgn.images import as_picture, in_unit_range
-from ppgn.recipes import Recipe
+from ppgn.recipes import Recipe, Setup
 from ppgn.sampling.batches import Begin, run_batches
 from ppgn.sampling.samples import OnStep, Samples, refuse_retries, seeds_of
+from ppgn.seeds import Stream, normal
 from ppgn.types import Code, Encoder
 
 
@@ -75,3 +77,13 @@ def checked_picture(bundle: Bundle, picture: Any) -> Tensor:
             f"{bundle.name}: load it with images.load_image, or resize it"
         )
     return in_unit_range(picture, "got a picture with").to(bundle.device)
+
+
+def noised(setup: Setup, code: Code, seeds: Sequence[int], start_noise: float) -> Code:
+    """code + N(0, (start_noise * std of each unit)^2), clipped to the recipe's bounds; the code itself for start_noise 0."""
+    if start_noise == 0:
+        return code
+    std = setup.space.std
+    spread = 1.0 if std is None else torch.as_tensor(std).to(code)
+    noise = normal(seeds, 0, code.shape[1:], stream=Stream.START, dtype=code.dtype, device=code.device)
+    return setup.space.clip(code + start_noise * spread * noise)

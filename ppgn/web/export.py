@@ -1,0 +1,178 @@
+"""What is on screen as files, as a command and as Python that make it again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ppgn import evaluation, images
+from ppgn.samplers import Linear, Spaced
+from ppgn.web import settings, wishes
+from ppgn.web.visitor import Asked, Call, Visitor, texts
+from ppgn.web.wishes import Known
+
+CODES, PICTURE, MASK = "start.safetensors", "picture.png", "mask.png"
+FRAMES_PER_SECOND = 8.0
+
+
+def command(visitor: Visitor, known: Known) -> str:
+    """The command that makes the pictures on screen again, or a comment that says why none does."""
+    first, ran = visitor.calls[0], [call for call in visitor.calls if call.name == "steps"]
+    run, asked = visitor.run, first.asked
+    if run is None or visitor.bundle is None or asked is None:
+        return ""
+    said = wishes.words(asked.wishes, known) if asked.wishes else []
+    if any(call.name == "ask" for call in visitor.calls):
+        return "# what was wanted changed on the way: the Python below does it, no single command"
+    if visitor.began_at is not None:
+        return "# the chains began at a picture's code: the Python below does it, no single command"
+    if said is None:
+        return "# one command cannot say these wishes together: the Python below does"
+    made = sum(call.steps for call in ran)
+    where = str(visitor.bundle.folder.name if visitor.bundle.folder is not None else visitor.bundle.name)
+    flags = settings.flags(asked.recipe, asked.changes)
+    if visitor.hole is not None:
+        if run.left:
+            return "# the chains were stopped before their end: the Python below does it, no single command"
+        words = ["ppgn", "inpaint", where, PICTURE, "--mask", MASK, *said, "--count", str(visitor.count)]
+        words += ["--start-noise", f"{visitor.start_noise:g}"]
+        return wishes.shell([*words, "--seed", str(visitor.seed), *flags, "--save-images", "filled"])
+    if run.left and _is_scheduled(visitor):
+        return "# the chains were stopped on the way of a schedule: the Python below does it, no single command"
+    flags = _with_steps(flags, made) if run.left else flags
+    words = ["ppgn", "sample", where, *said, "--count", str(visitor.count), "--seed", str(visitor.seed), *flags]
+    tries = [] if settings.recipe_of(visitor.bundle, _kind(visitor), asked.recipe).retries.tries == 1 else ["--tries", "1"]
+    return wishes.shell([*words, *tries, "--batch", str(visitor.count), "--save-images", "samples"])
+
+
+def python(visitor: Visitor, known: Known) -> str:
+    """The calls of Python that make the pictures on screen again."""
+    if visitor.run is None or visitor.bundle is None:
+        return ""
+    bundle = visitor.bundle
+    where = str(bundle.folder.name if bundle.folder is not None else bundle.name)
+    lines = ["import ppgn", "", f"bundle = ppgn.load({where!r})"]
+    for call in visitor.calls:
+        lines += _lines(visitor, call, known)
+    end = 'run.samples.save("samples")'
+    if visitor.hole is not None:
+        lines[1:1] = ["from ppgn import images, sampling"]
+        end = 'sampling.write_fillings(run.inpainted, "filled")'
+    elif visitor.began_at is not None:
+        lines[1:1] = ["from safetensors.torch import load_file"]
+    return "\n".join([*lines, end]) + "\n"
+
+
+def _lines(visitor: Visitor, call: Call, known: Known) -> list[str]:
+    if call.asked is None:
+        return [f"list(run.steps({call.steps}))"]
+    changes = [f"{name}={value!r}" for name, value in call.asked.changes.items()]
+    changes = ([f"recipe={call.asked.recipe!r}"] if call.asked.recipe else []) + changes
+    wanted = wishes.python(call.asked.wishes, known) if call.asked.wishes else "None"
+    lines = [f"wanted = {wanted}"]
+    if call.name == "ask":
+        changes = changes if visitor.hole is None else ["recipe=run.recipe"]
+        return [*lines, f"run.ask({', '.join(['wanted', *changes])})"]
+    options = [f"count={visitor.count}", f"seed={visitor.seed}"]
+    if call.name == "in_paint":
+        lines.append(f'picture, known = images.load_image("{PICTURE}"), images.file_mask("{MASK}", bundle.image.size)')
+        options.append(f"start_noise={visitor.start_noise!r}")
+        return [*lines, f"run = sampling.LiveRun.in_paint({', '.join(['bundle, picture, known, wanted', *options, *changes])})"]
+    if visitor.began_at is not None:
+        options += [f'code=load_file("{CODES}")["code"]', f"start_noise={visitor.start_noise!r}"]
+    return [*lines, f"run = ppgn.sampling.LiveRun({', '.join(['bundle, wanted', *options, *changes])})"]
+
+
+def files(visitor: Visitor, known: Known) -> list[str]:
+    """What is on screen as files in a new folder: the grid, each picture, the film as GIF and, where PyAV is installed, as MP4,
+    the codes, a page that says it all, and what the calls need to begin with."""
+    run = visitor.run
+    if run is None or run.evaluation is None:
+        raise ValueError("got no pictures to save, expected some: begin a run first")
+    folder = Path(tempfile.mkdtemp(prefix="ppgn-"))
+    samples = run.samples
+    pictures = shown(visitor)
+    labels = None
+    if run.request is not None:
+        labels = [run.request.label(chain, value, run.recipe.measure) for chain, value in enumerate(samples.log_prob.tolist())]
+    grid = images.grid(pictures, labels)
+    images.save_image(grid, folder / "grid.png")
+    for seed, image in zip(samples.seeds, pictures, strict=True):
+        images.save_image(image, folder / f"picture_{seed}.png")
+    save_file({"code": samples.codes.contiguous()}, folder / "codes.safetensors")
+    if visitor.began_at is not None:
+        save_file({"code": visitor.began_at.contiguous()}, folder / CODES)
+    if visitor.hole is not None:
+        images.save_image(run.inpainted.picture, folder / PICTURE)
+        images.save_image(1 - run.inpainted.known, folder / MASK)
+    _films(visitor, folder)
+    text = python(visitor, known)
+    (folder / "again.py").write_text(text, encoding="utf-8")
+    _page(visitor, grid, f"{command(visitor, known)}\n\n{text}", folder / "page.html")
+    return [str(file) for file in sorted(folder.iterdir())]
+
+
+def _films(visitor: Visitor, folder: Path) -> None:
+    frames = visitor.course.frames
+    if not frames:
+        return
+    images.save_video(frames, folder / "film.gif", frames_per_second=FRAMES_PER_SECOND)
+    film = folder / "film.mp4"
+    if _is_possible(lambda: images.check_video(film, FRAMES_PER_SECOND)):
+        images.save_video(frames, film, frames_per_second=FRAMES_PER_SECOND)
+
+
+def _page(visitor: Visitor, grid: Any, text: str, file: Path) -> None:
+    run, samples = visitor.run, visitor.run.samples  # type: ignore[union-attr]
+    asked = next(call.asked for call in reversed(visitor.calls) if call.asked is not None)
+    rows = [{"seed": seed, samples.quantity: value} for seed, value in zip(samples.seeds, samples.log_prob.tolist(), strict=True)]
+    about = {"recipe": run.recipe.to_json(), "request": dict(samples.about), "environment": dict(samples.run)}  # type: ignore[union-attr]
+    title = f"{texts(asked.wishes)} by {samples.bundle}"
+    page = evaluation.sample_page(
+        grid, rows, visitor.course, title=title[:100], quantity=samples.quantity, settings=about, command=text
+    )
+    file.write_text(page, encoding="utf-8")
+
+
+def _is_possible(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except ValueError:  # PyAV is an extra
+        return False
+    return True
+
+
+def _kind(visitor: Visitor) -> str:
+    request = None if visitor.run is None else visitor.run.request
+    return "class" if request is None else request.kind
+
+
+def _is_scheduled(visitor: Visitor) -> bool:
+    """Whether the rule of the run changes with the share of the steps that are made, so that fewer steps are another chain."""
+    sampler = visitor.run.recipe.sampler  # type: ignore[union-attr]
+    return any(isinstance(value, Linear | Spaced) for value in vars(sampler).values())
+
+
+def _with_steps(words: list[str], steps: int) -> list[str]:
+    kept = list(words)
+    if "--steps" in kept:
+        kept[kept.index("--steps") + 1] = str(steps)
+        return kept
+    return [*kept, "--steps", str(steps)]
+
+
+def asked_of(visitor: Visitor) -> Asked | None:
+    """What the run on screen was asked for last."""
+    return next((call.asked for call in reversed(visitor.calls) if call.asked is not None), None)
+
+
+def shown(visitor: Visitor) -> Tensor:
+    """The pictures on screen, `[chain, channel, height, width]`: of a filled hole without its seam."""
+    run = visitor.run
+    assert run is not None
+    return run.samples.images.clamp(0, 1) if visitor.hole is None else run.inpainted.blended()

@@ -1,0 +1,66 @@
+"""The page: its tabs above one choice of the bundle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ppgn.web import widgets
+from ppgn.web.options import House, WebOptions
+from ppgn.web.sample_tab import SampleTab
+from ppgn.web.visitor import Visitors
+
+TITLE = "ppgn"
+FONT = ["system-ui", "sans-serif"]
+MONO = ["ui-monospace", "monospace"]
+
+
+def page(options: WebOptions) -> Any:
+    """The page as a `gradio.Blocks`, not yet served. Raises ValueError where Gradio is not installed, or there is no bundle."""
+    gr = gradio()
+    house, visitors, names = House(options), Visitors(), options.names
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+        gr.Markdown("# ppgn: see what a network wants")
+        bundle = gr.Dropdown(names, value=names[0], label="Bundle: the networks that draw", elem_id="bundle")
+        with gr.Tabs(), gr.Tab("Sample", id="sample"):
+            sample = SampleTab(house, visitors, bundle)
+        first = widgets.handler(sample.on_bundle, sample.parts.status, visitors)
+        blocks.load(first, bundle, sample.of_bundle, **house.light)
+
+        def leave(request: Any) -> None:
+            visitors.leave(request.session_hash)
+
+        leave.__annotations__ = {"request": gr.Request}
+        blocks.unload(leave)
+    blocks.queue(max_size=64)
+    return blocks
+
+
+def serve(options: WebOptions, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False, wait: bool = True) -> Any:
+    """Serves the page until it is interrupted, or until the returned page is closed where `wait` is False.
+
+    Nothing is asked of any other machine. Raises ValueError for a port that is taken.
+    """
+    import os
+
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    gr = gradio()
+    blocks = page(options)
+    theme = gr.themes.Default(font=FONT, font_mono=MONO)
+    try:
+        blocks.launch(
+            server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=not wait, quiet=True, share=False,
+            footer_links=[], max_file_size=f"{options.upload}mb", theme=theme, css=widgets.asset("page.css"), ssr_mode=False,
+            run_history=False, strict_cors=True,
+        )  # fmt: skip
+    except OSError as fault:
+        raise ValueError(f"cannot serve at {host}:{port} ({fault}), expected a free port: choose another") from fault
+    return blocks
+
+
+def gradio() -> Any:
+    """Gradio. Raises ValueError where it is not installed."""
+    try:
+        import gradio
+    except ImportError as fault:
+        raise ValueError('the page needs Gradio, which is not installed: `pip install "ppgn[web]"`') from fault
+    return gradio

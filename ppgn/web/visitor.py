@@ -1,0 +1,166 @@
+"""A visitor of the page: the run that is on screen, what stops it, and the calls that reproduce it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ppgn import evaluation, sampling
+from ppgn.bundle import Bundle
+from ppgn.requests import Request
+from ppgn.sampling import LiveRun
+from ppgn.types import Code
+from ppgn.web.wishes import Wish
+
+FRAME_SECONDS = 0.15
+"""Between two frames on screen at least: five or so a second, and the rest of the time is the chain's."""
+KEPT_SECONDS = 3600
+"""After which a visitor who does nothing is forgotten."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a visitor wants of chains: wishes, the name of a recipe ("" for the bundle's own), and changes of it by name."""
+
+    wishes: tuple[Wish, ...]
+    recipe: str
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a live run, for the export: "begin", "in_paint" or "ask" with what was asked for, "steps" with a number."""
+
+    name: str
+    asked: Asked | None = None
+    steps: int = 0
+
+
+@dataclass(eq=False)
+class Visitor:
+    """One browser tab. run: on screen. calls: that made it. course: numbers and frames of its steps. stop: ends the loop after
+    the step. pending: what the run goes on with. code: of a picture at which the next run begins, `[1, *code]`. busy: held by the
+    one thing that runs."""
+
+    run: LiveRun | None = None
+    bundle: Bundle | None = None
+    calls: list[Call] = field(default_factory=list)
+    course: evaluation.Course = field(default_factory=lambda: evaluation.Course(1))
+    count: int = 0
+    seed: int = 0
+    start_noise: float = 0.0
+    chosen: int | None = None
+    code: Code | None = None
+    began_at: Code | None = None
+    hole: tuple[torch.Tensor, torch.Tensor] | None = None
+    pending: tuple[Asked, Request] | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    picture: torch.Tensor | None = None
+    seen: float = field(default_factory=time.monotonic)
+    directions: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The one thing that runs for the visitor. Raises ValueError while something else does."""
+        if not self.busy.acquire(blocking=False):
+            raise ValueError("got another request while a run of this tab goes on, expected one at a time: stop it first")
+        try:
+            yield
+        finally:
+            self.busy.release()
+
+    def begin(self, bundle: Bundle, request: Request | None, asked: Asked, count: int, seed: int, **options: Any) -> None:
+        """A new run, from the code that was chosen, if any, or into the hole of a picture."""
+        hole = options.pop("hole", None)
+        kept = {name: value for name, value in options.items() if value is not None}
+        if hole is None:
+            code = self.code
+            self.start_noise = kept.pop("start_noise", 0.0) if code is not None else 0.0
+            run = LiveRun(bundle, request, count=count, seed=seed, code=code, start_noise=self.start_noise, **kept)
+        else:
+            self.start_noise = kept.pop("start_noise", sampling.INPAINTING_START_NOISE)
+            code = None
+            run = LiveRun.in_paint(
+                bundle, hole[0], hole[1], request, count=count, seed=seed, start_noise=self.start_noise, **kept
+            )
+        self.bundle, self.count, self.seed, self.run, self.hole = bundle, count, seed, run, hole
+        self.calls = [Call("begin" if hole is None else "in_paint", asked)]
+        self.course, self.chosen, self.pending, self.began_at = evaluation.Course(run.left), None, None, code
+
+    def go(self, most: int) -> Iterator[bool]:
+        """Steps of the run until its recipe ends, `most` steps are made or it is stopped. Yields True where a frame is due."""
+        run = self.run
+        if run is None:
+            raise ValueError("got no run to go on with, expected one: begin one first")
+        self.stop.clear()
+        shown, made = 0.0, 0
+        while run.left > 0 and made < most and not self.stop.is_set():
+            if self.pending is not None:
+                asked, request = self.pending
+                self.pending = None
+                self.ask(asked, request)
+            for evaluation_of_step in run.steps(1):
+                self.course(run.step, evaluation_of_step)
+            made += 1
+            self._count_step()
+            due = time.monotonic() - shown > FRAME_SECONDS or run.left == 0
+            if due:
+                shown = time.monotonic()
+            yield due
+
+    def ask(self, asked: Asked, request: Request) -> None:
+        """The run goes on with another request; one that fills a hole keeps its recipe."""
+        assert self.run is not None
+        if self.hole is None:
+            self.run.ask(request, recipe=asked.recipe or None, **asked.changes)
+        else:
+            self.run.ask(request, recipe=self.run.recipe)
+        self.calls.append(Call("ask", asked))
+
+    def _count_step(self) -> None:
+        """One more step at the end of the calls."""
+        last = self.calls[-1]
+        if last.name == "steps":
+            self.calls[-1] = Call("steps", steps=last.steps + 1)
+        else:
+            self.calls.append(Call("steps", steps=1))
+
+
+class Visitors:
+    """The visitors by the name of their session."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Visitor] = {}
+        self._lock = threading.Lock()
+
+    def of(self, session: str | None) -> Visitor:
+        """The visitor of a session, a new one the first time."""
+        with self._lock:
+            now = time.monotonic()
+            for name in [name for name, one in self._known.items() if now - one.seen > KEPT_SECONDS and not one.busy.locked()]:
+                del self._known[name]
+            found = self._known.setdefault(session or "", Visitor())
+            found.seen = now
+            return found
+
+    def leave(self, session: str | None) -> None:
+        """Stops what a visitor runs, and forgets the visitor."""
+        with self._lock:
+            gone = self._known.pop(session or "", None)
+        if gone is not None:
+            gone.stop.set()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def texts(wishes: Sequence[Wish]) -> str:
+    """Wishes as one text."""
+    return " + ".join(map(str, wishes)) or "nothing"
