@@ -67,12 +67,12 @@ class House:
     @property
     def heavy(self) -> dict[str, Any]:
         """How an event waits that runs chains: in the one queue of all visitors."""
-        return {"concurrency_limit": self.options.at_once, "concurrency_id": "runs", "show_progress": "hidden"}
+        return {"concurrency_limit": self.options.at_once, "concurrency_id": "runs", "show_progress": "hidden", "api_visibility": "private"}
 
     @property
     def light(self) -> dict[str, Any]:
         """How an event waits that answers at once: not at all."""
-        return {"queue": False, "show_progress": "hidden"}
+        return {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def _bundle(self, name: str) -> Bundle:
         """A bundle of the page. Raises ValueError for another name."""

@@ -242,8 +242,8 @@ class SampleTab:
                 for due in visitor.go(self.house.options.steps):
                     if due:
                         yield self._frame(visitor, time.perf_counter() - begun)
-            except ValueError as error:
-                fault = error
+            except Exception as error:
+                fault = widgets.as_sentence(error)
             yield self._ended(visitor, fault)
 
     def _frame(self, visitor: Visitor, seconds: float) -> dict[Any, Any]:
@@ -269,7 +269,7 @@ class SampleTab:
             return [f"seed {visitor.seed + chain}" for chain in range(len(values))]
         return [run.request.label(chain, value, run.recipe.measure) for chain, value in enumerate(values)]
 
-    def _ended(self, visitor: Visitor, fault: ValueError | None) -> dict[Any, Any]:
+    def _ended(self, visitor: Visitor, fault: str | None) -> dict[Any, Any]:
         """What stands there after a run: the pictures to the bit, and how they are made again."""
         import gradio as gr
 

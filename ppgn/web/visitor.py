@@ -78,18 +78,15 @@ class Visitor:
 
     def begin(self, bundle: Bundle, request: Request | None, asked: Asked, count: int, seed: int, **options: Any) -> None:
         """A new run, from the code that was chosen, if any, or into the hole of a picture."""
-        hole = options.pop("hole", None)
-        kept = {name: value for name, value in options.items() if value is not None}
+        hole, start_noise = options.pop("hole", None), options.pop("start_noise", 0.0)
+        code = self.code if hole is None else None
         if hole is None:
-            code = self.code
-            self.start_noise = kept.pop("start_noise", 0.0) if code is not None else 0.0
-            run = LiveRun(bundle, request, count=count, seed=seed, code=code, start_noise=self.start_noise, **kept)
+            start_noise = 0.0 if code is None else start_noise
+            run = LiveRun(bundle, request, count=count, seed=seed, code=code, start_noise=start_noise, **options)
         else:
-            self.start_noise = kept.pop("start_noise", sampling.INPAINTING_START_NOISE)
-            code = None
-            run = LiveRun.in_paint(
-                bundle, hole[0], hole[1], request, count=count, seed=seed, start_noise=self.start_noise, **kept
-            )
+            start_noise = sampling.INPAINTING_START_NOISE
+            run = LiveRun.in_paint(bundle, hole[0], hole[1], request, count=count, seed=seed, start_noise=start_noise, **options)
+        self.start_noise = start_noise
         self.bundle, self.count, self.seed, self.run, self.hole = bundle, count, seed, run, hole
         self.calls = [Call("begin" if hole is None else "in_paint", asked)]
         self.course, self.chosen, self.pending, self.began_at = evaluation.Course(run.left), None, None, code

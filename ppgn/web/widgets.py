@@ -7,6 +7,7 @@ import base64
 import html
 import inspect
 import io
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from ppgn import images
-from ppgn.errors import printable
+from ppgn.errors import is_out_of_memory, one_line, printable
 from ppgn.web.visitor import Visitors
 
+_log = logging.getLogger("ppgn")
 ASSETS = Path(__file__).parent / "assets"
 BRUSH = "8"
 PAINTER = f"""<div class="painter" hidden>
@@ -92,8 +94,18 @@ def said(text: str) -> str:
     return f'<div class="status" aria-live="polite">{html.escape(text)}</div>'
 
 
+def as_sentence(fault: Exception) -> str:
+    """A mistake in the sentence of the command line; of a fault that is no user's mistake, the traceback goes to the terminal."""
+    if isinstance(fault, ValueError):
+        return str(fault)
+    if is_out_of_memory(fault):
+        return f"memory does not suffice ({one_line(fault)}): ask for fewer chains"
+    _log.error("a run of the page failed", exc_info=fault)
+    return f"the run failed ({one_line(fault)}): the terminal of `ppgn web` has the details"
+
+
 def wrong(fault: Exception | str) -> str:
-    """The sentence of a mistake, as the command line says it."""
+    """The sentence of a mistake, as an alert."""
     return f'<div class="status"><span role="alert">{html.escape(printable(str(fault)))}</span></div>'
 
 
@@ -115,7 +127,7 @@ def handler(function: Callable[..., Any], status: Any, visitors: Visitors) -> Ca
 
     def once(request: Any, event: Any, *given: Any) -> Any:
         try:
-            return function(*given_to(request, event, given)) or {}
+            return function(*given_to(request, event, given)) or {status: gr.skip()}
         except ValueError as fault:
             return {status: wrong(fault)}
 
