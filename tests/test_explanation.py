@@ -325,3 +325,13 @@ def test_whatever_can_be_asked_for_gets_a_report(tmp_path: Path, kind: str) -> N
         value = one.network[0](shown[None]).mean((2, 3))  # type: ignore[index]
         best = float(((value - offset) @ weight[3] + bias[3])[0])
         assert parts["real"]["top"][0]["response"] == pytest.approx(best, abs=0.02)
+
+
+def test_targets_are_those_of_a_report_and_their_maps_are_had_without_one() -> None:
+    bundle = make_bundle()
+    one, other = explanation.targets(bundle, requests.unit(network(), "0:0,1"))
+    assert (one.name, other.name) == ("0:0", "0:1")
+    image = torch.rand(1, 1, 8, 8, requires_grad=True)
+    (gradient,) = torch.autograd.grad(network().network[0](image)[:, 1].mean(), image)  # type: ignore[index]
+    values = explanation.maps(other, image.detach(), ["saliency"])["saliency"]
+    torch.testing.assert_close(values.float(), gradient[:, 0].abs())

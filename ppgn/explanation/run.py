@@ -14,7 +14,7 @@ from torch import Tensor
 from ppgn import images, loaders, recipes, requests
 from ppgn.acceleration import facts_of_run
 from ppgn.bundle import Bundle
-from ppgn.explanation import measure, nearby, real, sweep, synthetic, transfer, where
+from ppgn.explanation import attribution, measure, nearby, real, sweep, synthetic, transfer, where
 from ppgn.explanation.folder import ReportFolder, folders_of, write_index
 from ppgn.explanation.study import (
     ExplainOptions,
@@ -31,7 +31,6 @@ from ppgn.explanation.target import Target, target_of
 from ppgn.facets import scikit
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Preprocessed
-from ppgn.requests import Request
 from ppgn.types import Image
 
 OnPasses = Callable[[int, int, str], None]
@@ -72,11 +71,11 @@ def explain(
     chosen = ExplainOptions(**options)
     if unknown := [part for part in parts if part not in PARTS]:
         raise ValueError(f"got the part {unknown[0]!r} of a report, expected {', '.join(PARTS)}: choose among these")
-    targets = _targets(bundle, requests.of(bundle, wanted, None, default=1))
-    found_second = _second(second, bundle, targets)
+    explained = targets(bundle, wanted)
+    found_second = _second(second, bundle, explained)
     others = tuple(loaders.bundle(one, bundle.device) for one in bundles)
     _check_installed(bundle, parts)
-    run = _Run(bundle, targets, found_second, others, chosen, tuple(parts), command, watch)
+    run = _Run(bundle, explained, found_second, others, chosen, tuple(parts), command, watch)
     pictures = run.pictures(folder)
     root = images.make_folder(out)
     with images.alone_in(root):
@@ -86,14 +85,16 @@ def explain(
 def _check_installed(bundle: Bundle, parts: Sequence[str]) -> None:
     """Raises ValueError before long work for a package that the parts need and that is not installed."""
     if "where" in parts:
-        where.captum()
+        attribution.captum()
     if "synthetic" in parts and bundle.encoder is not None:
         scikit()
     if {"sweep", "transfer"} & {*parts}:
         student_t()
 
 
-def _targets(bundle: Bundle, request: Request) -> list[Target]:
+def targets(bundle: Bundle, wanted: Any) -> list[Target]:
+    """The targets of a request or of whatever `ppgn.sample` takes, one response each. Raises ValueError for what is none."""
+    request = requests.of(bundle, wanted, None, default=1)
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32", measure="logit"))
     example = loaders.two_images(bundle)
     network = getattr(request, "network", None)
