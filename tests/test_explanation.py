@@ -254,7 +254,7 @@ def test_progress_ends_at_the_total(tmp_path: Path) -> None:
 
 def test_without_real_pictures_the_prior_s_take_their_place(tmp_path: Path) -> None:
     (report,) = explanation.explain(make_bundle(), requests.unit(network(), "0:0"), tmp_path, parts=["real", "sweep"], **QUICK)
-    assert report["pictures"] == {"folder": None, "count": 40}
+    assert report["pictures"] == {"folder": None, "count": 40, "skipped": []}
     assert report["parts"]["real"]["count"] == 40
 
 

@@ -60,7 +60,8 @@ def explain(
 
     wanted: a request (`requests.parse`, `ppgn.unit`) or whatever `ppgn.sample` takes, one report for each of its targets. out:
     the folder of the report: report.html, which needs no other file, report.json and all pictures; of several targets a folder
-    each, and index.html. folder: of real pictures; without it pictures drawn from the bundle's prior take their place.
+    each, and index.html. folder: of real pictures, of which those that cannot be read are skipped with a warning; without it
+    pictures drawn from the bundle's prior take their place.
     second: another network, by which pictures are compared and in which the best-matching unit is looked for; by default the
     bundle's encoder, unless that is the network that is explained. bundles: further ones whose priors are shown. parts: of PARTS.
     options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments.
@@ -218,7 +219,11 @@ class _Run:
         return {
             "bundle": self.bundle.name,
             "weights": requests.weights_of(self.bundle),
-            "pictures": {"folder": None if folder is None else str(folder), "count": len(pictures)},
+            "pictures": {
+                "folder": None if folder is None else str(folder),
+                "count": len(pictures),
+                "skipped": list(pictures.skipped),
+            },
             "files": None if folder is None else measure.folder_facts(folder, pictures.files),
             "second": None if self.second is None else self.second.name,
             "second_weights": None if self.second is None else requests.fingerprint(self.second.probe.network, weights=True),

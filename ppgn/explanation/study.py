@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 from ppgn import images, loaders
 from ppgn.bundle import Bundle
+from ppgn.errors import printable
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.probe import Preprocessed, Probe, list_layers
 from ppgn.recipes import PIONEERS
@@ -30,6 +32,7 @@ STRONGEST = 1e6
 """Strength of a sweep; a few dozen drive a chain out of the prior, and beyond float32 there is nothing."""
 Tick = Callable[[int], object]
 """Called with the number of passes of a picture through a network that are done since the last call; a gradient counts 3."""
+_log = logging.getLogger("ppgn")
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,13 @@ class Pictures:
     """Real pictures at the bundle's size.
 
     files: their paths under the folder. classes: the number of each one's folder of a class, `[picture]`, all 0 without such
-    folders. values: `[picture, channel, height, width]`, uint8.
+    folders. values: `[picture, channel, height, width]`, uint8. skipped: paths of files that cannot be read.
     """
 
     files: tuple[str, ...]
     classes: Tensor
     values: Tensor = field(repr=False)
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -113,18 +117,27 @@ class Pictures:
 def load_pictures(folder: str | Path, spec: ImageSpec, most: int) -> Pictures:
     """At most `most` pictures under a folder, evenly spread over its files, at a bundle's size.
 
-    Raises ValueError where there are none.
+    A file that cannot be read as a picture is skipped, with a warning. Raises ValueError where there are no pictures, and where
+    none can be read.
     """
     root = Path(folder)
-    files = images.pictures_in(root, "to measure the responses of")
-    files = [files[index] for index in images.spread(len(files), most)]
-    parts = [file.relative_to(root).parts for file in files]
-    names = sorted({part[0] if len(part) > 1 else "" for part in parts})
-    classes = torch.tensor([names.index(part[0] if len(part) > 1 else "") for part in parts])
-    values = torch.empty(len(files), *spec.shape, dtype=torch.uint8)
-    for row, file in enumerate(files):
-        values[row] = (images.load_image(file, spec.size, spec.channels) * 255).round().to(torch.uint8)
-    return Pictures(tuple(str(Path(*part)) for part in parts), classes, values)
+    found = images.pictures_in(root, "to measure the responses of")
+    found = [found[index] for index in images.spread(len(found), most)]
+    values = torch.empty(len(found), *spec.shape, dtype=torch.uint8)
+    files: list[Path] = []
+    faults: dict[Path, ValueError] = {}
+    for file in found:
+        try:
+            values[len(files)] = (images.load_image(file, spec.size, spec.channels) * 255).round().to(torch.uint8)
+            files.append(file.relative_to(root))
+        except ValueError as fault:
+            faults[file.relative_to(root)] = fault
+            _log.warning(printable(f"skipped a picture: {fault}"))
+    if not files:
+        raise ValueError(f"none of the {len(found)} pictures in {root} can be read, expected one or more: {faults[min(faults)]}")
+    names = sorted({file.parts[0] if len(file.parts) > 1 else "" for file in files})
+    classes = torch.tensor([names.index(file.parts[0] if len(file.parts) > 1 else "") for file in files])
+    return Pictures(tuple(map(str, files)), classes, values[: len(files)], tuple(map(str, faults)))
 
 
 @dataclass(frozen=True, eq=False)
