@@ -357,5 +357,5 @@ def test_no_picture_and_a_missing_captum_are_told(monkeypatch: pytest.MonkeyPatc
     given = make_study(of_unit(tiny(), "4:1"), noise(2))
     assert run(where.where, given, {"synthetic": given.pictures.images(slice(0, 0))})[0].data["rows"] == []
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(ValueError, match=r"needs? captum, which is not installed: pip install 'ppgn\[explain\]'"):
+    with pytest.raises(ValueError, match=r"needs? captum, which is not installed: `pip install \"ppgn\[explain\]\"`, or leave"):
         where.where(given, {"real": given.pictures.images()}, lambda count: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from ppgn.errors import required
 from ppgn.explanation.study import Tick
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.types import Image
@@ -149,12 +149,7 @@ class _Response(nn.Module):
 
 def captum() -> Any:
     """The module of captum's methods. Raises ValueError where it is not installed."""
-    try:
-        return importlib.import_module("captum.attr")
-    except ImportError as fault:
-        raise ValueError(
-            "maps of a response need captum, which is not installed: pip install 'ppgn[explain]', or leave out the part 'where'"
-        ) from fault
+    return required("captum.attr", "maps of a response need captum", "ppgn[explain]", "leave out the part 'where'")
 
 
 def _attribute(attribution: Any, response: _Response, method: str, colour: Tensor) -> Callable[[Image], Tensor]:

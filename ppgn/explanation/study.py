@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from torch.nn import functional
 
 from ppgn import images, loaders
 from ppgn.bundle import Bundle
-from ppgn.errors import printable
+from ppgn.errors import printable, required
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.probe import Preprocessed, Probe, list_layers
 from ppgn.recipes import PIONEERS
@@ -274,10 +273,7 @@ def split_pass(function: Callable[[Image], Any], pictures: Pictures, tick: Tick)
 
 def student_t() -> Any:
     """SciPy's distribution. Raises ValueError where it is not installed."""
-    try:
-        return importlib.import_module("scipy.stats").t
-    except ImportError as fault:
-        raise ValueError('intervals need SciPy, which is not installed: `pip install "ppgn[explain]"`') from fault
+    return required("scipy.stats", "intervals need SciPy", "ppgn[explain]").t
 
 
 def mean_interval(values: Tensor, count: float) -> dict[str, float | None]:
