@@ -10,6 +10,7 @@ from ppgn.explanation.attribution import maps as maps
 from ppgn.explanation.index import index_page as index_page
 from ppgn.explanation.page import report_page as report_page
 from ppgn.explanation.run import PARTS as PARTS
+from ppgn.explanation.run import OnKept as OnKept
 from ppgn.explanation.run import OnPasses as OnPasses
 from ppgn.explanation.run import explain as explain
 from ppgn.explanation.run import targets as targets

@@ -35,6 +35,8 @@ from ppgn.types import Image
 
 OnPasses = Callable[[int, int, str], None]
 """Called with the passes done since the last call, all passes of the run, and what is being done."""
+OnKept = Callable[[Mapping[str, Sequence[str]]], object]
+"""Called with name of a target -> the parts that were there and are kept, before long work, where any are."""
 PARTS: dict[str, Any] = {
     "real": real, "synthetic": synthetic, "sweep": sweep, "nearby": nearby, "where": where, "transfer": transfer,
 }  # fmt: skip
@@ -54,6 +56,7 @@ def explain(
     parts: Sequence[str] = tuple(PARTS),
     command: str = "",
     watch: OnPasses | None = None,
+    on_kept: OnKept | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """What does a unit, direction, latent, class or function want? A report for each target, as plain data and as a page.
@@ -64,7 +67,8 @@ def explain(
     pictures drawn from the bundle's prior take their place.
     second: another network, by which pictures are compared and in which the best-matching unit is looked for; by default the
     bundle's encoder, unless that is the network that is explained. bundles: further ones whose priors are shown. parts: of PARTS.
-    options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments.
+    options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments; on_kept: told which parts it
+    finds done.
 
     Raises ValueError for what does not fit, and where `out` holds another report.
     """
@@ -76,7 +80,7 @@ def explain(
     found_second = _second(second, bundle, explained)
     others = tuple(loaders.bundle(one, bundle.device) for one in bundles)
     _check_installed(bundle, parts)
-    run = _Run(bundle, explained, found_second, others, chosen, tuple(parts), command, watch)
+    run = _Run(bundle, explained, found_second, others, chosen, tuple(parts), command, watch, on_kept)
     pictures = run.pictures(folder)
     root = images.make_folder(out)
     with images.alone_in(root):
@@ -127,6 +131,7 @@ class _Run:
     parts: tuple[str, ...]
     command: str
     watch: OnPasses | None
+    on_kept: OnKept | None
 
     def all(self, root: Path, folder: str | Path | None, pictures: Pictures) -> list[dict[str, Any]]:
         """Measures the pictures once, then makes each report that is not there."""
@@ -140,6 +145,7 @@ class _Run:
         codes = None if self.bundle.encoder is None else nothing[:, None]
         empty = [self._study(target, pictures, nothing, codes, {}) for target in self.targets]
         due = [self._due(report) for report in reports]
+        self._tell_kept(due)
         planned = [{part: PARTS[part].passes(study) for part in names} for study, names in zip(empty, due, strict=True)]
         total = work + sum(sum(one.values()) for one in planned)
         if any(due):
@@ -182,6 +188,13 @@ class _Run:
             if (part in self.parts and not made) or (made and any(one in due for one in FROM.get(part, ()))):
                 due.append(part)
         return due
+
+    def _tell_kept(self, due: Sequence[Sequence[str]]) -> None:
+        """Says which of the parts that were asked for need not be made."""
+        asked = [part for part in PARTS if part in self.parts]
+        kept = {target.name: [part for part in asked if part not in made] for target, made in zip(self.targets, due, strict=True)}
+        if self.on_kept is not None and any(kept.values()):
+            self.on_kept(kept)
 
     def _make(self, report: ReportFolder, part: str, study: Study, total: int, planned: int) -> None:
         """One part of a report, onto the disk. What a part took less than planned, is told at its end."""
