@@ -178,6 +178,16 @@ def test_options_beyond_numbers_are_refused(options: dict[str, Any], said: str) 
         explanation.ExplainOptions(**options)
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("facetz", "facets"), ("strength", "strengths"), ("folders", "folder"), ("options", "parts")]
+)
+def test_an_option_that_there_is_not_is_told_with_the_nearest(name: str, nearest: str, tmp_path: Path) -> None:
+    said = rf"a report has no option '{name}', expected one such as {nearest}: correct it"
+    with pytest.raises(ValueError, match=said):
+        explanation.explain(tiny_bundle(), requests.unit(network(), "0:0"), tmp_path / "out", **{name: 3})
+    assert not (tmp_path / "out").exists()
+
+
 def test_directions_of_another_size_are_refused_and_one_of_zeros_has_no_control(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="7"):
         explanation.explain(tiny_bundle(), requests.direction(network(), "0", torch.ones(7)), tmp_path / "out", **QUICK)

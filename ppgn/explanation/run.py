@@ -16,8 +16,8 @@ from ppgn.acceleration import facts_of_run
 from ppgn.bundle import Bundle
 from ppgn.explanation import attribution, measure, nearby, real, sweep, synthetic, transfer, where
 from ppgn.explanation.folder import ReportFolder, folders_of, write_index
+from ppgn.explanation.options import ExplainOptions, options_of
 from ppgn.explanation.study import (
-    ExplainOptions,
     Part,
     Pictures,
     Second,
@@ -70,10 +70,10 @@ def explain(
     options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments; on_kept: told which parts it
     finds done.
 
-    Raises ValueError for what does not fit, and where `out` holds another report.
+    Raises ValueError for what does not fit, an option that there is not among it, and where `out` holds another report.
     """
+    chosen = options_of(options, explain.__kwdefaults__)
     bundle = loaders.bundle(bundle)
-    chosen = ExplainOptions(**options)
     if unknown := [part for part in parts if part not in PARTS]:
         raise ValueError(f"got the part {unknown[0]!r} of a report, expected {', '.join(PARTS)}: choose among these")
     explained = targets(bundle, wanted)
