@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import unicodedata
 from typing import Any
@@ -34,6 +35,20 @@ class ChainStopped(UserWarning):
 
 class AllStoppedError(ValueError):
     """No chain of a batch is left."""
+
+
+def required(module: str, needs: str, install: str, instead: str = "", kind: type[ValueError] = ValueError) -> Any:
+    """Imports a module of a package that need not be installed.
+
+    needs: the beginning of what is said without it, "facets need scikit-learn". install: what pip installs then, an extra such as
+    "ppgn[train]" or a package. instead: what helps otherwise, "write a .gif". Raises `kind` where the module cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as fault:
+        quoted = f'"{install}"' if "[" in install else install  # a shell reads brackets as a pattern
+        also = f", or {instead}" if instead else ""
+        raise kind(f"{needs}, which is not installed: `pip install {quoted}`{also}") from fault
 
 
 def one_line(fault: BaseException) -> str:

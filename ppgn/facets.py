@@ -5,7 +5,6 @@ As in Nguyen et al. 2016, "Multifaceted feature visualization".
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ppgn.errors import required
 from ppgn.seeds import check_seeds
 
 COMPONENTS = 50  # of the PCA before t-SNE, as in the paper
@@ -93,10 +93,7 @@ def _cluster(vectors: Tensor, clusters: int, seed: int) -> tuple[Tensor, Tensor,
 
 def scikit(name: str = "sklearn.manifold") -> Any:
     """A module of scikit-learn. Raises ValueError where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as fault:
-        raise ValueError("facets need scikit-learn, which is not installed: `pip install ppgn[train]`") from fault
+    return required(name, "facets need scikit-learn", "ppgn[train]")
 
 
 def _check_tensors(activations: Tensor, vectors: Tensor, values: Tensor) -> None:

@@ -166,5 +166,5 @@ def test_a_definition_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_without_protobuf_the_reader_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google.protobuf.message_factory", None)
     monkeypatch.setitem(sys.modules, "google.protobuf.text_format", None)
-    with pytest.raises(CaffeError, match=r"pip install 'ppgn\[caffe\]'"):
+    with pytest.raises(CaffeError, match=r'pip install "ppgn\[caffe\]"'):
         definition_of(tmp_path, V2_TEXT)

@@ -310,7 +310,7 @@ def test_without_protobuf_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "google.protobuf.text_format", None)
     assert cli.main(command(shelf, "wrong")) == 2
-    assert "pip install 'ppgn[caffe]'" in capsys.readouterr().err
+    assert 'pip install "ppgn[caffe]"' in capsys.readouterr().err
 
 
 def test_a_bundle_loads_without_protobuf(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

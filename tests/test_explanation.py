@@ -142,7 +142,10 @@ def test_a_report_is_whole_and_a_killed_run_makes_only_what_is_missing(tmp_path:
     first = json.loads((tmp_path / "out" / "0_0" / "report.json").read_text())
     assert list(first["parts"]) == list(explanation.PARTS)
     seen.clear()
-    reports = explanation.explain(bundle, wanted, tmp_path / "out", watch=lambda n, total, what: seen.append(what), **given)
+    kept: list[Any] = []
+    given |= {"watch": lambda count, total, what: seen.append(what), "on_kept": kept.append}
+    reports = explanation.explain(bundle, wanted, tmp_path / "out", **given)
+    assert kept == [{"0:0": list(explanation.PARTS), "0:1": ["real", "synthetic"]}]
     assert {what for what in seen if ":" in what} == {f"0:1: {part}" for part in ("sweep", "nearby", "where", "transfer")}
     assert [report["name"] for report in reports] == ["0:0", "0:1"]
     assert reports[0]["parts"] == first["parts"]
@@ -254,7 +257,7 @@ def test_progress_ends_at_the_total(tmp_path: Path) -> None:
 
 def test_without_real_pictures_the_prior_s_take_their_place(tmp_path: Path) -> None:
     (report,) = explanation.explain(make_bundle(), requests.unit(network(), "0:0"), tmp_path, parts=["real", "sweep"], **QUICK)
-    assert report["pictures"] == {"folder": None, "count": 40}
+    assert report["pictures"] == {"folder": None, "count": 40, "skipped": []}
     assert report["parts"]["real"]["count"] == 40
 
 
@@ -325,3 +328,30 @@ def test_whatever_can_be_asked_for_gets_a_report(tmp_path: Path, kind: str) -> N
         value = one.network[0](shown[None]).mean((2, 3))  # type: ignore[index]
         best = float(((value - offset) @ weight[3] + bias[3])[0])
         assert parts["real"]["top"][0]["response"] == pytest.approx(best, abs=0.02)
+
+
+def test_targets_are_those_of_a_report_and_their_maps_are_had_without_one() -> None:
+    bundle = make_bundle()
+    one, other = explanation.targets(bundle, requests.unit(network(), "0:0,1"))
+    assert (one.name, other.name) == ("0:0", "0:1")
+    image = torch.rand(1, 1, 8, 8, requires_grad=True)
+    (gradient,) = torch.autograd.grad(network().network[0](image)[:, 1].mean(), image)  # type: ignore[index]
+    values = explanation.maps(other, image.detach(), ["saliency"])["saliency"]
+    torch.testing.assert_close(values.float(), gradient[:, 0].abs())
+
+
+def test_the_command_says_which_parts_were_there_and_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = folder_of_pictures(tmp_path / "pictures", 4)
+    command = ["explain", "imagenette64", "--top", "2", "--where", "1", "--images", str(folder), "--out", str(tmp_path / "out")]
+    for parts, said in (
+        (["real"], None),
+        (["real"], "kept 2 of 2 parts that were there: all of 2 targets"),
+        (["real", "where"], "kept 2 of 4 parts that were there: real of 2 targets"),
+    ):
+        assert main([*command, "--unit", "trunk.12:7,8", "--parts", *parts]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kept")]
+        assert lines == ([] if said is None else [said])
+    (tmp_path / "out" / "trunk.12_8" / "where" / "real_0.png").unlink()
+    assert main([*command, "--unit", "trunk.12:7,8", "--parts", "where", "real"]) == 0
+    said = "kept 3 of 4 parts that were there: all of trunk.12:7; real of trunk.12:8"
+    assert said in capsys.readouterr().out.splitlines()

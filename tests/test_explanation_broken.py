@@ -65,6 +65,36 @@ def test_a_huge_constant_response_and_copies_of_one_picture_make_a_report(tmp_pa
     assert [row["facet"] for row in source["images"]] == [None] * 4
 
 
+def test_pictures_that_cannot_be_read_are_skipped_with_a_warning_and_recorded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, whole = pictures(tmp_path / "pictures", 4), pictures(tmp_path / "whole", 4)
+    content = (folder / "1.png").read_bytes()
+    (folder / "1.png").write_bytes(content[: len(content) // 2])  # truncated
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "text.jpg").write_text("no picture")
+    (whole / "1.png").unlink()
+    given: dict[str, Any] = {**QUICK, "parts": ["real"], "top": 4}
+    (report,) = explanation.explain(tiny_bundle(), requests.unit(network(), "0:0"), tmp_path / "out", folder=folder, **given)
+    skipped = ["1.png", str(Path("a", "b", "text.jpg"))]
+    assert report["pictures"] == {"folder": str(folder), "count": 3, "skipped": skipped}
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["pictures"]["skipped"] == skipped
+    assert [str(folder / name) in record.getMessage() for name, record in zip(skipped, caplog.records, strict=True)] == [True] * 2
+    assert {(record.name, record.levelname) for record in caplog.records} == {("ppgn", "WARNING")}
+    assert "3 of " in (page := (tmp_path / "out" / "report.html").read_text()) and "2 skipped that cannot be read" in page
+    (other,) = explanation.explain(tiny_bundle(), requests.unit(network(), "0:0"), tmp_path / "other", folder=whole, **given)
+    assert other["parts"] == report["parts"] and "skipped that" not in (tmp_path / "other" / "report.html").read_text()
+
+
+def test_a_folder_of_unreadable_pictures_is_refused_in_a_sentence_with_the_first(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pictures", 3)
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none of the 3 pictures in .* can be read, expected one or more: cannot read .*0\.png"):
+        explanation.explain(tiny_bundle(), requests.unit(network(), "0:0"), tmp_path / "out", folder=folder, **QUICK)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="its names are Unicode")
 def test_names_that_are_no_unicode_or_html_stand_in_the_page_as_text(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "pictures", 1)
@@ -146,6 +176,16 @@ def test_a_package_that_is_not_installed_is_told_before_a_folder_is_made(
 def test_options_beyond_numbers_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         explanation.ExplainOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("facetz", "facets"), ("strength", "strengths"), ("folders", "folder"), ("options", "parts")]
+)
+def test_an_option_that_there_is_not_is_told_with_the_nearest(name: str, nearest: str, tmp_path: Path) -> None:
+    said = rf"a report has no option '{name}', expected one such as {nearest}: correct it"
+    with pytest.raises(ValueError, match=said):
+        explanation.explain(tiny_bundle(), requests.unit(network(), "0:0"), tmp_path / "out", **{name: 3})
+    assert not (tmp_path / "out").exists()
 
 
 def test_directions_of_another_size_are_refused_and_one_of_zeros_has_no_control(tmp_path: Path) -> None:

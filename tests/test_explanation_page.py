@@ -69,7 +69,7 @@ def nearby() -> Report:
 
 def where() -> Report:
     row = {"name": "real 1", "response": 2.0, "picture": "real_0", "maps": {"saliency": "real_0_saliency", "occlusion": None}}
-    left_out = {"guided backpropagation": "The network has no ReLU."}
+    left_out = dict.fromkeys(("guided backpropagation", "deconvolution"), "The network has no ReLU.")
     return {"methods": ["saliency", "occlusion"], "rows": [row], "relus": 0, "left_out": left_out}
 
 
@@ -318,3 +318,18 @@ def test_plots_of_nothing_are_left_out_and_those_of_one_value_are_drawn(tmp_path
         ElementTree.fromstring(plot)
         assert not re.search(r"\bnan\b|\binf\b", plot)
     assert ">up to 1e+09<" in plots[0]
+
+
+def test_the_page_shows_a_map_of_each_method_or_says_why_it_was_left_out(tmp_path: Path) -> None:
+    made = report()
+    colours(made, tmp_path)
+    page = report_page(made, tmp_path)
+    for method in ("guided backpropagation", "deconvolution"):
+        assert f"Left out: {method}. The network has no ReLU." in page
+    methods = ["saliency", "deconvolution", "occlusion"]
+    made["parts"]["where"] |= {"methods": methods, "left_out": {}, "relus": 7}
+    made["parts"]["where"]["rows"][0]["maps"] = {method: f"real_0_{method}" for method in methods}
+    colours(made, tmp_path)
+    page = report_page(made, tmp_path)
+    assert "Left out" not in page and "Guided backpropagation and deconvolution change the gradient at 7 ReLUs." in page
+    assert '<th scope="col">deconvolution</th>' in page and 'alt="deconvolution of real 1"' in page

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ppgn import requests
+from ppgn import explanation, requests
 from ppgn.probe import Passes, Preprocessed
 from ppgn.types import ImageSpec
 
-study, target, real, where = (
-    importlib.import_module(f"ppgn.explanation.{name}") for name in ("study", "target", "real", "where")
+study, target, real, where, attribution = (
+    importlib.import_module(f"ppgn.explanation.{name}") for name in ("study", "target", "real", "where", "attribution")
 )
 
 SIDE = 16
-GUIDED = "guided backpropagation"
+GUIDED, DECONVOLUTION = "guided backpropagation", "deconvolution"
 
 
 def no_passes() -> Passes:
@@ -188,7 +188,10 @@ def shown_maps(network: nn.Module, address: str = "4:1") -> tuple[Any, Any, Tens
     given = make_study(of_unit(network, address), noise(5, 16, 24), where=2)
     image = given.pictures.images(slice(0, 3))
     part, told = run(where.where, given, {"real": image, "from the prior": image[:1].flip(-1)})
-    assert told == where.passes(given, 1) / 2 * 3
+    # Each picture: its response, gradients, and occlusion; and the ReLUs are counted.
+    methods = 3 if part.data["relus"] else 1
+    assert told == 3 * (1 + 3 * methods + 1 + 14 * 11) + 1 + 2 * (methods == 3)
+    assert where.passes(given, 1) == 2 * (1 + 9 + 1 + 14 * 11) + 2
     return part, given, image[:2]
 
 
@@ -203,8 +206,9 @@ def assert_shows(part: Any, method: str, image: Tensor, values: Tensor) -> None:
 
 
 @torch.no_grad()
-def guided_by_hand(network: nn.Sequential, image: Tensor, unit: int) -> Tensor:
-    """d mean(unit) / d image, where the gradient is clamped at 0 at the input of each ReLU."""
+def backward_by_hand(network: nn.Sequential, image: Tensor, unit: int, method: str) -> Tensor:
+    """d mean(unit) / d image, where ReLUs hand on the positive part of the gradient: of all of it (deconvolution), or where the
+    ReLU is on (guided backpropagation)."""
     values = [image]
     for layer in network:
         values.append(layer(values[-1]))
@@ -214,7 +218,7 @@ def guided_by_hand(network: nn.Sequential, image: Tensor, unit: int) -> Tensor:
         if isinstance(layer, nn.Conv2d):
             gradient = nn.grad.conv2d_input(value.shape, layer.weight, gradient, layer.stride, layer.padding)  # type: ignore[arg-type]
         else:
-            gradient = (gradient * (value > 0)).clamp(min=0)
+            gradient = gradient.clamp(min=0) if method == DECONVOLUTION else (gradient * (value > 0)).clamp(min=0)
     return gradient
 
 
@@ -236,7 +240,7 @@ def occluded_by_hand(given: Any, image: Tensor) -> Tensor:
 def test_maps_are_the_gradient_the_guided_gradient_and_the_fall_under_windows(inplace: bool) -> None:
     network = tiny(inplace)
     part, given, image = shown_maps(network)
-    assert part.data["methods"] == ["saliency", GUIDED, "occlusion"] and part.data["left_out"] == {}
+    assert part.data["methods"] == ["saliency", GUIDED, DECONVOLUTION, "occlusion"] and part.data["left_out"] == {}
     assert part.data["relus"] == 2
     assert [network[index].inplace for index in (1, 3)] == [inplace] * 2
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network)
@@ -248,7 +252,8 @@ def test_maps_are_the_gradient_the_guided_gradient_and_the_fall_under_windows(in
     leaf = image.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(network(leaf)[:, 1].mean((1, 2)).sum(), leaf)
     assert_shows(part, "saliency", image, gradient.abs().amax(1))
-    assert_shows(part, GUIDED, image, guided_by_hand(tiny(), image, 1).abs().amax(1))
+    for method in (GUIDED, DECONVOLUTION):
+        assert_shows(part, method, image, backward_by_hand(tiny(), image, 1, method).abs().amax(1))
     assert_shows(part, "occlusion", image, occluded_by_hand(given, image))
 
 
@@ -267,15 +272,69 @@ def test_occlusion_of_a_linear_response_is_red_where_the_weight_is_positive_and_
 def test_relus_that_are_functions_are_guided_too() -> None:
     part, _, image = shown_maps(Functions(), "third:1")
     assert part.data["relus"] == 2
-    assert_shows(part, GUIDED, image, guided_by_hand(tiny(), image, 1).abs().amax(1))
+    for method in (GUIDED, DECONVOLUTION):
+        assert_shows(part, method, image, backward_by_hand(tiny(), image, 1, method).abs().amax(1))
 
 
-def test_guided_backpropagation_is_left_out_where_no_relu_runs() -> None:
+def test_maps_of_one_picture_need_no_study() -> None:
+    network, image = tiny(), noise(1, 16, 24).float() / 255
+    made = of_unit(network, "4:1")
+    found = explanation.maps(made, image)
+    assert tuple(found) == explanation.METHODS
+    assert all(values.shape == (1, 16, 24) and values.dtype == torch.float64 for values in found.values())
+    with torch.no_grad():
+        found = explanation.maps(made, image, [DECONVOLUTION, GUIDED])
+    assert list(found) == [GUIDED, DECONVOLUTION]
+    for method, values in found.items():
+        torch.testing.assert_close(values.float(), backward_by_hand(network, image, 1, method).abs().amax(1))
+    linear = of_function(lambda image: image.sum((1, 2, 3)))
+    for colour, expected in ((None, 0.5), (torch.tensor([0.0, 0.1, 0.2]), 0.1)):  # the mean of what each pixel loses
+        (values,) = explanation.maps(linear, torch.ones(1, 3, 16, 15), ["occlusion"], colour).values()
+        torch.testing.assert_close(values, torch.full_like(values, 3 * 9 * (1 - expected)), atol=1e-3, rtol=0)  # 3 x 3
+
+
+def test_deconvolution_passes_the_gradient_of_relus_that_are_off_or_full() -> None:
+    network = Functions()
+    for layer in (network.first, network.second):
+        layer.weight.data.mul_(20)  # so that many values are above the 6 of relu6, where its gradient is 0
+    plain = nn.Sequential(network.first, nn.ReLU(), network.second, nn.ReLU(), network.third)
+    image = noise(2).float() / 255
+    values = explanation.maps(of_unit(network, "third:1"), image, [DECONVOLUTION])[DECONVOLUTION]
+    torch.testing.assert_close(values.float(), backward_by_hand(plain, image, 1, DECONVOLUTION).abs().amax(1))
+    torch.testing.assert_close(values[0], values[1])  # what came in forward does not matter
+    assert float(values.max()) > 0
+
+
+def test_maps_are_left_out_without_relus_and_refuse_what_they_do_not_know() -> None:
+    made, image = of_unit(tiny(), "0:1"), torch.rand(1, 3, SIDE, SIDE)
+    assert list(explanation.maps(made, image)) == ["saliency", "occlusion"]
+    assert explanation.maps(made, image, [GUIDED]) == {}
+    for given, methods, said in (
+        (image, ["guided"], "got the method 'guided' of maps, expected saliency, guided"),
+        (image[0], ["saliency"], r"shape \(3, 16, 16\), expected"),
+        (image[:0], ["saliency"], r"shape \(0, 3, 16, 16\), expected"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            explanation.maps(made, given, methods)
+
+
+def test_heat_of_nothing_is_the_grey_picture_and_the_sign_shows_where_there_is_one() -> None:
+    image, values = torch.rand(3, 4, 4), torch.zeros(4, 4)
+    torch.testing.assert_close(explanation.heat(image, values, True), image.mean(0).expand(3, -1, -1))
+    values[0, 0], values[1, 1] = 2.0, -2.0
+    signed, unsigned = explanation.heat(image, values, True), explanation.heat(image, values, False)
+    assert signed[:, 0, 0].tolist() == unsigned[:, 0, 0].tolist() == pytest.approx([0.86, 0.08, 0.10])
+    assert signed[:, 1, 1].tolist() == pytest.approx([0.10, 0.30, 0.90])
+    torch.testing.assert_close(unsigned[:, 1, 1], image[:, 1, 1].mean().expand(3))
+
+
+def test_methods_that_need_relus_are_left_out_where_none_runs() -> None:
     network = tiny()
     assert shown_maps(network, "2:1")[0].data["relus"] == 1
     for part in (shown_maps(network, "0:1")[0], shown_maps(nn.Sequential(network[0], nn.SiLU(), network[2]), "2:1")[0]):
         assert part.data["methods"] == ["saliency", "occlusion"] and part.data["relus"] == 0
-        assert "ReLU" in part.data["left_out"][GUIDED]
+        assert list(part.data["left_out"]) == [GUIDED, DECONVOLUTION]
+        assert all("ReLU" in reason for reason in part.data["left_out"].values())
         assert all(set(row["maps"]) == {"saliency", "occlusion"} for row in part.data["rows"])
 
 
@@ -298,5 +357,5 @@ def test_no_picture_and_a_missing_captum_are_told(monkeypatch: pytest.MonkeyPatc
     given = make_study(of_unit(tiny(), "4:1"), noise(2))
     assert run(where.where, given, {"synthetic": given.pictures.images(slice(0, 0))})[0].data["rows"] == []
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(ValueError, match=r"needs? captum, which is not installed: pip install 'ppgn\[explain\]'"):
-        where.where(given, {}, lambda count: None)
+    with pytest.raises(ValueError, match=r"needs? captum, which is not installed: `pip install \"ppgn\[explain\]\"`, or leave"):
+        where.where(given, {"real": given.pictures.images()}, lambda count: None)

@@ -163,6 +163,17 @@ def test_no_string_outside_the_command_line_names_one_of_its_flags() -> None:
     check("flags are named in ppgn/cli only", offenders)
 
 
+def test_a_package_that_is_not_installed_is_told_by_errors_required_only() -> None:
+    offenders = [
+        at(path, node.lineno, f"has {node.value.strip()[:90]!r}")
+        for path in files("ppgn", "training")
+        if room(path) != "errors"
+        for node in strings(path)
+        if re.search("which is not installed|`pip install", node.value) and node.lineno not in docstrings(path)
+    ]
+    check("errors.required says what is not installed", offenders)
+
+
 def test_only_requests_ask_whether_a_condition_is_callable() -> None:
     offenders = [
         at(path, line, text.strip())

@@ -311,7 +311,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(call: Callable[[], Any], sai
 ])  # fmt: skip
 def test_a_missing_library_is_named(library: str, call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ValueError, match=r"is not installed: run pip install 'ppgn\[illumination\]'"):
+    with pytest.raises(ValueError, match=r'is not installed: `pip install "ppgn\[illumination\]"`'):
         call()
 
 

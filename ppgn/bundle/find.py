@@ -9,7 +9,7 @@ from typing import Any
 
 from ppgn.bundle.description import FILE
 from ppgn.bundle.migrate import read_info
-from ppgn.errors import BundleError, one_line
+from ppgn.errors import BundleError, one_line, required
 
 HUB = "hf://"
 
@@ -36,10 +36,10 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def _from_hub(repository: str) -> Path:
-    try:
-        from huggingface_hub import errors, snapshot_download  # pyright: ignore[reportMissingImports]
-    except ImportError as fault:
-        raise BundleError(f"{HUB}{repository} needs `pip install huggingface_hub`, or download it and give the folder") from fault
+    needs = f"{HUB}{repository} needs huggingface_hub"
+    required("huggingface_hub", needs, "huggingface_hub", "download the bundle and give its folder", BundleError)
+    from huggingface_hub import errors, snapshot_download  # pyright: ignore[reportMissingImports]
+
     try:
         folder = Path(snapshot_download(repository, allow_patterns=[FILE, "*.safetensors"]))
     except errors.HFValidationError as fault:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from ppgn.caffe import fields
+from ppgn.errors import required
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
@@ -42,10 +42,7 @@ def message(name: str) -> type[Message]:
 
 def protobuf(part: str) -> Any:
     """A module of google.protobuf, imported on first use. Raises CaffeError where it is not installed."""
-    try:
-        return importlib.import_module(f"google.protobuf.{part}")
-    except ImportError as fault:
-        raise CaffeError("reading Caffe files needs protobuf, which is not installed: run pip install 'ppgn[caffe]'") from fault
+    return required(f"google.protobuf.{part}", "reading Caffe files needs protobuf", "ppgn[caffe]", kind=CaffeError)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -124,7 +124,7 @@ def run(given: argparse.Namespace) -> int:
         with _progress() as watch:
             reports = explanation.explain(
                 bundle, request, given.out, folder=given.images, second=second, bundles=given.bundles, parts=given.parts,
-                command=command, watch=watch, **options,
+                command=command, watch=watch, on_kept=lambda kept: print(_kept_line(kept, len({*given.parts}))), **options,
             )  # fmt: skip
     except KeyboardInterrupt:
         print("\nppgn: interrupted: the parts that are done are kept, and the same command goes on from there", file=sys.stderr)
@@ -134,6 +134,20 @@ def run(given: argparse.Namespace) -> int:
     page = "report.html" if len(reports) == 1 else "index.html"
     print(f"wrote {given.out}/{page}, with all numbers and pictures beside it")
     return 0
+
+
+def _kept_line(kept: Mapping[str, Sequence[str]], asked: int) -> str:
+    """A line about the parts that were there, with the targets that keep the same ones together. asked: parts of each."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, parts in kept.items():
+        if parts:
+            alike.setdefault(tuple(parts), []).append(name)
+    count, total = sum(map(len, kept.values())), asked * len(kept)
+    which = [
+        f"{'all' if len(parts) == asked else ', '.join(parts)} of {names[0] if len(names) == 1 else f'{len(names)} targets'}"
+        for parts, names in alike.items()
+    ]
+    return f"kept {count} of {total} parts that were there: {'; '.join(which)}"
 
 
 def _line(report: Mapping[str, Any]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ppgn.errors import required
 from ppgn.types import Image
 
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -20,8 +20,7 @@ def inception_network() -> Any:
 
     Raises ValueError where torch-fidelity or the weights are not on this machine.
     """
-    if find_spec("torch_fidelity") is None:
-        raise ValueError("Inception needs the library torch-fidelity, which is not installed: pip install torch-fidelity")
+    required("torch_fidelity", "Inception needs torch-fidelity", "torch-fidelity")
     file = Path(torch.hub.get_dir()) / "checkpoints" / URL.rpartition("/")[2]
     if not file.is_file():
         raise ValueError(f"Inception needs its weights, which are not on this machine: download {URL} to {file}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ppgn.errors import required
 from ppgn.seeds import Stream, generator
 
 COVARIANCES = ("auto", "full", "separable", "vd", "vkd")
@@ -17,11 +18,9 @@ QUIET = {"verbose": -9, "seed": float("nan"), "verb_log": 0, "verb_disp": 0}
 
 def search_of(covariance: str, step_size: float, seed: int, units: int, population: int) -> Any:
     """A `cma.CMAEvolutionStrategy` from 0 `[unit]`. Raises ValueError without the package cma."""
-    try:
-        import cma
-        from cma.restricted_gaussian_sampler import GaussVDSampler, GaussVkDSampler
-    except ImportError as fault:
-        raise ValueError("CMA-ES needs the package cma, which is not installed: pip install 'ppgn[evolution]'") from fault
+    cma = required("cma", "CMA-ES needs pycma", "ppgn[evolution]")
+    from cma.restricted_gaussian_sampler import GaussVDSampler, GaussVkDSampler
+
     random = generator(seed, 0, Stream.EVOLUTION)
 
     def randn(*shape: int) -> np.ndarray:

@@ -3,12 +3,18 @@
 `explain` makes a report of them for each target, as plain data, pictures and a page.
 """
 
+from ppgn.explanation.attribution import METHODS as METHODS
+from ppgn.explanation.attribution import SIGNED as SIGNED
+from ppgn.explanation.attribution import heat as heat
+from ppgn.explanation.attribution import maps as maps
 from ppgn.explanation.index import index_page as index_page
+from ppgn.explanation.options import ExplainOptions as ExplainOptions
 from ppgn.explanation.page import report_page as report_page
 from ppgn.explanation.run import PARTS as PARTS
+from ppgn.explanation.run import OnKept as OnKept
 from ppgn.explanation.run import OnPasses as OnPasses
 from ppgn.explanation.run import explain as explain
-from ppgn.explanation.study import ExplainOptions as ExplainOptions
+from ppgn.explanation.run import targets as targets
 from ppgn.explanation.study import Part as Part
 from ppgn.explanation.study import Pictures as Pictures
 from ppgn.explanation.study import Second as Second

@@ -157,7 +157,9 @@ def _made(report: Mapping[str, Any]) -> list[str]:
     about = {"network": within(report, "network", "network"), "bundle": report.get("bundle")}
     about["second network"] = report.get("second")
     where = "the prior" if pictures.get("folder") is None else pictures["folder"]
-    about |= {"pictures": f"{number(pictures.get('count'))} of {where}", "seed": report.get("seed")}
+    skipped = len(pictures.get("skipped") or [])
+    unread = f", {skipped} skipped that cannot be read" if skipped else ""
+    about |= {"pictures": f"{number(pictures.get('count'))} of {where}{unread}", "seed": report.get("seed")}
     seconds = {key: value for key, value in (report.get("seconds") or {}).items() if value is not None}
     rows = [[escaped(key), number(value)] for key, value in seconds.items()]
     rows += [["together", number(sum(seconds.values()))]] if rows else []

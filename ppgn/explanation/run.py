@@ -14,10 +14,10 @@ from torch import Tensor
 from ppgn import images, loaders, recipes, requests
 from ppgn.acceleration import facts_of_run
 from ppgn.bundle import Bundle
-from ppgn.explanation import measure, nearby, real, sweep, synthetic, transfer, where
+from ppgn.explanation import attribution, measure, nearby, real, sweep, synthetic, transfer, where
 from ppgn.explanation.folder import ReportFolder, folders_of, write_index
+from ppgn.explanation.options import ExplainOptions, options_of
 from ppgn.explanation.study import (
-    ExplainOptions,
     Part,
     Pictures,
     Second,
@@ -31,11 +31,12 @@ from ppgn.explanation.target import Target, target_of
 from ppgn.facets import scikit
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Preprocessed
-from ppgn.requests import Request
 from ppgn.types import Image
 
 OnPasses = Callable[[int, int, str], None]
 """Called with the passes done since the last call, all passes of the run, and what is being done."""
+OnKept = Callable[[Mapping[str, Sequence[str]]], object]
+"""Called with name of a target -> the parts that were there and are kept, before long work, where any are."""
 PARTS: dict[str, Any] = {
     "real": real, "synthetic": synthetic, "sweep": sweep, "nearby": nearby, "where": where, "transfer": transfer,
 }  # fmt: skip
@@ -55,28 +56,31 @@ def explain(
     parts: Sequence[str] = tuple(PARTS),
     command: str = "",
     watch: OnPasses | None = None,
+    on_kept: OnKept | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """What does a unit, direction, latent, class or function want? A report for each target, as plain data and as a page.
 
     wanted: a request (`requests.parse`, `ppgn.unit`) or whatever `ppgn.sample` takes, one report for each of its targets. out:
     the folder of the report: report.html, which needs no other file, report.json and all pictures; of several targets a folder
-    each, and index.html. folder: of real pictures; without it pictures drawn from the bundle's prior take their place.
+    each, and index.html. folder: of real pictures, of which those that cannot be read are skipped with a warning; without it
+    pictures drawn from the bundle's prior take their place.
     second: another network, by which pictures are compared and in which the best-matching unit is looked for; by default the
     bundle's encoder, unless that is the network that is explained. bundles: further ones whose priors are shown. parts: of PARTS.
-    options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments.
+    options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments; on_kept: told which parts it
+    finds done.
 
-    Raises ValueError for what does not fit, and where `out` holds another report.
+    Raises ValueError for what does not fit, an option that there is not among it, and where `out` holds another report.
     """
+    chosen = options_of(options, explain.__kwdefaults__)
     bundle = loaders.bundle(bundle)
-    chosen = ExplainOptions(**options)
     if unknown := [part for part in parts if part not in PARTS]:
         raise ValueError(f"got the part {unknown[0]!r} of a report, expected {', '.join(PARTS)}: choose among these")
-    targets = _targets(bundle, requests.of(bundle, wanted, None, default=1))
-    found_second = _second(second, bundle, targets)
+    explained = targets(bundle, wanted)
+    found_second = _second(second, bundle, explained)
     others = tuple(loaders.bundle(one, bundle.device) for one in bundles)
     _check_installed(bundle, parts)
-    run = _Run(bundle, targets, found_second, others, chosen, tuple(parts), command, watch)
+    run = _Run(bundle, explained, found_second, others, chosen, tuple(parts), command, watch, on_kept)
     pictures = run.pictures(folder)
     root = images.make_folder(out)
     with images.alone_in(root):
@@ -86,14 +90,16 @@ def explain(
 def _check_installed(bundle: Bundle, parts: Sequence[str]) -> None:
     """Raises ValueError before long work for a package that the parts need and that is not installed."""
     if "where" in parts:
-        where.captum()
+        attribution.captum()
     if "synthetic" in parts and bundle.encoder is not None:
         scikit()
     if {"sweep", "transfer"} & {*parts}:
         student_t()
 
 
-def _targets(bundle: Bundle, request: Request) -> list[Target]:
+def targets(bundle: Bundle, wanted: Any) -> list[Target]:
+    """The targets of a request or of whatever `ppgn.sample` takes, one response each. Raises ValueError for what is none."""
+    request = requests.of(bundle, wanted, None, default=1)
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32", measure="logit"))
     example = loaders.two_images(bundle)
     network = getattr(request, "network", None)
@@ -125,6 +131,7 @@ class _Run:
     parts: tuple[str, ...]
     command: str
     watch: OnPasses | None
+    on_kept: OnKept | None
 
     def all(self, root: Path, folder: str | Path | None, pictures: Pictures) -> list[dict[str, Any]]:
         """Measures the pictures once, then makes each report that is not there."""
@@ -138,6 +145,7 @@ class _Run:
         codes = None if self.bundle.encoder is None else nothing[:, None]
         empty = [self._study(target, pictures, nothing, codes, {}) for target in self.targets]
         due = [self._due(report) for report in reports]
+        self._tell_kept(due)
         planned = [{part: PARTS[part].passes(study) for part in names} for study, names in zip(empty, due, strict=True)]
         total = work + sum(sum(one.values()) for one in planned)
         if any(due):
@@ -181,6 +189,13 @@ class _Run:
                 due.append(part)
         return due
 
+    def _tell_kept(self, due: Sequence[Sequence[str]]) -> None:
+        """Says which of the parts that were asked for need not be made."""
+        asked = [part for part in PARTS if part in self.parts]
+        kept = {target.name: [part for part in asked if part not in made] for target, made in zip(self.targets, due, strict=True)}
+        if self.on_kept is not None and any(kept.values()):
+            self.on_kept(kept)
+
     def _make(self, report: ReportFolder, part: str, study: Study, total: int, planned: int) -> None:
         """One part of a report, onto the disk. What a part took less than planned, is told at its end."""
         done = 0
@@ -217,7 +232,11 @@ class _Run:
         return {
             "bundle": self.bundle.name,
             "weights": requests.weights_of(self.bundle),
-            "pictures": {"folder": None if folder is None else str(folder), "count": len(pictures)},
+            "pictures": {
+                "folder": None if folder is None else str(folder),
+                "count": len(pictures),
+                "skipped": list(pictures.skipped),
+            },
             "files": None if folder is None else measure.folder_facts(folder, pictures.files),
             "second": None if self.second is None else self.second.name,
             "second_weights": None if self.second is None else requests.fingerprint(self.second.probe.network, weights=True),

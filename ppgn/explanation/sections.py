@@ -26,6 +26,9 @@ from ppgn.explanation.markup import (
 from ppgn.explanation.sweep_section import sweep
 from ppgn.explanation.synthetic import CONTROL
 
+WITH_RELUS = "Guided backpropagation and deconvolution change the gradient at"
+"""Said before the number of ReLUs."""
+
 
 def real(part: Data, folder: Path, report: Data) -> list[str]:
     """Top and median pictures and patches, and how the responses are distributed."""
@@ -119,7 +122,10 @@ def where(part: Data, folder: Path, report: Data) -> list[str]:
     """Attribution maps of real and synthetic pictures."""
     methods = part["methods"]
     said = "Attribution maps by captum: where each method says that the response comes from."
-    limits = "They are no proof: methods differ, and guided backpropagation follows edges even in a network that was not trained."
+    limits = (
+        "They are no proof: methods differ, and guided backpropagation and deconvolution follow edges even in a network that was "
+        "not trained."
+    )
     head = "".join(f'<th scope="col">{escaped(name.replace("_", " "))}</th>' for name in ("", "picture", *methods))
     body = ""
     for one in part["rows"]:
@@ -135,7 +141,7 @@ def where(part: Data, folder: Path, report: Data) -> list[str]:
         for name, reason in (part.get("left_out") or {}).items()
     ]
     relu = part.get("relus")
-    about = "" if relu is None else f'<p class="soft">Guided backpropagation guides {plural(relu, "ReLU")}.</p>'
+    about = "" if relu is None else f'<p class="soft">{WITH_RELUS} {plural(relu, "ReLU")}.</p>'
     box = 'class="scroll" tabindex="0" role="region" aria-label="attribution maps"'
     return [reading(said, limits), f'<div {box}><table class="maps"><tr>{head}</tr>{body}</table></div>', *missing, about]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,71 +18,17 @@ from torch.nn import functional
 
 from ppgn import images, loaders
 from ppgn.bundle import Bundle
+from ppgn.errors import printable, required
+from ppgn.explanation.options import ExplainOptions
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.probe import Preprocessed, Probe, list_layers
-from ppgn.recipes import PIONEERS
-from ppgn.seeds import check_seeds
-from ppgn.types import Image, ImageSpec, at_least_one
+from ppgn.types import Image, ImageSpec
 
 LAYERS = 24
 """Layers of a second network that are looked at, evenly spread over its depth."""
-STRONGEST = 1e6
-"""Strength of a sweep; a few dozen drive a chain out of the prior, and beyond float32 there is nothing."""
 Tick = Callable[[int], object]
 """Called with the number of passes of a picture through a network that are done since the last call; a gradient counts 3."""
-
-
-@dataclass(frozen=True)
-class ExplainOptions:
-    """How much a report shows.
-
-    top: real pictures of each kind. facets: of the synthetic part, each `per_facet` pictures. method: of pixels, of
-    `recipes.PIONEERS`, or "" for none, with `method_steps`. strengths: lambda of the sweep in nats per standard deviation of the
-    real responses; chains, steps and step_size of each (`sweep.sweep`). nearby: pictures that are changed, and `nearby_steps`.
-    where: pictures of each kind that get maps. pictures: at most so many real ones. seed: of the first chain.
-    """
-
-    top: int = 9
-    facets: int = 4
-    per_facet: int = 2
-    facet_steps: int = 40
-    method: str = "lucid"
-    method_steps: int = 64
-    strengths: tuple[float, ...] = (2.0, 8.0, 24.0)
-    chains: int = 4
-    steps: int = 20
-    step_size: float = 0.4
-    nearby: int = 3
-    nearby_steps: int = 16
-    where: int = 2
-    pictures: int = 800
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in (
-            "top",
-            "per_facet",
-            "facet_steps",
-            "method_steps",
-            "chains",
-            "steps",
-            "nearby_steps",
-            "pictures",
-            "facets",
-            "nearby",
-            "where",
-        ):
-            at_least_one(name, getattr(self, name), "ask for one or more")
-        if not self.strengths or not all(0 < one <= STRONGEST for one in self.strengths):
-            raise ValueError(
-                f"got the strengths {list(self.strengths)}, expected numbers above 0, at most {STRONGEST:g}: "
-                f"give some, such as 2, 8, 32"
-            )
-        check_seeds([self.seed, self.seed + max(self.chains, self.facets * self.per_facet, self.pictures) - 1])
-        if not 0 < self.step_size < 1:
-            raise ValueError(f"got step_size {self.step_size}, expected it between 0 and 1: pass 0.3, say")
-        if self.method and self.method not in PIONEERS:
-            raise ValueError(f"got the method {self.method!r}, expected {', '.join(PIONEERS)}: choose one, or none")
+_log = logging.getLogger("ppgn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +36,13 @@ class Pictures:
     """Real pictures at the bundle's size.
 
     files: their paths under the folder. classes: the number of each one's folder of a class, `[picture]`, all 0 without such
-    folders. values: `[picture, channel, height, width]`, uint8.
+    folders. values: `[picture, channel, height, width]`, uint8. skipped: paths of files that cannot be read.
     """
 
     files: tuple[str, ...]
     classes: Tensor
     values: Tensor = field(repr=False)
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -113,18 +60,27 @@ class Pictures:
 def load_pictures(folder: str | Path, spec: ImageSpec, most: int) -> Pictures:
     """At most `most` pictures under a folder, evenly spread over its files, at a bundle's size.
 
-    Raises ValueError where there are none.
+    A file that cannot be read as a picture is skipped, with a warning. Raises ValueError where there are no pictures, and where
+    none can be read.
     """
     root = Path(folder)
-    files = images.pictures_in(root, "to measure the responses of")
-    files = [files[index] for index in images.spread(len(files), most)]
-    parts = [file.relative_to(root).parts for file in files]
-    names = sorted({part[0] if len(part) > 1 else "" for part in parts})
-    classes = torch.tensor([names.index(part[0] if len(part) > 1 else "") for part in parts])
-    values = torch.empty(len(files), *spec.shape, dtype=torch.uint8)
-    for row, file in enumerate(files):
-        values[row] = (images.load_image(file, spec.size, spec.channels) * 255).round().to(torch.uint8)
-    return Pictures(tuple(str(Path(*part)) for part in parts), classes, values)
+    found = images.pictures_in(root, "to measure the responses of")
+    found = [found[index] for index in images.spread(len(found), most)]
+    values = torch.empty(len(found), *spec.shape, dtype=torch.uint8)
+    files: list[Path] = []
+    faults: dict[Path, ValueError] = {}
+    for file in found:
+        try:
+            values[len(files)] = (images.load_image(file, spec.size, spec.channels) * 255).round().to(torch.uint8)
+            files.append(file.relative_to(root))
+        except ValueError as fault:
+            faults[file.relative_to(root)] = fault
+            _log.warning(printable(f"skipped a picture: {fault}"))
+    if not files:
+        raise ValueError(f"none of the {len(found)} pictures in {root} can be read, expected one or more: {faults[min(faults)]}")
+    names = sorted({file.parts[0] if len(file.parts) > 1 else "" for file in files})
+    classes = torch.tensor([names.index(file.parts[0] if len(file.parts) > 1 else "") for file in files])
+    return Pictures(tuple(map(str, files)), classes, values[: len(files)], tuple(map(str, faults)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,10 +217,7 @@ def split_pass(function: Callable[[Image], Any], pictures: Pictures, tick: Tick)
 
 def student_t() -> Any:
     """SciPy's distribution. Raises ValueError where it is not installed."""
-    try:
-        return importlib.import_module("scipy.stats").t
-    except ImportError as fault:
-        raise ValueError('intervals need SciPy, which is not installed: `pip install "ppgn[explain]"`') from fault
+    return required("scipy.stats", "intervals need SciPy", "ppgn[explain]").t
 
 
 def mean_interval(values: Tensor, count: float) -> dict[str, float | None]:

@@ -14,7 +14,8 @@ from torch import Tensor
 from ppgn import chain, images, recipes
 from ppgn.bundle import Bundle
 from ppgn.evaluation import autocorrelation, between_chains, frechet_distance
-from ppgn.explanation.study import ExplainOptions, Part, Study, Tick, mean_interval, spread_of
+from ppgn.explanation.options import ExplainOptions
+from ppgn.explanation.study import Part, Study, Tick, mean_interval, spread_of
 from ppgn.explanation.target import AT_ONCE, Target
 from ppgn.objective import Objective, Term
 from ppgn.priors import Gaussian

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ppgn.errors import required
+
 
 class Archive:
     """The elites of `classes` classes, kept by pyribs: of each the id of a picture and its confidence.
@@ -50,10 +52,5 @@ class Archive:
 
 
 def _categorical(classes: int) -> Any:
-    try:
-        from ribs.archives import CategoricalArchive
-    except ImportError as fault:
-        raise ValueError(
-            "the archive of elites needs the library pyribs, which is not installed: run pip install 'ppgn[illumination]'"
-        ) from fault
-    return CategoricalArchive(solution_dim=(), categories=[list(range(classes))], solution_dtype=np.int64)
+    archives = required("ribs.archives", "the archive of elites needs pyribs", "ppgn[illumination]")
+    return archives.CategoricalArchive(solution_dim=(), categories=[list(range(classes))], solution_dtype=np.int64)

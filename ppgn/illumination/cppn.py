@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ppgn.errors import one_line
+from ppgn.errors import one_line, required
 from ppgn.illumination.drawing import coordinates, hls_to_rgb, outputs
 from ppgn.illumination.encoding import height_and_width
 from ppgn.types import Image
@@ -151,11 +151,4 @@ def _seeded(rng: np.random.Generator) -> Iterator[None]:
 
 
 def _neat() -> Any:
-    try:
-        import neat
-    except ImportError as fault:
-        raise ValueError(
-            "the encoding cppn needs the library neat-python, which is not installed: run pip install 'ppgn[illumination]', or "
-            "take the encoding direct"
-        ) from fault
-    return neat
+    return required("neat", "the encoding cppn needs neat-python", "ppgn[illumination]", "take the encoding direct")

