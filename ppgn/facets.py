@@ -75,6 +75,30 @@ def facets(
     return Facets(starts, close, chosen, order.argsort()[label], embedding)
 
 
+def plane(vectors: Tensor, method: str = "pca", seed: int = 0) -> Tensor:
+    """Places of vectors `[picture, unit]` in a plane, `[picture, 2]`, by PCA or by t-SNE of their 50 first components.
+
+    method: "pca" or "tsne". The axes have no unit. Raises ValueError for another method, for fewer than 4 vectors, for numbers
+    that are not finite, and without scikit-learn.
+    """
+    if method not in ("pca", "tsne"):
+        raise ValueError(f"got the method {method!r} for a plane, expected pca or tsne: choose one")
+    vectors = vectors.detach().flatten(1).double().cpu()
+    if len(vectors) < FEWEST or not bool(vectors.isfinite().all()):
+        raise ValueError(
+            f"got {len(vectors)} vectors for a plane, expected {FEWEST} or more of finite numbers: give more pictures"
+        )
+    decomposition, manifold, threads = (scikit(name) for name in ("sklearn.decomposition", "sklearn.manifold", "threadpoolctl"))
+    random = np.random.RandomState(np.random.PCG64(*check_seeds([seed])))
+    with threads.threadpool_limits(limits=1):
+        components = 2 if method == "pca" else min(COMPONENTS, *vectors.shape)
+        found = decomposition.PCA(components, random_state=random).fit_transform(vectors.numpy())
+        if method == "tsne":
+            perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
+            found = manifold.TSNE(2, perplexity=perplexity, init="pca", random_state=random).fit_transform(found)
+    return torch.from_numpy(found.astype("float64"))
+
+
 def _cluster(vectors: Tensor, clusters: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Places in the plane `[picture, 2]`, the cluster of each picture `[picture]`, and the centres of clusters `[cluster, 2]`."""
     decomposition, manifold, cluster, threads = (

@@ -19,8 +19,9 @@ FRAMES, TILES, SIDE = 50, 16, 96
 class Course:
     """Watches the first batch of a run (`sampling.OnStep`): numbers at every step, and frames of a film.
 
-    steps: of the recipe; chains may go on beyond it. values, gaps, moves: a list for each step of one number for each chain: the condition's value, the root
-    mean square of the prior's direction R(h) - h, and that of the code's last move, both in code units.
+    steps: of the recipe; chains may go on beyond it. values, gaps, moves: a list for each step of one number for each chain: the
+    condition's value, the root mean square of the prior's direction R(h) - h, and that of the code's last move, both in code
+    units.
     """
 
     def __init__(self, steps: int) -> None:

@@ -25,5 +25,6 @@ from ppgn.explanation.sweep import mixed_r_hat as mixed_r_hat
 from ppgn.explanation.sweep import sampled as sampled
 from ppgn.explanation.target import Reading as Reading
 from ppgn.explanation.target import Target as Target
+from ppgn.explanation.target import activation_grids as activation_grids
 from ppgn.explanation.target import target_of as target_of
 from ppgn.explanation.transfer import transferred as transferred

@@ -58,6 +58,21 @@ class Reading:
         return Layer(self.network, self.layer, activation=self.activation, heads=self.heads)
 
 
+def activation_grids(network: Preprocessed, layer: str, image: Image) -> Tensor:
+    """The channels of a layer for one picture `[channel, height, width]` in rows and columns, `[unit, row, column]`.
+
+    Tokens stand without their class token and registers; a vector is 1 x 1. Raises ValueError for an unknown layer.
+    """
+    found = Layer(network, layer)
+    with torch.no_grad():
+        value = found(image[None])
+    value = value.movedim(found.probe.channel_axis(found.name, value), 1)[0]
+    if value.ndim == 2:  # tokens
+        tokens = found.probe.tokens(image[None]).patches(value.shape[1])
+        return value[:, None, :] if tokens is None else value[:, tokens[0] :].unflatten(1, tokens[1])
+    return value[:, None, None] if value.ndim == 1 else value
+
+
 @dataclass(frozen=True, eq=False)
 class Target:
     """One response per picture. request: of a single chain. reading: where it is linear in a layer, else None. passes: makes the

@@ -67,7 +67,12 @@ class House:
     @property
     def heavy(self) -> dict[str, Any]:
         """How an event waits that runs chains: in the one queue of all visitors."""
-        return {"concurrency_limit": self.options.at_once, "concurrency_id": "runs", "show_progress": "hidden", "api_visibility": "private"}
+        return {
+            "concurrency_limit": self.options.at_once,
+            "concurrency_id": "runs",
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
 
     @property
     def light(self) -> dict[str, Any]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ppgn.web import widgets
+from ppgn.web.evolve_tab import EvolveTab
+from ppgn.web.map_tab import MapTab
+from ppgn.web.neurons_tab import NeuronsTab
 from ppgn.web.options import House, WebOptions
 from ppgn.web.sample_tab import SampleTab
+from ppgn.web.story_tab import StoryTab
 from ppgn.web.visitor import Visitors
 
 TITLE = "ppgn"
@@ -21,10 +25,19 @@ def page(options: WebOptions) -> Any:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         gr.Markdown("# ppgn: see what a network wants")
         bundle = gr.Dropdown(names, value=names[0], label="Bundle: the networks that draw", elem_id="bundle")
-        with gr.Tabs(), gr.Tab("Sample", id="sample"):
-            sample = SampleTab(house, visitors, bundle)
-        first = widgets.handler(sample.on_bundle, sample.parts.status, visitors)
-        blocks.load(first, bundle, sample.of_bundle, **house.light)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Sample", id="sample"):
+                sample = SampleTab(house, visitors, bundle)
+            with gr.Tab("Neurons", id="neurons"):
+                neurons = NeuronsTab(house, visitors, bundle, sample)
+            with gr.Tab("Map", id="map"):
+                MapTab(house, visitors, bundle, sample, tabs)
+            with gr.Tab("Evolve", id="evolve"):
+                EvolveTab(house, visitors, bundle, sample, tabs)
+            with gr.Tab("Story", id="story"):
+                StoryTab(house, visitors, bundle, sample)
+        for tab, status in ((sample, sample.parts.status), (neurons, neurons.status)):
+            blocks.load(widgets.handler(tab.on_bundle, status, visitors), bundle, tab.of_bundle, **house.light)
 
         def leave(request: Any) -> None:
             visitors.leave(request.session_hash)

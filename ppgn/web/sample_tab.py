@@ -39,10 +39,10 @@ class SampleTab:
 
     def _join(self) -> None:
         at, heavy, light = self.parts, self.house.heavy, self.house.light
-        run = [at.status, at.tiles, at.curves, at.start, at.stop, at.go_on, at.command, at.python, at.large_part]
+        run = self.run_outputs
         asked, chosen = [self.bundle, at.wanted, at.form], [at.wanted, at.status]
         for event, function, inputs, outputs, how in (
-            (at.start.click, self.on_start, [*asked, at.chains, at.seed, at.variation], run, heavy),
+            (at.start.click, self.on_start, self.start_inputs, run, heavy),
             (at.fill.click, self.on_fill, [*asked, at.chains, at.seed, at.painter], run, heavy),
             (at.go_on.click, self.on_go_on, asked, run, heavy),
             (at.stop.click, self.on_stop, [], [at.status], light),
@@ -70,6 +70,18 @@ class SampleTab:
             event(widgets.handler(function, at.status, self.visitors), inputs, outputs, **how)
 
     @property
+    def start_inputs(self) -> list[Any]:
+        """What a new run needs."""
+        at = self.parts
+        return [self.bundle, at.wanted, at.form, at.chains, at.seed, at.variation]
+
+    @property
+    def run_outputs(self) -> list[Any]:
+        """What a run changes."""
+        at = self.parts
+        return [at.status, at.tiles, at.curves, at.start, at.stop, at.go_on, at.command, at.python, at.large_part]
+
+    @property
     def of_bundle(self) -> list[Any]:
         """The parts that another bundle changes."""
         at = self.parts
@@ -84,15 +96,19 @@ class SampleTab:
 
     def asked(self, visitor: Visitor, bundle: Bundle, wanted: Sequence[str], form: Any) -> tuple[Asked, Request | None]:
         """What a visitor asks for, and its request; None without a wish. Raises ValueError for what cannot be."""
-        known = self.known(visitor)
-        listed = tuple(wishes.read_wish(one, known) for one in wanted or ())
-        request = wishes.request_of(bundle, listed, known) if listed else None
+        listed, request = self.request(visitor, bundle, wanted) if wanted else ((), None)
         name, changes = settings.changes_of(bundle, "class" if request is None else request.kind, form)
         if int(changes.get("steps", 1)) > self.house.options.steps:
             raise ValueError(
                 f"got {changes['steps']} steps, expected at most {self.house.options.steps} on this page: ask for fewer"
             )
         return Asked(listed, "" if name == settings.OWN else name, changes), request
+
+    def request(self, visitor: Visitor, bundle: Bundle, wanted: Sequence[str]) -> tuple[tuple[wishes.Wish, ...], Request]:
+        """The wishes of their texts, and their request. Raises ValueError for what cannot be, and for none."""
+        known = self.known(visitor)
+        listed = tuple(wishes.read_wish(one, known) for one in wanted)
+        return listed, wishes.request_of(bundle, listed, known)
 
     def on_bundle(self, visitor: Visitor, name: str) -> dict[Any, Any]:
         """Another bundle: other classes, recipes, settings and layers."""

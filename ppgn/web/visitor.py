@@ -13,6 +13,7 @@ import torch
 
 from ppgn import evaluation, sampling
 from ppgn.bundle import Bundle
+from ppgn.experiment import Evolution
 from ppgn.requests import Request
 from ppgn.sampling import LiveRun
 from ppgn.types import Code
@@ -63,6 +64,12 @@ class Visitor:
     stop: threading.Event = field(default_factory=threading.Event)
     busy: threading.Lock = field(default_factory=threading.Lock)
     picture: torch.Tensor | None = None
+    look: torch.Tensor | None = None
+    units: list[tuple[str, str, int]] = field(default_factory=list)
+    unit: tuple[str, str, int] | None = None
+    plane: Any = None
+    evolution: Evolution | None = None
+    liked: set[int] = field(default_factory=set)
     seen: float = field(default_factory=time.monotonic)
     directions: dict[str, tuple[str, str]] = field(default_factory=dict)
 
