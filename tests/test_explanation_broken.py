@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,38 @@ def test_a_unit_that_fails_leaves_the_other_reports_whole_and_its_own_with_what_
     assert list(parts["0_0"]) == ["real", "synthetic", "sweep"] and list(parts["0_1"]) == list(explanation.PARTS)
     assert "This part was not made" in (tmp_path / "out" / "0_0" / "report.html").read_text()
     assert "0_1/report.html" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_the_index_lists_the_reports_of_all_calls_into_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out, given = tmp_path / "out", {"folder": pictures(tmp_path / "pictures"), "parts": ["real"], **QUICK}
+
+    def linked(units: str) -> list[str]:
+        explanation.explain(tiny_bundle(), requests.unit(network(), f"0:{units}"), out, **given)
+        return re.findall(r'href="([^"]+)/report.html"', (out / "index.html").read_text(encoding="utf-8"))
+
+    assert linked("2,1") == ["0_2", "0_1"]
+    assert linked("0,3") == ["0_0", "0_3", "0_1", "0_2"]
+    assert "What 4 units respond to" in (out / "index.html").read_text(encoding="utf-8")
+    (out / "0_1" / "real" / "top_0.png").unlink()  # of another call
+    (out / "0_2" / "report.json").write_text("{}")
+    (out / "0_3" / "report.html").unlink()  # as after a kill
+    (out / "notes").mkdir()
+    assert linked("0") == [".", "0_0", "0_1"]  # one unit stands in the folder itself
+    (record,) = caplog.records
+    assert str(out / "0_2" / "report.json") in record.getMessage() and "no report of ppgn" in record.getMessage()
+    assert linked("3,0") == ["0_3", "0_0", ".", "0_1"]
+
+
+def test_a_killed_call_keeps_the_reports_in_the_index_that_are_whole(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"folder": pictures(tmp_path / "pictures"), **QUICK, "where": 1}
+    wanted = requests.unit(network(), "0:0,1")
+    explanation.explain(tiny_bundle(), wanted, tmp_path / "out", parts=["real"], **given)
+
+    def kill(count: int, total: int, what: str) -> None:
+        if what == "0:0: where":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        explanation.explain(tiny_bundle(), wanted, tmp_path / "out", parts=["real", "where"], watch=kill, **given)
+    index = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert all(f"{name}/report.html" in index for name in ("0_0", "0_1"))

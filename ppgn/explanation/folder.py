@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ppgn import __version__, images, requests
+from ppgn.errors import printable
 from ppgn.evaluation import json_safe
 from ppgn.explanation.index import index_page
 from ppgn.explanation.page import report_page
@@ -95,11 +96,8 @@ class ReportFolder:
         file = self.folder / FILE
         if not file.exists():
             return None
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict) or not all(isinstance(found.get(key), dict) for key in ("parts", "seconds")):
+        found = _read(file)
+        if found is None:
             raise ValueError(f"{file} is no report of ppgn, expected one or no such file: give another folder, or move it away")
         return found
 
@@ -133,11 +131,37 @@ def folders_of(names: Sequence[str]) -> list[str]:
     return found
 
 
-def write_index(root: Path, reports: Sequence[ReportFolder]) -> None:
-    """Writes the page that links to all reports."""
-    folders = [report.folder.name for report in reports]
-    text = index_page([report.data for report in reports], folders, root)
-    _write_page(text, root / INDEX)
+def reports_beside(root: Path, reports: Sequence[ReportFolder]) -> dict[Path, dict[str, Any]]:
+    """Folder -> the data of each other report with a page, in root and the folders in it. Says which are of another version."""
+    own, found = {report.folder for report in reports}, {}
+    for folder in [root, *sorted(one for one in root.iterdir() if one.is_dir())]:
+        file = folder / FILE
+        if folder in own or not file.is_file() or not (folder / PAGE).is_file():
+            continue
+        data = _read(file)
+        if data is None or data.get("ppgn") != __version__ or not isinstance(data.get("name"), str):
+            _log.warning(printable(f"left {file} out of {INDEX}: it is no report of ppgn {__version__}"))
+            continue
+        found[folder] = data
+    return found
+
+
+def write_index(root: Path, reports: Sequence[ReportFolder], others: Mapping[Path, dict[str, Any]]) -> None:
+    """Writes the page that links to all reports that have one: first those of this call, then others, those of earlier calls."""
+    listed = {report.folder: report.data for report in reports if (report.folder / PAGE).is_file()}
+    listed |= others
+    folders = [folder.relative_to(root).as_posix() for folder in listed]
+    _write_page(index_page(list(listed.values()), folders, root), root / INDEX)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """The numbers of a report, None for what is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    whole = isinstance(found, dict) and all(isinstance(found.get(key), dict) for key in ("parts", "seconds"))
+    return found if whole else None
 
 
 def _write_page(text: str, file: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ppgn import evaluation
+from ppgn import evaluation, images
 from ppgn.explanation.markup import STYLE, code, escaped, number, picture, plural, within
 from ppgn.explanation.page import best_synthetic, common_folder, present
 
@@ -54,11 +54,9 @@ def _card(report: Mapping[str, Any], folder: str, place: Path) -> str:
     top, best, common = within(present(report, "real"), "top") or [], best_synthetic(report), common_folder(report)
     drawn = ""
     if top:
-        file = place / "real" / f"{top[0]['picture']}.png"
-        drawn += picture(file, f"top real picture of {report['name']}, {top[0]['file']}")
+        drawn += _picture(place / "real", top[0], f"top real picture of {report['name']}, {top[0]['file']}")
     if best is not None:
-        file = place / "synthetic" / f"{best[1]['picture']}.png"
-        drawn += picture(file, f"best synthetic picture of {report['name']}")
+        drawn += _picture(place / "synthetic", best[1], f"best synthetic picture of {report['name']}")
     said = []
     if common is not None:
         said.append(f"{common[1]} of {common[2]} top pictures in {code(common[0])}")
@@ -68,3 +66,9 @@ def _card(report: Mapping[str, Any], folder: str, place: Path) -> str:
     said.append({True: "Transfers to a second network", False: "Does not transfer"}.get(verdict, "Transfer: no verdict"))
     heading = f'<h2><a href="{escaped(link)}">{escaped(report["name"])}</a></h2>'
     return f'<article class="card">{heading}<div class="pair">{drawn}</div>{"".join(f"<p>{one}.</p>" for one in said)}</article>'
+
+
+def _picture(folder: Path, one: Mapping[str, Any], alt: str) -> str:
+    """A picture of a report, which may be lost since an earlier call made it."""
+    file = folder / f"{one['picture']}.png"
+    return picture(file, alt) if images.is_whole_picture(file) else ""

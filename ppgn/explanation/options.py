@@ -69,11 +69,11 @@ class ExplainOptions:
             raise ValueError(f"got the method {self.method!r}, expected {', '.join(PIONEERS)}: choose one, or none")
 
 
-def options_of(given: Mapping[str, Any], others: Collection[str] = ()) -> ExplainOptions:
+def options_of(given: Mapping[str, Any], others: Collection[str] | None = None) -> ExplainOptions:
     """The options with these values. others: names besides them that somebody may have meant. Raises ValueError for a name that
     there is not, with the nearest."""
     known = [field.name for field in dataclasses.fields(ExplainOptions)]
     if unknown := [name for name in given if name not in known]:
-        (nearest,) = difflib.get_close_matches(unknown[0], [*known, *others], 1, cutoff=0)
+        (nearest,) = difflib.get_close_matches(unknown[0], [*known, *(others or ())], 1, cutoff=0)
         raise ValueError(f"a report has no option {unknown[0]!r}, expected one such as {nearest}: correct it")
     return ExplainOptions(**given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ppgn import images, loaders, recipes, requests
 from ppgn.acceleration import facts_of_run
 from ppgn.bundle import Bundle
 from ppgn.explanation import attribution, measure, nearby, real, sweep, synthetic, transfer, where
-from ppgn.explanation.folder import ReportFolder, folders_of, write_index
+from ppgn.explanation.folder import ReportFolder, folders_of, reports_beside, write_index
 from ppgn.explanation.options import ExplainOptions, options_of
 from ppgn.explanation.study import (
     Part,
@@ -31,6 +31,7 @@ from ppgn.explanation.target import Target, target_of
 from ppgn.facets import scikit
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Preprocessed
+from ppgn.requests import Request, UnitRequest
 from ppgn.types import Image
 
 OnPasses = Callable[[int, int, str], None]
@@ -63,12 +64,11 @@ def explain(
 
     wanted: a request (`requests.parse`, `ppgn.unit`) or whatever `ppgn.sample` takes, one report for each of its targets. out:
     the folder of the report: report.html, which needs no other file, report.json and all pictures; of several targets a folder
-    each, and index.html. folder: of real pictures, of which those that cannot be read are skipped with a warning; without it
-    pictures drawn from the bundle's prior take their place.
-    second: another network, by which pictures are compared and in which the best-matching unit is looked for; by default the
-    bundle's encoder, unless that is the network that is explained. bundles: further ones whose priors are shown. parts: of PARTS.
-    options: settings of `ExplainOptions`. A run that was killed goes on with the same arguments; on_kept: told which parts it
-    finds done.
+    each, and index.html, which lists the reports of earlier calls, too. folder: of real pictures, of which those that cannot be
+    read are skipped with a warning; without it pictures drawn from the bundle's prior take their place. second: another network,
+    by which pictures are compared and in which the best-matching unit is looked for; by default the bundle's encoder, unless
+    that is the network that is explained. bundles: further ones whose priors are shown. parts: of PARTS. options: settings of
+    `ExplainOptions`. A run that was killed goes on with the same arguments; on_kept: told which parts it finds done.
 
     Raises ValueError for what does not fit, an option that there is not among it, and where `out` holds another report.
     """
@@ -103,8 +103,16 @@ def targets(bundle: Bundle, wanted: Any) -> list[Target]:
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32", measure="logit"))
     example = loaders.two_images(bundle)
     network = getattr(request, "network", None)
-    alone = [request.select([row]) for row in range(len(request))]
+    alone = [_alone(request, row) for row in range(len(request))]
     return [target_of(one, network, example, setup.passes) for one in alone]
+
+
+def _alone(request: Request, row: int) -> Request:
+    """One target of a request, which knows nothing of the others: its report is the same whatever else is explained."""
+    one = request.select([row])
+    if not isinstance(one, UnitRequest):
+        return one
+    return replace(one, address=replace(one.address, units=one.units), about={**one.about, "unit": one.names[0]})
 
 
 def _second(given: Second | Preprocessed | None, bundle: Bundle, targets: Sequence[Target]) -> Second | None:
@@ -140,6 +148,7 @@ class _Run:
         places = [root / name if several else root for name in folders]
         facts = self._facts(folder, pictures)
         reports = [ReportFolder(place, target.request, facts) for place, target in zip(places, self.targets, strict=True)]
+        others = reports_beside(root, reports)
         work = measure.passes(self.targets, self.bundle, self.second, len(pictures))
         nothing = torch.zeros(len(pictures))
         codes = None if self.bundle.encoder is None else nothing[:, None]
@@ -163,8 +172,8 @@ class _Run:
                 faults.append((self.targets[row].name, fault))
             finally:
                 report.finish(tuple(PARTS))
-                if several:
-                    write_index(root, reports[: row + 1])
+                if several or others:
+                    write_index(root, reports, others)
         if faults:
             name, fault = faults[0]
             of = f" ({len(faults)} of {len(reports)} reports)" if several else ""
