@@ -129,4 +129,4 @@ class MapTab:
     def on_start(self, visitor: Visitor, *given: Any) -> Iterator[dict[Any, Any]]:
         """A run of the wishes of Sample from that place; nothing where there is none."""
         if visitor.code is not None:
-            yield from self.sample.on_start(visitor, *given)
+            yield from self.sample.runs.on_start(visitor, *given)

@@ -16,8 +16,9 @@ from torch import Tensor
 from ppgn import explanation, images
 from ppgn.web import export, widgets
 from ppgn.web.options import House
-from ppgn.web.sample_tab import OWN_NETWORK, SampleTab, unit_wish
+from ppgn.web.sample_tab import SampleTab
 from ppgn.web.visitor import Visitor, Visitors
+from ppgn.web.wanting import OWN_NETWORK, unit_wish
 
 SHOWN = 48
 """Units of a layer that a picture excites most."""
@@ -82,7 +83,7 @@ class NeuronsTab:
 
         bundle = self.house.bundle(name)
         networks = ([OWN_NETWORK] if bundle.encoder is not None else []) + [*self.house.options.networks]
-        layers = self.sample.layer_names(networks[0], name) if networks else []
+        layers = self.sample.wanting.layer_names(networks[0], name) if networks else []
         middle = layers[len(layers) // 2] if layers else None
         visitor.unit = visitor.look = None
         return {
@@ -94,7 +95,7 @@ class NeuronsTab:
         """Another network: its layers."""
         import gradio as gr
 
-        layers = self.sample.layer_names(network, bundle)
+        layers = self.sample.wanting.layer_names(network, bundle)
         return {self.layer: gr.Dropdown(choices=layers, value=layers[len(layers) // 2])}
 
     def on_upload(self, visitor: Visitor, name: str, file: str | None) -> dict[Any, Any]:
@@ -125,7 +126,7 @@ class NeuronsTab:
         means = grids.mean((1, 2))
         order = means.argsort(descending=True)[:SHOWN].tolist()
         visitor.units = [(network, layer, unit) for unit in order]
-        labels = [f"{unit}: {float(means[unit]):.2g}" for unit in order]
+        labels = [f"{unit}: {short(float(means[unit]))}" for unit in order]
         yield {
             self.maps: widgets.tile_rows([_heat(grids[unit]) for unit in order], labels, "unit"),
             self.status: widgets.said(f"The {len(order)} units of {layer} that respond most, of {len(grids)}. Click one."),
@@ -202,23 +203,28 @@ class NeuronsTab:
 
     def _explained(self, report: dict[str, Any], folder: Path) -> dict[Any, Any]:
         real, source = report["parts"]["real"]["top"], report["parts"]["synthetic"]["sources"][0]
-        rows = [("real", row, f"real {row['response']:.2g}") for row in real]
+        rows = [("real", row, f"real {short(row['response'])}") for row in real]
         rows += [("synthetic", row, _synthetic_label(row)) for row in source["images"]]
         pictures = [Pillow.open(folder / part / f"{row['picture']}.png") for part, row, _ in rows]
-        text = f"{report['name']}: the real pictures that excite it most, then a picture of each of its facets."
+        text = f"{report['name']}: real pictures that excite it most, then a made one of each facet."
         return {self.found: widgets.tile_rows(pictures, [label for _, _, label in rows], "picture"),
                 self.status: widgets.said(text)}  # fmt: skip
 
     def _request(self, visitor: Visitor, name: str) -> Any:
         if visitor.unit is None:
             raise ValueError("got no unit, expected one: click one first")
-        _, request = self.sample.request(visitor, self.house.bundle(name), [unit_wish(*visitor.unit)])
+        _, request = self.sample.wanting.request(visitor, self.house.bundle(name), [unit_wish(*visitor.unit)])
         return request
 
 
 def _synthetic_label(row: dict[str, Any]) -> str:
-    multiple = "" if row["multiple"] is None else f" ({row['multiple']:.1f} times the best real)"
-    return f"synthetic {row['response']:.2g}{multiple}"
+    multiple = "" if row["multiple"] is None else f", {row['multiple']:.1f} of best"
+    return f"made {short(row['response'])}{multiple}"
+
+
+def short(value: float) -> str:
+    """A number in a few characters."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
 def _heat(grid: Tensor) -> Tensor:

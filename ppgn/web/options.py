@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ppgn import loaders
 from ppgn.bundle import Bundle, list_bundles
 from ppgn.probe import LayerInfo, Preprocessed, list_layers
 from ppgn.requests import Plugged
+from ppgn.sampling import LiveRun
 from ppgn.types import at_least_one
 from ppgn.web.wishes import Known
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,20 @@ class House:
 
     def __init__(self, options: WebOptions) -> None:
         self.options = options
-        self.bundle = lru_cache(maxsize=None)(self._bundle)
-        self.network = lru_cache(maxsize=None)(self._network)
-        self.layers = lru_cache(maxsize=None)(self._layers)
+        self._lock = threading.RLock()
+        self.bundle = self._once(self._bundle)
+        self.network = self._once(self._network)
+        self.layers = self._once(self._layers)
+
+    def _once(self, load: Callable[..., Made]) -> Callable[..., Made]:
+        """The same, made once for each name, also where several visitors ask at once."""
+        kept = lru_cache(maxsize=None)(load)
+
+        def locked(*names: str) -> Made:
+            with self._lock:
+                return kept(*names)
+
+        return locked
 
     @property
     def heavy(self) -> dict[str, Any]:
@@ -78,6 +94,18 @@ class House:
     def light(self) -> dict[str, Any]:
         """How an event waits that answers at once: not at all."""
         return {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+    def warm(self) -> None:
+        """Loads the first bundle, and makes a step of its chains, so that the first visitor does not wait for it."""
+        name = self.options.names[0]
+        try:
+            bundle = self.bundle(name)
+            if bundle.encoder is not None:
+                self.layers("", name)
+            if bundle.classes:
+                next(LiveRun(bundle, bundle.classes[0], count=1).steps(1))
+        except ValueError as fault:
+            logging.getLogger("ppgn").warning("%s", fault)
 
     def _bundle(self, name: str) -> Bundle:
         """A bundle of the page. Raises ValueError for another name."""

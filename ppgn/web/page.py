@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import Any
 
+from ppgn.errors import required
 from ppgn.web import widgets
 from ppgn.web.evolve_tab import EvolveTab
 from ppgn.web.map_tab import MapTab
@@ -20,9 +23,13 @@ MONO = ["ui-monospace", "monospace"]
 
 def page(options: WebOptions) -> Any:
     """The page as a `gradio.Blocks`, not yet served. Raises ValueError where Gradio is not installed, or there is no bundle."""
+    return _page(House(options))
+
+
+def _page(house: House) -> Any:
     gr = gradio()
-    house, visitors, names = House(options), Visitors(), options.names
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+    visitors, names = Visitors(), house.options.names
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as blocks:
         gr.Markdown("# ppgn: see what a network wants")
         bundle = gr.Dropdown(names, value=names[0], label="Bundle: the networks that draw", elem_id="bundle")
         with gr.Tabs() as tabs:
@@ -53,11 +60,11 @@ def serve(options: WebOptions, host: str = "127.0.0.1", port: int = 7860, open_b
 
     Nothing is asked of any other machine. Raises ValueError for a port that is taken.
     """
-    import os
-
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     gr = gradio()
-    blocks = page(options)
+    house = House(options)
+    blocks = _page(house)
+    threading.Thread(target=house.warm, daemon=True).start()
     theme = gr.themes.Default(font=FONT, font_mono=MONO)
     try:
         blocks.launch(
@@ -72,8 +79,4 @@ def serve(options: WebOptions, host: str = "127.0.0.1", port: int = 7860, open_b
 
 def gradio() -> Any:
     """Gradio. Raises ValueError where it is not installed."""
-    try:
-        import gradio
-    except ImportError as fault:
-        raise ValueError('the page needs Gradio, which is not installed: `pip install "ppgn[web]"`') from fault
-    return gradio
+    return required("gradio", "the page needs Gradio", "ppgn[web]")

@@ -32,7 +32,7 @@ class SampleParts:
     def _controls(self, gr: Any, options: WebOptions) -> None:
         self.wanted = gr.Dropdown([], multiselect=True, allow_custom_value=True, label="Wanted", elem_id="wanted", info=WANTED)
         with gr.Row():
-            self.start = gr.Button("Start", variant="primary", elem_id="start")
+            self.start = gr.Button("Start", variant="primary", interactive=False, elem_id="start")
             self.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
             self.go_on = gr.Button("Go on", interactive=False, elem_id="go-on")
         with gr.Row():
@@ -61,11 +61,18 @@ class SampleParts:
         self.direction = gr.File(file_types=[".safetensors"], label="Direction in the layer above (.safetensors)", height=90)
 
     def _results(self, gr: Any) -> None:
-        self.status = gr.HTML(widgets.said("Choose what is wanted, then start."), elem_id="status")
+        self.status = gr.HTML(widgets.said("loading the networks"), elem_id="status")
         self.tiles = widgets.tiles("pictures", "pictures of the chains")
         self.curves = gr.HTML("", elem_id="curves")
         with gr.Group(visible=False) as self.large_part:
-            self.large = gr.Image(interactive=False, format="png", label="Chosen picture", elem_id="large", height=320)
+            self.large = gr.Image(
+                interactive=False,
+                format="png",
+                label="Chosen picture",
+                elem_id="large",
+                height=320,
+                buttons=["download", "fullscreen"],
+            )
             with gr.Row():
                 self.begin_here = gr.Button("Begin the next run here", size="sm", elem_id="begin-here")
                 self.to_hole = gr.Button("Fill a hole in it", size="sm", elem_id="to-hole")

@@ -50,7 +50,7 @@ class StoryTab:
         with visitor.alone():
             visitor.stop.clear()
             bundle = self.house.bundle(name)
-            _, request = self.sample.request(visitor, bundle, (wanted or [])[:1])
+            _, request = self.sample.wanting.request(visitor, bundle, (wanted or [])[:1])
             (target,) = explanation.targets(bundle, request)
             height, width = bundle.image.size
             pixels = load(f"pixels:{height}x{width}x{bundle.image.channels}", bundle.device)
