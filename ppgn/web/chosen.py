@@ -69,8 +69,7 @@ class Chosen:
         """An uploaded picture at the bundle's size, to paint a hole on."""
         if file is None:
             return {}
-        spec = self.house.bundle(name).image
-        visitor.picture = images.load_image(file, spec.size, spec.channels)
+        visitor.picture = widgets.uploaded(file, self.house.bundle(name).image)
         return {self.parts.painter: canvas(visitor.picture), self.parts.status: widgets.said("Paint a hole, then fill it.")}
 
     def on_save(self, visitor: Visitor) -> dict[Any, Any]:

@@ -39,9 +39,7 @@ class NeuronsTab:
         self.house, self.sample = house, sample
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                self.picture = gr.Image(
-                    type="filepath", sources=["upload", "webcam", "clipboard"], label="Picture", elem_id="look-at", height=220
-                )
+                self.picture = widgets.upload("look-at", 220)
                 self.take = gr.Button("Take the picture chosen in Sample", size="sm", elem_id="take")
                 self.network = gr.Dropdown([], label="Network", elem_id="neuron-network")
                 self.layer = gr.Dropdown([], label="Layer", elem_id="neuron-layer")
@@ -100,8 +98,7 @@ class NeuronsTab:
 
     def on_upload(self, visitor: Visitor, name: str, file: str | None) -> dict[Any, Any]:
         """A picture to look at, at the bundle's size."""
-        spec = self.house.bundle(name).image
-        visitor.look = None if file is None else images.load_image(file, spec.size, spec.channels)
+        visitor.look = None if file is None else widgets.uploaded(file, self.house.bundle(name).image)
         return {}
 
     def on_take(self, visitor: Visitor) -> dict[Any, Any]:

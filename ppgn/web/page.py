@@ -20,6 +20,18 @@ TITLE = "ppgn"
 FONT = ["system-ui", "sans-serif"]
 MONO = ["ui-monospace", "monospace"]
 
+COLOURS = {
+    "body_text_color_subdued": "*neutral_600", "body_text_color_subdued_dark": "*neutral_300",
+    "block_info_text_color": "*neutral_600", "block_info_text_color_dark": "*neutral_300",
+    "block_label_text_color": "*neutral_700", "block_label_text_color_dark": "*neutral_200",
+    "button_primary_background_fill": "#1d4ed8", "button_primary_background_fill_dark": "#1d4ed8",
+    "button_primary_background_fill_hover": "#1e40af", "button_primary_background_fill_hover_dark": "#1e40af",
+    "button_primary_text_color": "white", "button_primary_text_color_dark": "white",
+    "button_cancel_background_fill": "#b42318", "button_cancel_background_fill_dark": "#b42318",
+    "button_cancel_text_color": "white", "button_cancel_text_color_dark": "white",
+}  # fmt: skip
+"""Of texts and buttons, where those of Gradio have too little contrast."""
+
 
 def page(options: WebOptions) -> Any:
     """The page as a `gradio.Blocks`, not yet served. Raises ValueError where Gradio is not installed, or there is no bundle."""
@@ -65,7 +77,7 @@ def serve(options: WebOptions, host: str = "127.0.0.1", port: int = 7860, open_b
     house = House(options)
     blocks = _page(house)
     threading.Thread(target=house.warm, daemon=True).start()
-    theme = gr.themes.Default(font=FONT, font_mono=MONO)
+    theme = gr.themes.Default(primary_hue="blue", font=FONT, font_mono=MONO).set(**COLOURS)
     try:
         blocks.launch(
             server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=not wait, quiet=True, share=False,

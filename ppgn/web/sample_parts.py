@@ -44,9 +44,7 @@ class SampleParts:
             self.recipe = gr.Dropdown([settings.OWN], value=settings.OWN, label="Recipe", elem_id="recipe")
             self.form = widgets.fields("form")
         with gr.Accordion("Fill a hole in a picture", open=False, elem_id="hole") as self.hole_part:
-            self.upload = gr.Image(
-                type="filepath", sources=["upload", "webcam", "clipboard"], label="Picture", elem_id="upload", height=180
-            )
+            self.upload = widgets.upload("upload", 180)
             self.painter = widgets.painter("painter")
             self.fill = gr.Button("Fill the hole", elem_id="fill")
 

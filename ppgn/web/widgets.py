@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ppgn import images
 from ppgn.errors import is_out_of_memory, one_line, printable
+from ppgn.types import ImageSpec
 from ppgn.web.visitor import Visitors
 
 _log = logging.getLogger("ppgn")
@@ -60,6 +61,24 @@ def painter(name: str) -> Any:
     import gradio as gr
 
     return gr.HTML({}, html_template=PAINTER, js_on_load=asset("painter.js"), elem_id=name)
+
+
+def upload(name: str, height: int) -> Any:
+    """A picture from a file, the camera or the clipboard; its handlers get the file as it came, which may be no picture."""
+    import gradio as gr
+
+    found = gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], label="Picture", elem_id=name, height=height)
+    # Gradio would open the file before any handler, and end with a traceback where it is no picture.
+    found.preprocess = lambda payload: None if payload is None else payload.path  # type: ignore[method-assign]
+    return found
+
+
+def uploaded(file: str, spec: ImageSpec) -> Tensor:
+    """An uploaded picture `[channel, height, width]` at a bundle's size. Raises ValueError for what is none, without its path."""
+    try:
+        return images.load_image(file, spec.size, spec.channels)
+    except ValueError as fault:
+        raise ValueError(str(fault).replace(str(file), Path(file).name)) from fault
 
 
 def plane(name: str, label: str) -> Any:
