@@ -159,7 +159,7 @@ class LiveRun:
                 pair = next(self._pairs, None)
             if pair is None:
                 raise ValueError(
-                    f"got more steps of a live run that failed after step {self.step}, expected none: ask for something, or begin anew"
+                    f"got more steps of a live run that failed after step {self.step}, expected none: ask it anew, or begin one"
                 )
             self._state, self._last = pair
             yield self._last

@@ -45,9 +45,9 @@ class Call:
 
 @dataclass(eq=False)
 class Visitor:
-    """One browser tab. run: on screen. where: the name of its bundle on this page. calls: that made it. course: numbers and frames of its steps. stop: ends the loop after
-    the step. pending: what the run goes on with. code: of a picture at which the next run begins, `[1, *code]`. busy: held by the
-    one thing that runs."""
+    """One browser tab. run: on screen. where: the name of its bundle on this page. calls: that made it. course: numbers and
+    frames of its steps. stop: ends the loop after the step. pending: what the run goes on with. code: of a picture at which the
+    next run begins, `[1, *code]`. busy: held by the one thing that runs."""
 
     run: LiveRun | None = None
     bundle: Bundle | None = None
@@ -85,8 +85,8 @@ class Visitor:
             self.busy.release()
 
     def begin(self, bundle: Bundle, request: Request | None, asked: Asked, count: int, seed: int, **options: Any) -> None:
-        """A new run, from the code that was chosen, if any, or into the `hole` of a picture. where: the bundle's name on this page,
-        by default its own."""
+        """A new run, from the code that was chosen, if any, or into the `hole` of a picture. where: the bundle's name on this
+        page, by default its own."""
         hole, start_noise, where = options.pop("hole", None), options.pop("start_noise", 0.0), options.pop("where", "")
         code = self.code if hole is None else None
         if hole is None:

@@ -111,7 +111,8 @@ def keywords(wishes: Sequence[Wish], known: Known) -> dict[str, Any] | None:
 
 def kind_of(wishes: Sequence[Wish]) -> str:
     """The kind of recipe that fits the wishes, as that of their request; "class" without any."""
-    kinds = {"plugged" if wish.network else {"class": "class", "sentence": "caption"}.get(wish.kind, "plugged") for wish in wishes}
+    own = {"class": "class", "sentence": "caption"}
+    kinds = {"plugged" if wish.network else own.get(wish.kind, "plugged") for wish in wishes}
     return kinds.pop() if len(kinds) == 1 else "plugged" if kinds else "class"
 
 
