@@ -12,10 +12,9 @@ from test_papers import full_bundle
 from torch import Tensor
 
 import ppgn
-from ppgn import images, recipes, sampling
+from ppgn import images, recipes
 from ppgn.errors import ChainStopped
 from ppgn.evaluation import Course
-from ppgn.recipes import Recipe
 from ppgn.sampling import LiveRun, Samples
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -223,4 +223,6 @@ def _fitted(code: Code, setup: Setup, count: int) -> Code:
         raise ValueError(f"got starting codes of {got}, expected [{count}, *code] = {[count, *wanted]}: give one for each chain")
     if not bool(code.isfinite().all()):
         raise ValueError("got starting codes with NaN or infinity, expected finite numbers: correct them")
-    return code.to(setup.bundle.device, torch.get_default_dtype()).expand(count, *wanted)
+    networks = (part for part in setup.bundle.parts.values() if isinstance(part, torch.nn.Module))
+    dtype = next((weight.dtype for part in networks for weight in part.parameters()), torch.get_default_dtype())
+    return code.to(setup.bundle.device, dtype).expand(count, *wanted)

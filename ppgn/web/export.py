@@ -12,7 +12,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ppgn import evaluation, images, loaders
+from ppgn import evaluation, images, loaders, recipes
 from ppgn.samplers import Linear, Spaced
 from ppgn.web import settings, shell, wishes
 from ppgn.web.visitor import Asked, Call, Visitor, texts
@@ -51,7 +51,7 @@ def _words(visitor: Visitor, known: Known) -> list[str] | str:
     words += shell.option("count", visitor.count) + shell.option("seed", visitor.seed) + flags
     if visitor.hole is not None:
         words += shell.option("start_noise", visitor.start_noise)
-    elif settings.recipe_of(visitor.bundle, wishes.kind_of(asked.wishes), asked.recipe).retries.tries > 1:
+    elif recipes.recipe_for(visitor.bundle, wishes.kind_of(asked.wishes), asked.recipe or None).retries.tries > 1:
         words += shell.option("tries", 1)
     folder = "samples" if visitor.hole is None else "filled"
     return [*words, *shell.option("batch", visitor.count), *shell.option("save_images", folder)]

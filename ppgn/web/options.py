@@ -16,7 +16,7 @@ from ppgn.probe import LayerInfo, Preprocessed, list_layers
 from ppgn.requests import Plugged
 from ppgn.sampling import LiveRun
 from ppgn.types import at_least_one
-from ppgn.web.wishes import Known
+from ppgn.web.wishes import Known, Wish
 
 Made = TypeVar("Made")
 
@@ -132,7 +132,7 @@ class House:
 
     def choices(self, bundle: str) -> list[str]:
         """Wishes that are offered for a bundle: its classes, those of the networks, and functions."""
-        found = list(self.bundle(bundle).classes)
+        found = [Wish("class", one) for one in self.bundle(bundle).classes]
         for name in self.options.networks:
-            found += [f"{one} of {name}" for one in self.classes(name, bundle)]
-        return found + [f"function {name}" for name in self.options.functions]
+            found += [Wish("class", one, name) for one in self.classes(name, bundle)]
+        return [str(wish) for wish in (*found, *(Wish("function", name) for name in self.options.functions))]

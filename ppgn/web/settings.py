@@ -22,6 +22,12 @@ TITLES = {
 PRECISIONS = ("auto", "float32", "bfloat16")
 ROOM = 4.0
 """A slider goes to so many times the recipe's value; its number can go beyond."""
+NEEDED: dict[str, dict[str, float]] = {
+    "langevin": {"prior_scale": 0.1, "condition_scale": 1.0},
+    "ascent": {"step_size": 1.0},
+    "adaptive": {"prior_scale": 0.1, "step_size": 0.2},
+}
+"""Rule -> first values of the settings that it cannot be without, where no recipe of the bundle has any."""
 SHOWN = 40
 """Characters of a wrong value that its error repeats."""
 
@@ -32,14 +38,24 @@ def recipe_names(bundle: Bundle) -> list[str]:
 
 
 def recipe_of(bundle: Bundle, kind: str, name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe of a form: the named one for requests of that kind, with changes by their names on one level."""
-    return recipes.recipe_for(bundle, kind, None if name in ("", OWN) else name, **(changes or {}))
+    """The recipe of a form: the named one for requests of that kind, with changes by their names on one level. Chains of a page
+    do not begin anew."""
+    return recipes.recipe_for(bundle, kind, None if name in ("", OWN) else name, **{**(changes or {}), "tries": 1})
+
+
+def _complete(bundle: Bundle, kind: str, name: str, members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members, with first values of what a rule needs and no recipe of the bundle has."""
+    try:
+        recipe_of(bundle, kind, name, members)
+    except ValueError:  # what else is wrong, the next use says
+        return {**NEEDED.get(members.get("sampler", ""), {}), **members}
+    return dict(members)
 
 
 def form_of(bundle: Bundle, kind: str, name: str, members: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A form: the kind of request, the recipe and the members that it is for, and "groups" of fields with name, kind ("number",
     "scale", "choice", "switch"), value and range."""
-    recipe = recipe_of(bundle, kind, name, members)
+    recipe = recipe_of(bundle, kind, name, _complete(bundle, kind, name, members or {}))
     flat = recipe.flat()
     groups = []
     for member in MEMBERS:
@@ -98,7 +114,7 @@ def changes_of(bundle: Bundle, kind: str, form: Any) -> tuple[str, dict[str, Any
         return name, {}
     members = members_of(bundle, form)
     known = {one["name"]: one for group in form_of(bundle, kind, name, members)["groups"] for one in group["fields"]}
-    found: dict[str, Any] = dict(members)
+    found = _complete(bundle, kind, name, members)
     for setting, value in typed.items():
         if setting not in MEMBERS and setting in known and value != known[setting]["value"]:
             found[setting] = _value(known[setting], value)
