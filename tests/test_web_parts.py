@@ -465,3 +465,10 @@ def test_chains_that_begin_anew_elsewhere_have_every_measure_on_the_page() -> No
     bundle.recipes["class"]["retries"]["tries"] = 3
     form = forms.form_of(bundle, "class", forms.OWN, {"measure": "logit"})
     assert forms.changes_of(bundle, "class", form)[1] == {"measure": "logit"}
+
+
+@pytest.mark.parametrize("name", ["steps", "draws", "start_steps", "corrections"])
+def test_counts_beyond_those_of_the_page_are_refused(name: str) -> None:
+    forms.check_most({name: 1000, "prior_scale": 2000.0}, 1000)
+    with pytest.raises(ValueError, match=f"got {name} 1001, expected at most 1000 on this page"):
+        forms.check_most({"sampler": "annealed", name: 1001}, 1000)

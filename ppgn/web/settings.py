@@ -122,6 +122,13 @@ def changes_of(bundle: Bundle, kind: str, form: Any) -> tuple[str, dict[str, Any
     return name, found
 
 
+def check_most(changes: Mapping[str, Any], most: int) -> None:
+    """Raises ValueError for a count in changes that is more than a page allows: of steps, or of what each of them does."""
+    for name, value in changes.items():
+        if isinstance(value, int) and value > most:
+            raise ValueError(f"got {name} {value}, expected at most {most} on this page: ask for less")
+
+
 def _field(name: str, kind: str, value: Any) -> list[dict[str, Any]]:
     """The field of a setting; [] for one that a form cannot show."""
     if isinstance(value, bool):

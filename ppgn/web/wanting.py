@@ -34,10 +34,7 @@ class Wanting:
         """What a visitor asks for, and its request; None without a wish. Raises ValueError for what cannot be."""
         listed, request = self.request(visitor, bundle, wanted) if wanted else ((), None)
         name, changes = settings.changes_of(bundle, "class" if request is None else request.kind, form)
-        most = self.house.options.steps
-        for setting, value in changes.items():
-            if isinstance(value, int) and value > most:
-                raise ValueError(f"got {setting} {value}, expected at most {most} on this page: ask for less")
+        settings.check_most(changes, self.house.options.steps)
         return Asked(listed, "" if name == settings.OWN else name, changes), request
 
     def request(self, visitor: Visitor, bundle: Bundle, wanted: Sequence[str]) -> tuple[tuple[wishes.Wish, ...], Request]:
