@@ -20,7 +20,7 @@ from torch import Tensor
 
 import ppgn
 from ppgn import cli, images, loaders
-from ppgn.web import Asked, House, Visitor, WebOptions, export, known_pixels, wishes
+from ppgn.web import Asked, House, Visitor, WebOptions, export, known_pixels, page, wishes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 __all__ = ["place"]
@@ -335,6 +335,14 @@ def test_choices_are_wishes_that_are_read_back(place: Path) -> None:
     assert [(wish.kind, wish.value) for wish in read] == [
         ("class", "tench"), ("class", "text book"), ("class", "2 * church"), ("function", "my_parts:bright")
     ]  # fmt: skip
+
+
+def test_the_page_is_built_with_its_tabs_and_without_a_server(place: Path) -> None:
+    pytest.importorskip("gradio", reason="the page is made of Gradio: pip install 'ppgn[web]'")
+    blocks = page(WebOptions(bundles=("tiny",), networks=KNOWN.networks))
+    labels = [block.label for block in blocks.blocks.values() if type(block).__name__ == "Tab"]
+    assert labels == ["Sample", "Neurons", "Map", "Evolve", "Story"]
+    assert not blocks.is_running and not blocks.analytics_enabled
 
 
 # Painted holes

@@ -20,9 +20,8 @@ from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.requests import Plugged, Request
 from ppgn.samplers import SAMPLERS
+from ppgn.web import Known, Wish, read_wish, wishes
 from ppgn.web import settings as forms
-from ppgn.web import wishes
-from ppgn.web.wishes import Known, Wish, read_wish
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
