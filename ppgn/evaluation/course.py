@@ -30,6 +30,7 @@ class Course:
         self.gaps: list[list[float]] = []
         self.moves: list[list[float]] = []
         self.frames: list[Pillow.Image] = []
+        self._kept: list[int] = []
         self._every = -(-steps // FRAMES)
         self._code: Code | None = None
 
@@ -44,8 +45,11 @@ class Course:
         self._code = evaluation.code
         if (self.steps - step) % self._every == 0:
             self.frames.append(_tiles(evaluation.image))
+            self._kept.append(step)
         if len(self.frames) > 2 * FRAMES:  # of chains that go on beyond their recipe
-            self.frames, self._every = self.frames[1::2], 2 * self._every
+            self._every *= 2
+            even = [place for place, kept in enumerate(self._kept) if (self.steps - kept) % self._every == 0]
+            self.frames, self._kept = [self.frames[place] for place in even], [self._kept[place] for place in even]
 
     @property
     def chains(self) -> int:

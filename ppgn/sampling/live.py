@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +21,7 @@ from ppgn.sampling.batches import check_room, samples_of
 from ppgn.sampling.inpainting import INPAINTING_START_NOISE, Inpainted, prepared_hole
 from ppgn.sampling.pictures import noised
 from ppgn.sampling.samples import Samples, refuse_retries, seeds_of
-from ppgn.types import ChainState, Code, Evaluation, Sampler, at_least_one
+from ppgn.types import ChainState, Code, Evaluation, Sampler, at_least_one, real, shown
 
 MOST_STEPS = sys.maxsize
 """Of a stage, whose recipe may be gone beyond."""
@@ -68,6 +69,7 @@ class LiveRun:
         **changes: Any,
     ) -> None:
         bundle = loaders.bundle(bundle)
+        _check_noise(start_noise, code)
         request = requests.of(bundle, wanted, count)
         setup = _prepared(bundle, request, recipe, changes)
         seeds = seeds_of(seed, len(request))
@@ -76,7 +78,7 @@ class LiveRun:
             if code is None:
                 code = recipes.starting_codes(setup, seeds, self._stage.objective)
             else:
-                code = noised(setup, _fitted(code, bundle, len(seeds)), seeds, start_noise)
+                code = noised(setup, _fitted(code, setup, len(seeds)), seeds, start_noise)
         self._start(self._stage.sampler.init(code, seeds))
 
     @classmethod
@@ -154,7 +156,12 @@ class LiveRun:
         count = self.left if count is None else at_least_one("count", count, "make one step or more")
         for _ in range(count):
             with self._threads():
-                self._state, self._last = next(self._pairs)
+                pair = next(self._pairs, None)
+            if pair is None:
+                raise ValueError(
+                    f"got more steps of a live run that failed after step {self.step}, expected none: ask it anew, or begin one"
+                )
+            self._state, self._last = pair
             yield self._last
 
     def ask(self, wanted: Any, *, recipe: str | Recipe | None = None, **changes: Any) -> None:
@@ -200,10 +207,22 @@ def _prepared(bundle: Bundle, request: Request, recipe: str | Recipe | None, cha
     return recipes.prepare(bundle, recipes.recipe_for(bundle, request.kind, recipe, **{**changes, "tries": 1}), request)
 
 
-def _fitted(code: Code, bundle: Bundle, count: int) -> Code:
-    """The starting codes of `count` chains. Raises ValueError for another shape."""
-    wanted = tuple(bundle.code.shape)
+def _check_noise(start_noise: float, code: Code | None) -> None:
+    """Raises ValueError for a start_noise that is negative or not finite, and for one without a code."""
+    if not 0 <= real(start_noise) < math.inf:
+        raise ValueError(f"a live run got start_noise {shown(start_noise)}, expected at least 0: 0 begins at the code itself")
+    if code is None and start_noise != 0:
+        raise ValueError(f"a live run got start_noise {start_noise} without a code, expected both: say where the chains begin")
+
+
+def _fitted(code: Code, setup: Setup, count: int) -> Code:
+    """The starting codes of `count` chains. Raises ValueError for another shape, and for numbers that are not finite."""
+    wanted = tuple(setup.space.shape)
     if not isinstance(code, torch.Tensor) or tuple(code.shape[1:]) != wanted or code.shape[0] not in (1, count):
         got = f"shape {list(code.shape)}" if isinstance(code, torch.Tensor) else type(code).__name__
         raise ValueError(f"got starting codes of {got}, expected [{count}, *code] = {[count, *wanted]}: give one for each chain")
-    return code.to(bundle.device).expand(count, *wanted)
+    if not bool(code.isfinite().all()):
+        raise ValueError("got starting codes with NaN or infinity, expected finite numbers: correct them")
+    networks = (part for part in setup.bundle.parts.values() if isinstance(part, torch.nn.Module))
+    dtype = next((weight.dtype for part in networks for weight in part.parameters()), torch.get_default_dtype())
+    return code.to(setup.bundle.device, dtype).expand(count, *wanted)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ppgn import evaluation, images
+from ppgn import evaluation, images, loaders, recipes
 from ppgn.samplers import Linear, Spaced
-from ppgn.web import settings, wishes
+from ppgn.web import settings, shell, wishes
 from ppgn.web.visitor import Asked, Call, Visitor, texts
 from ppgn.web.wishes import Known
 
@@ -22,43 +24,64 @@ FRAMES_PER_SECOND = 8.0
 
 def command(visitor: Visitor, known: Known) -> str:
     """The command that makes the pictures on screen again, or a comment that says why none does."""
-    first, ran = visitor.calls[0], [call for call in visitor.calls if call.name == "steps"]
-    run, asked = visitor.run, first.asked
-    if run is None or visitor.bundle is None or asked is None:
+    if visitor.run is None or visitor.bundle is None or not visitor.calls:
         return ""
+    words = _words(visitor, known)
+    return f"# {words}: the Python below does it, no single command" if isinstance(words, str) else shell.line(words)
+
+
+def _words(visitor: Visitor, known: Known) -> list[str] | str:
+    """The words of the command, or why there is none."""
+    run, asked = visitor.run, visitor.calls[0].asked
+    assert run is not None and visitor.bundle is not None and asked is not None
     said = wishes.words(asked.wishes, known) if asked.wishes else []
     if any(call.name == "ask" for call in visitor.calls):
-        return "# what was wanted changed on the way: the Python below does it, no single command"
+        return "what was wanted changed on the way"
     if visitor.began_at is not None:
-        return "# the chains began at a picture's code: the Python below does it, no single command"
-    if said is None:
-        return "# one command cannot say these wishes together: the Python below does"
-    made = sum(call.steps for call in ran)
-    where = str(visitor.bundle.folder.name if visitor.bundle.folder is not None else visitor.bundle.name)
-    flags = settings.flags(asked.recipe, asked.changes)
+        return "the chains began at a picture's code"
+    if run.request is not None and len(set(run.request.names)) > 1:
+        return "each chain has a target of its own"
+    flags = _recipe_words(replace(asked, changes={**asked.changes, "steps": run.step}) if run.left else asked)
+    if said is None or flags is None:
+        return "one command cannot say these wishes together"
+    if run.left and (visitor.hole is not None or _is_scheduled(visitor)):
+        return "the chains were stopped before their end"
+    kind = "sample" if visitor.hole is None else "inpaint"
+    words = ["ppgn", kind, visitor.where, *([] if visitor.hole is None else [PICTURE, *shell.option("mask", MASK)]), *said]
+    words += shell.option("count", visitor.count) + shell.option("seed", visitor.seed) + flags
     if visitor.hole is not None:
-        if run.left:
-            return "# the chains were stopped before their end: the Python below does it, no single command"
-        words = ["ppgn", "inpaint", where, PICTURE, "--mask", MASK, *said, "--count", str(visitor.count)]
-        words += ["--start-noise", f"{visitor.start_noise:g}"]
-        return wishes.shell([*words, "--seed", str(visitor.seed), *flags, "--save-images", "filled"])
-    if run.left and _is_scheduled(visitor):
-        return "# the chains were stopped on the way of a schedule: the Python below does it, no single command"
-    flags = _with_steps(flags, made) if run.left else flags
-    words = ["ppgn", "sample", where, *said, "--count", str(visitor.count), "--seed", str(visitor.seed), *flags]
-    tries = [] if settings.recipe_of(visitor.bundle, _kind(visitor), asked.recipe).retries.tries == 1 else ["--tries", "1"]
-    return wishes.shell([*words, *tries, "--batch", str(visitor.count), "--save-images", "samples"])
+        words += shell.option("start_noise", visitor.start_noise)
+    elif recipes.recipe_for(visitor.bundle, wishes.kind_of(asked.wishes), asked.recipe or None).retries.tries > 1:
+        words += shell.option("tries", 1)
+    folder = "samples" if visitor.hole is None else "filled"
+    return [*words, *shell.option("batch", visitor.count), *shell.option("save_images", folder)]
+
+
+def _recipe_words(asked: Asked) -> list[str] | None:
+    """The words for a recipe and its changes; None where the command line takes them for something else.
+
+    There the measure is the unit's wherever there is one, and neither it nor its temperature stands without classes and
+    sentences, which alone have them. A network runs in the precision of its page also where a recipe is named.
+    """
+    kinds = {wish.kind for wish in asked.wishes}
+    changes = dict(asked.changes)
+    if not kinds & {"class", "sentence"}:
+        changes = {name: value for name, value in changes.items() if name not in ("measure", "temperature")}
+    if "measure" in changes and "unit" in kinds:
+        return None
+    found = settings.flags(asked.recipe, changes)
+    is_plugged = any(wish.network not in ("", loaders.BUNDLE_CLASSIFIER) for wish in asked.wishes)
+    return found + (shell.option("network_precision", "auto") if is_plugged and asked.recipe else [])
 
 
 def python(visitor: Visitor, known: Known) -> str:
     """The calls of Python that make the pictures on screen again."""
     if visitor.run is None or visitor.bundle is None:
         return ""
-    bundle = visitor.bundle
-    where = str(bundle.folder.name if bundle.folder is not None else bundle.name)
-    lines = ["import ppgn", "", f"bundle = ppgn.load({where!r})"]
+    lines = ["import ppgn", "", f"bundle = ppgn.load({visitor.where!r})"]
+    beside = replace(known, directions={name: (f"{name}.safetensors", layer) for name, (_, layer) in known.directions.items()})
     for call in visitor.calls:
-        lines += _lines(visitor, call, known)
+        lines += _lines(visitor, call, beside)
     end = 'run.samples.save("samples")'
     if visitor.hole is not None:
         lines[1:1] = ["from ppgn import images, sampling"]
@@ -80,7 +103,8 @@ def _lines(visitor: Visitor, call: Call, known: Known) -> list[str]:
         return [*lines, f"run.ask({', '.join(['wanted', *changes])})"]
     options = [f"count={visitor.count}", f"seed={visitor.seed}"]
     if call.name == "in_paint":
-        lines.append(f'picture, known = images.load_image("{PICTURE}"), images.file_mask("{MASK}", bundle.image.size)')
+        lines.append(f'picture = images.load_image("{PICTURE}", bundle.image.size, bundle.image.channels)')
+        lines.append(f'known = images.file_mask("{MASK}", bundle.image.size)')
         options.append(f"start_noise={visitor.start_noise!r}")
         return [*lines, f"run = sampling.LiveRun.in_paint({', '.join(['bundle, picture, known, wanted', *options, *changes])})"]
     if visitor.began_at is not None:
@@ -110,6 +134,8 @@ def files(visitor: Visitor, known: Known) -> list[str]:
     if visitor.hole is not None:
         images.save_image(run.inpainted.picture, folder / PICTURE)
         images.save_image(1 - run.inpainted.known, folder / MASK)
+    for name in {wish.value for call in visitor.calls if call.asked for wish in call.asked.wishes if wish.kind == "direction"}:
+        shutil.copyfile(known.directions[name][0], folder / f"{name}.safetensors")
     _films(visitor, folder)
     text = python(visitor, known)
     (folder / "again.py").write_text(text, encoding="utf-8")
@@ -147,23 +173,10 @@ def _is_possible(check: Callable[[], object]) -> bool:
     return True
 
 
-def _kind(visitor: Visitor) -> str:
-    request = None if visitor.run is None else visitor.run.request
-    return "class" if request is None else request.kind
-
-
 def _is_scheduled(visitor: Visitor) -> bool:
     """Whether the rule of the run changes with the share of the steps that are made, so that fewer steps are another chain."""
     sampler = visitor.run.recipe.sampler  # type: ignore[union-attr]
     return any(isinstance(value, Linear | Spaced) for value in vars(sampler).values())
-
-
-def _with_steps(words: list[str], steps: int) -> list[str]:
-    kept = list(words)
-    if "--steps" in kept:
-        kept[kept.index("--steps") + 1] = str(steps)
-        return kept
-    return [*kept, "--steps", str(steps)]
 
 
 def asked_of(visitor: Visitor) -> Asked | None:

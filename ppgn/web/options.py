@@ -16,7 +16,7 @@ from ppgn.probe import LayerInfo, Preprocessed, list_layers
 from ppgn.requests import Plugged
 from ppgn.sampling import LiveRun
 from ppgn.types import at_least_one
-from ppgn.web.wishes import Known
+from ppgn.web.wishes import Known, Wish
 
 Made = TypeVar("Made")
 
@@ -66,7 +66,7 @@ class House:
     def __init__(self, options: WebOptions) -> None:
         self.options = options
         self._lock = threading.RLock()
-        self.bundle = self._once(self._bundle)
+        self.bundle = self._once(self._load_bundle)
         self.network = self._once(self._network)
         self.layers = self._once(self._layers)
 
@@ -76,7 +76,7 @@ class House:
 
         def locked(*names: str) -> Made:
             with self._lock:
-                return kept(*names)
+                return kept(*map(str, names))  # a browser may send anything
 
         return locked
 
@@ -107,7 +107,7 @@ class House:
         except ValueError as fault:
             logging.getLogger("ppgn").warning("%s", fault)
 
-    def _bundle(self, name: str) -> Bundle:
+    def _load_bundle(self, name: str) -> Bundle:
         """A bundle of the page. Raises ValueError for another name."""
         if name not in self.options.names:
             raise ValueError(f"got the bundle {name!r}, expected {', '.join(self.options.names)}: choose one")
@@ -132,7 +132,7 @@ class House:
 
     def choices(self, bundle: str) -> list[str]:
         """Wishes that are offered for a bundle: its classes, those of the networks, and functions."""
-        found = list(self.bundle(bundle).classes)
+        found = [Wish("class", one) for one in self.bundle(bundle).classes]
         for name in self.options.networks:
-            found += [f"{one} of {name}" for one in self.classes(name, bundle)]
-        return found + [f"function {name}" for name in self.options.functions]
+            found += [Wish("class", one, name) for one in self.classes(name, bundle)]
+        return [str(wish) for wish in (*found, *(Wish("function", name) for name in self.options.functions))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +39,7 @@ class Runs:
             if request is None:
                 raise ValueError("got nothing that is wanted, expected a class, a unit or a sentence: choose one")
             options = {"recipe": asked.recipe or None, "start_noise": variation, **asked.changes}
-            visitor.begin(bundle, request, asked, self._chains(chains), int(seed or 0), **options)
+            visitor.begin(bundle, request, asked, self._chains(chains), int(seed or 0), where=name, **options)
 
         yield from self._run(visitor, begin)
 
@@ -56,7 +55,7 @@ class Runs:
             if hole[0] is None or tuple(hole[0].shape) != bundle.image.shape:
                 raise ValueError("got no picture to fill for this bundle, expected one: upload one, or take one of the pictures")
             asked = Asked(asked.wishes, "", {})
-            visitor.begin(bundle, request, asked, self._chains(chains), int(seed or 0), hole=hole)
+            visitor.begin(bundle, request, asked, self._chains(chains), int(seed or 0), where=name, hole=hole)
 
         yield from self._run(visitor, begin)
 
@@ -67,6 +66,8 @@ class Runs:
             if visitor.run is None or visitor.bundle is not self.house.bundle(name):
                 raise ValueError("got no run of this bundle to go on with, expected one: start one")
             asked, request = self.wanting.asked(visitor, self.house.bundle(name), wanted, form)
+            if visitor.hole is not None:
+                asked = Asked(asked.wishes, "", {})  # which keeps its own recipe
             if visitor.run.left < 1 or asked != export.asked_of(visitor):
                 if request is None:
                     raise ValueError("got nothing that is wanted, expected a class, a unit or a sentence: choose one")
@@ -162,15 +163,17 @@ def known_pixels(painted: Any, size: tuple[int, int]) -> torch.Tensor:
     if not isinstance(text, str) or not text.startswith(start) or len(text) > LONGEST_MASK:
         raise ValueError("got no painted hole, expected one: paint on the picture, or add a box")
     try:
-        with Pillow.open(io.BytesIO(base64.b64decode(text.removeprefix(start), validate=True)), formats=["PNG"]) as found:
-            if found.size != (size[1], size[0]):
-                raise ValueError(
-                    f"got a hole of {found.size[0]}x{found.size[1]} pixels, expected {size[1]}x{size[0]}: paint it anew"
-                )
-            painted_white = images.as_picture(found.convert("L"), 1)
-    except (binascii.Error, OSError) as fault:
+        file = io.BytesIO(base64.b64decode(text.removeprefix(start), validate=True))
+        with Pillow.open(file, formats=["PNG"]) as found:
+            got = found.size
+            drawn = images.as_picture(found.convert("L"), 1) if got == (size[1], size[0]) else None
+    except images.BROKEN_FILE as fault:
         raise ValueError("got a hole that cannot be read, expected a picture of it: paint it anew") from fault
-    known = (painted_white < 0.5).float()
+    if drawn is None:
+        raise ValueError(f"got a hole of {got[0]}x{got[1]} pixels, expected {size[1]}x{size[0]}: paint it anew")
+    known = (drawn < 0.5).float()
     if bool(known.all()):
         raise ValueError("got no painted hole, expected one: paint on the picture, or add a box")
+    if not bool(known.any()):
+        raise ValueError("got a hole that is the whole picture, expected some known pixels: clear it and paint a smaller one")
     return known

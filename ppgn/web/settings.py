@@ -9,6 +9,7 @@ from ppgn import recipes
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.samplers import Linear, Spaced
+from ppgn.web.shell import option, plain
 
 OWN = "the bundle's own"
 MEMBERS = ("sampler", "prior", "start", "measure")
@@ -21,6 +22,14 @@ TITLES = {
 PRECISIONS = ("auto", "float32", "bfloat16")
 ROOM = 4.0
 """A slider goes to so many times the recipe's value; its number can go beyond."""
+NEEDED: dict[str, dict[str, float]] = {
+    "langevin": {"prior_scale": 0.1, "condition_scale": 1.0},
+    "ascent": {"step_size": 1.0},
+    "adaptive": {"prior_scale": 0.1, "step_size": 0.2},
+}
+"""Rule -> first values of the settings that it cannot be without, where no recipe of the bundle has any."""
+SHOWN = 40
+"""Characters of a wrong value that its error repeats."""
 
 
 def recipe_names(bundle: Bundle) -> list[str]:
@@ -29,14 +38,24 @@ def recipe_names(bundle: Bundle) -> list[str]:
 
 
 def recipe_of(bundle: Bundle, kind: str, name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe of a form: the named one for requests of that kind, with changes by their names on one level."""
-    return recipes.recipe_for(bundle, kind, None if name in ("", OWN) else name, **(changes or {}))
+    """The recipe of a form: the named one for requests of that kind, with changes by their names on one level. Chains of a page
+    do not begin anew."""
+    return recipes.recipe_for(bundle, kind, None if name in ("", OWN) else name, **{**(changes or {}), "tries": 1})
+
+
+def _complete(bundle: Bundle, kind: str, name: str, members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members, with first values of what a rule needs and no recipe of the bundle has."""
+    try:
+        recipe_of(bundle, kind, name, members)
+    except ValueError:  # what else is wrong, the next use says
+        return {**NEEDED.get(members.get("sampler", ""), {}), **members}
+    return dict(members)
 
 
 def form_of(bundle: Bundle, kind: str, name: str, members: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A form: the kind of request, the recipe and the members that it is for, and "groups" of fields with name, kind ("number",
     "scale", "choice", "switch"), value and range."""
-    recipe = recipe_of(bundle, kind, name, members)
+    recipe = recipe_of(bundle, kind, name, _complete(bundle, kind, name, members or {}))
     flat = recipe.flat()
     groups = []
     for member in MEMBERS:
@@ -63,15 +82,19 @@ def form_of(bundle: Bundle, kind: str, name: str, members: Mapping[str, Any] | N
 def values_of(form: Any) -> dict[str, Any]:
     """The values of a form by their names. Raises ValueError for anything but a form."""
     try:
-        return {field["name"]: field["value"] for group in form["groups"] for field in group["fields"]}
+        found = {field["name"]: field["value"] for group in form["groups"] for field in group["fields"]}
+        words = [form["kind"], form["recipe"], *found, *(found[member] for member in MEMBERS if member in found)]
     except (TypeError, KeyError) as fault:
         raise ValueError("got settings that are no form of this page, expected one: load the page anew") from fault
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError("got names in a form that are no texts, expected those of this page: load the page anew")
+    return found
 
 
 def members_of(bundle: Bundle, form: Any) -> dict[str, str]:
     """The members that were chosen in a form in the place of the recipe's. Raises ValueError for one that is not listed."""
     typed, flat = values_of(form), recipe_of(bundle, form["kind"], form["recipe"]).flat()
-    found = {one: typed[one] for one in MEMBERS if typed.get(one) not in (None, flat[one])}
+    found = {member: typed[member] for member in MEMBERS if member in typed and typed[member] != flat[member]}
     for member, name in found.items():
         if name not in recipes.FAMILIES[member]:
             raise ValueError(f"got the {member} {name!r}, expected {', '.join(recipes.FAMILIES[member])}: choose one")
@@ -91,12 +114,19 @@ def changes_of(bundle: Bundle, kind: str, form: Any) -> tuple[str, dict[str, Any
         return name, {}
     members = members_of(bundle, form)
     known = {one["name"]: one for group in form_of(bundle, kind, name, members)["groups"] for one in group["fields"]}
-    found: dict[str, Any] = dict(members)
+    found = _complete(bundle, kind, name, members)
     for setting, value in typed.items():
         if setting not in MEMBERS and setting in known and value != known[setting]["value"]:
             found[setting] = _value(known[setting], value)
     recipe_of(bundle, kind, name, found)  # says what is wrong
     return name, found
+
+
+def check_most(changes: Mapping[str, Any], most: int) -> None:
+    """Raises ValueError for a count in changes that is more than a page allows: of steps, or of what each of them does."""
+    for name, value in changes.items():
+        if isinstance(value, int) and value > most:
+            raise ValueError(f"got {name} {value}, expected at most {most} on this page: ask for less")
 
 
 def _field(name: str, kind: str, value: Any) -> list[dict[str, Any]]:
@@ -118,32 +148,27 @@ def _field(name: str, kind: str, value: Any) -> list[dict[str, Any]]:
 
 
 def _value(field: Mapping[str, Any], value: Any) -> Any:
+    kind = field["kind"]
+    if kind in ("choice", "switch"):
+        choices = field["choices"] if kind == "choice" else (True, False)
+        if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+            raise ValueError(f"got {field['name']} {str(value)[:SHOWN]}, expected {', '.join(map(str, choices))}: choose one")
+        return value
     try:
-        return _number(field, value)
-    except (TypeError, ValueError) as fault:
-        raise ValueError(f"got {field['name']} {value!r}, expected a number: correct it") from fault
-
-
-def _number(field: Mapping[str, Any], value: Any) -> Any:
-    if field["kind"] == "scale":
-        start, end = value
-        return float(start) if start == end else (float(start), float(end))
-    if field["kind"] == "number":
+        if kind == "scale":
+            start, end = map(float, value)
+            return start if start == end else (start, end)
         return int(value) if field["step"] == 1 and float(value) == int(value) else float(value)
-    return bool(value) if field["kind"] == "switch" else str(value)
+    except (TypeError, ValueError, OverflowError) as fault:
+        raise ValueError(f"got {field['name']} {str(value)[:SHOWN]}, expected a number: correct it") from fault
 
 
 def flags(name: str, changes: Mapping[str, Any]) -> list[str]:
     """The words of the command line for a named recipe with changes."""
-    found = [] if name in ("", OWN) else ["--recipe", name]
+    found = [] if name in ("", OWN) else option("recipe", name)
     for setting, value in changes.items():
-        flag = f"--{setting.replace('_', '-')}"
         if isinstance(value, bool):
-            found.append(flag if value else f"--no-{flag[2:]}")
+            found += option(setting if value else f"no_{setting}")
         else:
-            found += [flag, ":".join(map(_plain, value)) if isinstance(value, tuple) else _plain(value)]
+            found += option(setting, ":".join(map(plain, value)) if isinstance(value, tuple) else value)
     return found
-
-
-def _plain(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ppgn import evaluation, sampling
+from ppgn import evaluation, images, sampling
 from ppgn.bundle import Bundle
 from ppgn.experiment import Evolution
 from ppgn.requests import Request
@@ -45,12 +45,13 @@ class Call:
 
 @dataclass(eq=False)
 class Visitor:
-    """One browser tab. run: on screen. calls: that made it. course: numbers and frames of its steps. stop: ends the loop after
-    the step. pending: what the run goes on with. code: of a picture at which the next run begins, `[1, *code]`. busy: held by the
-    one thing that runs."""
+    """One browser tab. run: on screen. where: the name of its bundle on this page. calls: that made it. course: numbers and
+    frames of its steps. stop: ends the loop after the step. pending: what the run goes on with. code: of a picture at which the
+    next run begins, `[1, *code]`. busy: held by the one thing that runs."""
 
     run: LiveRun | None = None
     bundle: Bundle | None = None
+    where: str = ""
     calls: list[Call] = field(default_factory=list)
     course: evaluation.Course = field(default_factory=lambda: evaluation.Course(1))
     count: int = 0
@@ -84,16 +85,18 @@ class Visitor:
             self.busy.release()
 
     def begin(self, bundle: Bundle, request: Request | None, asked: Asked, count: int, seed: int, **options: Any) -> None:
-        """A new run, from the code that was chosen, if any, or into the hole of a picture."""
-        hole, start_noise = options.pop("hole", None), options.pop("start_noise", 0.0)
+        """A new run, from the code that was chosen, if any, or into the `hole` of a picture. where: the bundle's name on this
+        page, by default its own."""
+        hole, start_noise, where = options.pop("hole", None), options.pop("start_noise", 0.0), options.pop("where", "")
         code = self.code if hole is None else None
         if hole is None:
             start_noise = 0.0 if code is None else start_noise
             run = LiveRun(bundle, request, count=count, seed=seed, code=code, start_noise=start_noise, **options)
         else:
             start_noise = sampling.INPAINTING_START_NOISE
+            hole = (as_saved(hole[0]), hole[1])
             run = LiveRun.in_paint(bundle, hole[0], hole[1], request, count=count, seed=seed, start_noise=start_noise, **options)
-        self.start_noise = start_noise
+        self.start_noise, self.where = start_noise, where or bundle.name
         self.bundle, self.count, self.seed, self.run, self.hole = bundle, count, seed, run, hole
         self.calls = [Call("begin" if hole is None else "in_paint", asked)]
         self.course, self.chosen, self.pending, self.began_at = evaluation.Course(run.left), None, None, code
@@ -168,3 +171,8 @@ class Visitors:
 def texts(wishes: Sequence[Wish]) -> str:
     """Wishes as one text."""
     return " + ".join(map(str, wishes)) or "nothing"
+
+
+def as_saved(picture: torch.Tensor) -> torch.Tensor:
+    """A picture `[channel, height, width]` as it is read from its file, in 8 bits, so that the files make the same run."""
+    return images.as_picture(images.to_pil(picture), len(picture)).contiguous().to(picture.device)

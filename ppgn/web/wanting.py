@@ -34,10 +34,7 @@ class Wanting:
         """What a visitor asks for, and its request; None without a wish. Raises ValueError for what cannot be."""
         listed, request = self.request(visitor, bundle, wanted) if wanted else ((), None)
         name, changes = settings.changes_of(bundle, "class" if request is None else request.kind, form)
-        if int(changes.get("steps", 1)) > self.house.options.steps:
-            raise ValueError(
-                f"got {changes['steps']} steps, expected at most {self.house.options.steps} on this page: ask for fewer"
-            )
+        settings.check_most(changes, self.house.options.steps)
         return Asked(listed, "" if name == settings.OWN else name, changes), request
 
     def request(self, visitor: Visitor, bundle: Bundle, wanted: Sequence[str]) -> tuple[tuple[wishes.Wish, ...], Request]:
@@ -71,7 +68,7 @@ class Wanting:
         bundle = self.house.bundle(name)
         kind = self._kind(visitor, wanted)
         if not visitor.busy.locked():
-            fits = not form or form.get("kind") == kind
+            fits = not form or (settings.values_of(form) and form["kind"] == kind)
             return {} if fits else {self.parts.form: settings.form_of(bundle, kind, form["recipe"])}
         asked, request = self.asked(visitor, bundle, wanted, form)
         last = export.asked_of(visitor)
@@ -118,8 +115,8 @@ class Wanting:
 
     def _kind(self, visitor: Visitor, wanted: Sequence[str]) -> str:
         """The kind of recipe that fits the wishes."""
-        kinds = {wishes.read_wish(one, self.known(visitor)).kind for one in wanted or ()}
-        return {"class": "class", "sentence": "caption"}.get("".join(kinds), "plugged") if kinds else "class"
+        known = self.known(visitor)
+        return wishes.kind_of([wishes.read_wish(one, known) for one in wanted or ()])
 
 
 def unit_wish(network: str, layer: str, unit: int) -> str:

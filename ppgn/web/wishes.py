@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,15 +11,15 @@ from typing import Any
 from ppgn import requests
 from ppgn.bundle import Bundle
 from ppgn.requests import Plugged, Request
+from ppgn.web.shell import option, plain
 
 KEYWORDS = {
     "class": "class_", "unit": "unit", "direction": "direction", "sentence": "caption", "text": "text", "function": "condition",
 }  # fmt: skip
 """Kind of a wish -> the keyword of `requests.parse`, in the order in which that adds them up."""
-FLAGS = {"class_": "--class", "unit": "--unit", "caption": "--caption", "text": "--text", "condition": "--condition"}
 OF_NETWORK = ("class", "unit", "direction")
 """Kinds that are asked of a network."""
-NUMBER = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+)\s*[*]\s*(.+)")
+WEIGHTED = re.compile(r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?)\s*[*]\s*(.+)", re.DOTALL | re.IGNORECASE)
 LONGEST = 300
 """Characters of a wish."""
 
@@ -36,9 +35,10 @@ class Wish:
     weight: float = 1.0
 
     def __str__(self) -> str:
-        value = self.value if self.kind == "class" else f"{self.kind} {self.value}"
+        is_plain = self.kind == "class" and self.value.partition(" ")[0] not in KEYWORDS and not WEIGHTED.fullmatch(self.value)
+        value = self.value if is_plain else f"{self.kind} {self.value}"
         value += f" of {self.network}" if self.network else ""
-        return value if self.weight == 1 else f"{self.weight:g} * {value}"
+        return value if self.weight == 1 else f"{plain(self.weight)} * {value}"
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,15 @@ def read_wish(text: str, known: Known) -> Wish:
     text = str(text).strip()
     if not text or len(text) > LONGEST:
         raise ValueError(f"got a wish of {len(text)} characters, expected 1 to {LONGEST}: write a class, such as church")
-    found = NUMBER.fullmatch(text)
+    found = WEIGHTED.fullmatch(text)
     weight, text = (float(found[1]), found[2]) if found else (1.0, text)
     if not math.isfinite(weight) or weight == 0:
         raise ValueError(f"got the weight {weight:g}, expected a number that is not 0: 1 is the usual one, -1 avoids")
-    network = next((name for name in known.networks if text.endswith(f" of {name}")), "")
-    text = text.removesuffix(f" of {network}") if network else text
     first, _, rest = text.partition(" ")
     kind, value = (first, rest.strip()) if first in KEYWORDS and rest.strip() else ("class", text)
+    named = [name for name in known.networks if value.endswith(f" of {name}")] if kind in OF_NETWORK else []
+    network = max(named, key=len, default="")
+    value = value.removesuffix(f" of {network}").strip() if network else value
     if kind == "function" and value not in known.functions:
         listed = ", ".join(known.functions) or "none"
         raise ValueError(f"got the function {value}, expected one that this page was started with ({listed})")
@@ -76,7 +77,7 @@ def read_wish(text: str, known: Known) -> Wish:
 def keywords(wishes: Sequence[Wish], known: Known) -> dict[str, Any] | None:
     """The keywords of one `requests.parse` for all wishes together; None where one call cannot say them.
 
-    One call has one network, and weights either of the targets of one kind or of kinds with one target each.
+    One call has one network, and weights either of the targets of one kind, each once, or of kinds with one target each.
     """
     networks = {wish.network for wish in wishes if wish.kind in OF_NETWORK}
     kinds = [wish.kind for wish in wishes]
@@ -84,7 +85,7 @@ def keywords(wishes: Sequence[Wish], known: Known) -> dict[str, Any] | None:
     one_kind, each_once = len(set(kinds)) == 1, len(set(kinds)) == len(kinds)
     if len(networks) > 1 or not (one_kind or each_once) or (kinds.count("unit") > 1 and len(layers) > 1):
         return None
-    if kinds.count("function") > 1 or kinds.count("direction") > 1:
+    if kinds.count("function") > 1 or kinds.count("direction") > 1 or len({wish.value for wish in wishes}) < len(wishes):
         return None
     if kinds.count("unit") > 1 and not all(wish.value.rpartition(":")[2].isdecimal() for wish in wishes):
         return None
@@ -106,6 +107,13 @@ def keywords(wishes: Sequence[Wish], known: Known) -> dict[str, Any] | None:
     if len(wishes) > 1 or wishes[0].weight != 1:
         found["weight"] = [wish.weight for wish in ordered]
     return found
+
+
+def kind_of(wishes: Sequence[Wish]) -> str:
+    """The kind of recipe that fits the wishes, as that of their request; "class" without any."""
+    own = {"class": "class", "sentence": "caption"}
+    kinds = {"plugged" if wish.network else own.get(wish.kind, "plugged") for wish in wishes}
+    return kinds.pop() if len(kinds) == 1 else "plugged" if kinds else "class"
 
 
 def request_of(bundle: Bundle, wishes: Sequence[Wish], known: Known) -> Request:
@@ -135,18 +143,16 @@ def words(wishes: Sequence[Wish], known: Known) -> list[str] | None:
     plugged = together.pop("network", None)
     found = [] if plugged is None else _network_words(plugged)
     for keyword, value in together.items():
-        flag = FLAGS.get(keyword, f"--{keyword}")
-        found += [flag, *map(_plain, value if isinstance(value, list) else [value])]
+        found += option(keyword, *(value if isinstance(value, list) else [value]))
     return found
 
 
 def _network_words(plugged: Plugged) -> list[str]:
-    found = ["--network", plugged.name]
+    found = option("network", plugged.name)
     for name in ("weights", "size", "mean", "std"):
         value = getattr(plugged, name)
-        if value is not None:
-            found += [f"--{name}", ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)]
-    return found + (["--bgr"] if plugged.bgr else [])
+        found += [] if value is None else option(name, value)
+    return found + (option("bgr") if plugged.bgr else [])
 
 
 def python(wishes: Sequence[Wish], known: Known) -> str:
@@ -167,12 +173,3 @@ def _network(plugged: Plugged) -> str:
     default = Plugged()
     changed = {name: value for name, value in vars(plugged).items() if value != getattr(default, name) and name != "name"}
     return f"ppgn.requests.Plugged({', '.join([repr(plugged.name), *(f'{name}={value!r}' for name, value in changed.items())])})"
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def shell(parts: Sequence[str]) -> str:
-    """Words as a command of the shell."""
-    return shlex.join(parts)
