@@ -94,10 +94,32 @@ def values_of(form: Any) -> dict[str, Any]:
 def members_of(bundle: Bundle, form: Any) -> dict[str, str]:
     """The members that were chosen in a form in the place of the recipe's. Raises ValueError for one that is not listed."""
     typed, flat = values_of(form), recipe_of(bundle, form["kind"], form["recipe"]).flat()
-    found = {member: typed[member] for member in MEMBERS if member in typed and typed[member] != flat[member]}
+    return _listed({member: typed[member] for member in MEMBERS if member in typed and typed[member] != flat[member]})
+
+
+def with_member(bundle: Bundle, form: Any, member: str, name: str) -> dict[str, Any]:
+    """A form with another member. What was typed into settings that it has as well stays.
+
+    Raises ValueError for a member that is not listed.
+    """
+    typed, kind, recipe = values_of(form), form["kind"], form["recipe"]
+    sent = _listed(form.get("members", {}))
+    before = values_of(form_of(bundle, kind, recipe, sent))
+    made = form_of(bundle, kind, recipe, _listed({**sent, member: name}))
+    for field in (field for group in made["groups"] for field in group["fields"]):
+        setting = field["name"]
+        if setting not in MEMBERS and setting in before and typed.get(setting, before[setting]) != before[setting]:
+            field["value"] = typed[setting]
+    return made
+
+
+def _listed(members: Any) -> dict[str, str]:
+    """Members by name. Raises ValueError for one that is not listed."""
+    found = dict(members) if isinstance(members, Mapping) else {"form": members}
     for member, name in found.items():
-        if name not in recipes.FAMILIES[member]:
-            raise ValueError(f"got the {member} {name!r}, expected {', '.join(recipes.FAMILIES[member])}: choose one")
+        known = recipes.FAMILIES[member] if member in MEMBERS else {}
+        if name not in known:
+            raise ValueError(f"got the {member} {name!r}, expected {', '.join(known) or ', '.join(MEMBERS)}: choose one")
     return found
 
 

@@ -107,11 +107,10 @@ class Wanting:
         """Another recipe: its settings."""
         return {self.parts.form: settings.form_of(self.house.bundle(name), self._kind(visitor, wanted), recipe)}
 
-    def on_member(self, visitor: Visitor, name: str, form: Any) -> dict[Any, Any]:
+    def on_member(self, visitor: Visitor, event: Any, name: str, form: Any) -> dict[Any, Any]:
         """Another rule, prior, start or measure: the settings that it has."""
-        bundle = self.house.bundle(name)
-        members = settings.members_of(bundle, form)
-        return {self.parts.form: settings.form_of(bundle, form["kind"], form["recipe"], members)}
+        member, choice = getattr(event, "name", ""), getattr(event, "choice", "")
+        return {self.parts.form: settings.with_member(self.house.bundle(name), form, str(member), str(choice))}
 
     def _kind(self, visitor: Visitor, wanted: Sequence[str]) -> str:
         """The kind of recipe that fits the wishes."""

@@ -28,7 +28,7 @@ const control = (field) => {
     select.addEventListener('change', () => {
       field.value = select.value;
       save();
-      if (field.member) trigger('select', {name: field.name});
+      if (field.member) trigger('select', {name: field.name, choice: field.value});
     });
     return select;
   }
@@ -47,15 +47,15 @@ const control = (field) => {
   return ends;
 };
 let groups = [];
-let saving = false;
-const save = () => { saving = true; props.value = {...props.value, groups: structuredClone(groups)}; };
+const save = () => { props.value = {...props.value, groups: structuredClone(groups)}; };
 const draw = () => {
-  if (saving) { saving = false; return; }
   const root = element.querySelector('.fields');
   if (!root) return;
-  const opened = new Set([...root.querySelectorAll('details[open]')].map((one) => one.dataset.title));
   const first = !root.children.length;
-  groups = structuredClone(props.value?.groups || []);
+  const opened = new Set([...root.querySelectorAll('details[open]')].map((one) => one.dataset.title));
+  const sent = props.value?.groups || [];
+  if (!first && JSON.stringify(sent) === JSON.stringify(groups)) return;
+  groups = structuredClone(sent);
   root.replaceChildren(...groups.map((group) => {
     const details = document.createElement('details');
     details.dataset.title = group.title;

@@ -1,7 +1,7 @@
 // A picture on which a hole is painted. value: {picture, width, height, mask}: the picture as a data URL, its size in pixels, and
 // the mask as a PNG of that size, white where the hole is. Four numbers and a button do it without a mouse.
 const scale = 6;
-let canvas, context, drawn = '', saving = false, down = false;
+let canvas, context, drawn = '', down = false;
 const size = () => [props.value?.width || 64, props.value?.height || 64];
 const save = () => {
   const [width, height] = size();
@@ -11,7 +11,6 @@ const save = () => {
   one.imageSmoothingEnabled = false;
   one.fillRect(0, 0, width, height);
   one.drawImage(canvas, 0, 0, width, height);
-  saving = true;
   props.value = {...props.value, mask: small.toDataURL('image/png')};
 };
 const place = (event) => {
@@ -30,7 +29,6 @@ const paint = (event) => {
 };
 const clear = () => { context.clearRect(0, 0, canvas.width, canvas.height); save(); };
 const draw = () => {
-  if (saving) { saving = false; return; }
   canvas = element.querySelector('canvas');
   if (!canvas) return;
   const [width, height] = size();
