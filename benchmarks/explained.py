@@ -22,9 +22,11 @@ from runs import exit_on_mistake
 
 from ppgn import images
 
-LITE = {"block4": (40, 3), "block8": (112, 3), "block15": (320, 4)}
-SQUEEZENET = {"features.5": (256, 2), "features.9": (384, 2), "features.12": (512, 1)}
-"""Layer -> (its units, how many of them are drawn)."""
+DRAWN = {
+    "lite": {"block4": (40, 3), "block8": (112, 3), "block15": (320, 4)},
+    "squeezenet": {"features.5": (256, 2), "features.9": (384, 2), "features.12": (512, 1)},
+}
+"""Network -> layer -> (its units, how many of them are drawn)."""
 INPUT = {"size": "227", "mean": "0.40784,0.45882,0.48235", "std": "0.0039216"}
 """Of SqueezeNet 1.0, with channels blue, green, red."""
 SHOWN = 4
@@ -110,13 +112,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, help="folder of real pictures")
     parser.add_argument("--squeezenet", required=True, help="weights of SqueezeNet 1.0, a state dict of torchvision's")
-    parser.add_argument("--squeezenet-too", action="store_true", help="also explain units of SqueezeNet 1.0")
+    parser.add_argument("--of", nargs="+", choices=tuple(DRAWN), default=list(DRAWN), help="networks whose units are explained")
     parser.add_argument("--out", default="reports", help="folder of the reports")
     parser.add_argument("--seed", type=int, default=0, help="of the units and of the chains")
     given = parser.parse_args()
-    reports = [one for layer, units in drawn(LITE, given.seed).items() for one in made("lite", layer, units, given)]
-    for layer, units in drawn(SQUEEZENET, given.seed).items() if given.squeezenet_too else ():
-        reports += made("squeezenet", layer, units, given)
+    asked = ((network, *row) for network in given.of for row in drawn(DRAWN[network], given.seed).items())
+    reports = [one for network, layer, units in asked for one in made(network, layer, units, given)]
     for head, line in ((FIRST, first_row), (SECOND, second_row)):
         print(head, "|" + " --- |" * (head.count("|") - 1), *(line(report) for report in reports), "", sep="\n")
     figure(reports, Path(given.out) / "explained.jpg")

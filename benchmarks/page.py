@@ -20,9 +20,13 @@ from PIL import Image as Pillow
 from runs import exit_on_mistake
 from timing import machine
 
+from ppgn import images
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 WIDTH, HEIGHT = 1180, 900
-QUALITY = 82
+PHONE = {"x": 0, "y": 790, "width": 390, "height": 1230}
+"""The part of the narrow page with the painted hole and what fills it."""
+QUALITY, WIDEST = 82, 960
 
 
 def free_port() -> int:
@@ -43,7 +47,9 @@ def shot(page: Any, file: Path, clip: dict[str, int] | None = None) -> None:
     page.wait_for_timeout(400)
     png = file.with_suffix(".png")
     page.screenshot(path=str(png), full_page=True, **({"clip": clip} if clip else {}))
-    Pillow.open(png).convert("RGB").save(file, quality=QUALITY)
+    picture = Pillow.open(png).convert("RGB")
+    picture.thumbnail((WIDEST, 3 * WIDEST))
+    picture.save(file, quality=QUALITY)
     png.unlink()
 
 
@@ -132,7 +138,7 @@ def small(browser: Any, url: str, out: Path, photo: str) -> None:
     page.locator("#painter .add").click()
     page.locator("button#fill").click()
     status(page, "done")
-    shot(page, out / "page_phone.jpg")
+    shot(page, out / "page_phone.jpg", PHONE)
     context.close()
 
 
@@ -147,7 +153,7 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise ValueError("found no chromium, expected Debian's: apt install chromium")
-    photo = str(sorted(Path(given.images).rglob("*.[jJ][pP]*[gG]"))[0])
+    photo = str(images.pictures_in(Path(given.images), "for the screenshots")[0])
     port = free_port()
     words = ["-m", "ppgn", "web", "imagenette64", "natural128", "--images", given.images, "--port", str(port)]
     with sync_playwright() as play:
