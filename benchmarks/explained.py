@@ -23,10 +23,11 @@ from runs import exit_on_mistake
 from ppgn import images
 
 DRAWN = {
-    "lite": {"block4": (40, 3), "block8": (112, 3), "block15": (320, 4)},
+    "lite": {"block4.depthwise": (240, 3), "block10.depthwise": (672, 3), "head": (1280, 4)},
     "squeezenet": {"features.5": (256, 2), "features.9": (384, 2), "features.12": (512, 1)},
 }
-"""Network -> layer -> (its units, how many of them are drawn)."""
+"""Network -> layer -> (its units, how many of them are drawn). Those of Lite0 stand before or behind a ReLU6: the outputs of its
+blocks are linear bottlenecks, in which a unit is a direction like any other."""
 INPUT = {"size": "227", "mean": "0.40784,0.45882,0.48235", "std": "0.0039216"}
 """Of SqueezeNet 1.0, with channels blue, green, red."""
 SHOWN = 4
