@@ -274,6 +274,26 @@ def test_a_visitor_runs_one_thing_at_a_time() -> None:
         pass
 
 
+def test_a_stop_that_comes_before_the_first_step_is_kept(place: Path) -> None:
+    visitor = Visitor()
+    with visitor.alone():
+        visitor.stop.set()  # while the start is chosen
+        gone(begun("tiny", asked("tench", steps=4), visitor=visitor))
+        assert visitor.run is not None and visitor.run.step == 0
+    with visitor.alone():
+        assert gone(visitor).run is visitor.run and visitor.run.left == 0
+
+
+def test_what_an_earlier_run_was_to_go_on_with_is_forgotten(place: Path) -> None:
+    visitor = gone(begun("tiny", asked("tench", steps=2)))
+    assert visitor.bundle is not None
+    late = asked("golf ball", steps=2)
+    visitor.pending = (late, wishes.request_of(visitor.bundle, late.wishes, KNOWN))  # after the last step
+    with visitor.alone():
+        gone(turned(visitor, asked("-1 * tench", steps=1)))
+    assert [str(wish) for call in visitor.calls if call.asked for wish in call.asked.wishes] == ["tench", "-1 * tench"]
+
+
 # The house of networks
 
 
@@ -343,6 +363,7 @@ def test_the_page_is_built_with_its_tabs_and_without_a_server(place: Path) -> No
     labels = [block.label for block in blocks.blocks.values() if type(block).__name__ == "Tab"]
     assert labels == ["Sample", "Neurons", "Map", "Evolve", "Story"]
     assert not blocks.is_running and not blocks.analytics_enabled
+    assert not blocks.api_open  # a direct call would pass the queue by
 
 
 # Painted holes

@@ -171,7 +171,6 @@ class NeuronsTab:
         """The top real pictures and the facets of the unit."""
         with visitor.alone(), tempfile.TemporaryDirectory() as folder:
             bundle, request = self.house.bundle(name), self._request(visitor, name)
-            visitor.stop.clear()
             told: queue.Queue[Any] = queue.Queue()
 
             def watch(count: int, total: int, what: str) -> None:

@@ -48,7 +48,6 @@ class StoryTab:
     def on_begin(self, visitor: Visitor, name: str, wanted: list[str], seed: int) -> Iterator[dict[Any, Any]]:
         """A picture by each method, as it is made."""
         with visitor.alone():
-            visitor.stop.clear()
             bundle = self.house.bundle(name)
             _, request = self.sample.wanting.request(visitor, bundle, (wanted or [])[:1])
             (target,) = explanation.targets(bundle, request)

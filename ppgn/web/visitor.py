@@ -46,8 +46,8 @@ class Call:
 @dataclass(eq=False)
 class Visitor:
     """One browser tab. run: on screen. where: the name of its bundle on this page. calls: that made it. course: numbers and
-    frames of its steps. stop: ends the loop after the step. pending: what the run goes on with. code: of a picture at which the
-    next run begins, `[1, *code]`. busy: held by the one thing that runs."""
+    frames of its steps. stop: ends the loop after the step, or before the first. pending: what the run goes on with. code: of a
+    picture at which the next run begins, `[1, *code]`. busy: held by the one thing that runs."""
 
     run: LiveRun | None = None
     bundle: Bundle | None = None
@@ -76,10 +76,13 @@ class Visitor:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """The one thing that runs for the visitor. Raises ValueError while something else does."""
+        """The one thing that runs for the visitor; what stopped the last one, and what it was to go on with, is forgotten. Raises
+        ValueError while something else does."""
         if not self.busy.acquire(blocking=False):
             raise ValueError("got another request while a run of this tab goes on, expected one at a time: stop it first")
         try:
+            self.stop.clear()
+            self.pending = None
             yield
         finally:
             self.busy.release()
@@ -106,7 +109,6 @@ class Visitor:
         run = self.run
         if run is None:
             raise ValueError("got no run to go on with, expected one: begin one first")
-        self.stop.clear()
         shown, made = 0.0, 0
         while run.left > 0 and made < most and not self.stop.is_set():
             if self.pending is not None:

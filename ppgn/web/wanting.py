@@ -64,12 +64,14 @@ class Wanting:
         }
 
     def on_change(self, visitor: Visitor, name: str, wanted: list[str], form: Any) -> dict[Any, Any]:
-        """Other wishes: the settings of their kind; and while a run goes on, it goes on with them."""
+        """Other wishes: the settings of their kind; and while a run of this bundle goes on, it goes on with them."""
         bundle = self.house.bundle(name)
         kind = self._kind(visitor, wanted)
         if not visitor.busy.locked():
             fits = not form or (settings.values_of(form) and form["kind"] == kind)
             return {} if fits else {self.parts.form: settings.form_of(bundle, kind, form["recipe"])}
+        if visitor.bundle is not bundle:
+            return {}
         asked, request = self.asked(visitor, bundle, wanted, form)
         last = export.asked_of(visitor)
         if request is not None and last is not None and asked.wishes != last.wishes:
