@@ -1,6 +1,7 @@
 """The page without a browser: what is on screen as a command and as Python, the house of networks, painted holes."""
 
 import base64
+import gc
 import io
 import json
 import shlex
@@ -20,7 +21,7 @@ from torch import Tensor
 
 import ppgn
 from ppgn import cli, images, loaders
-from ppgn.web import Asked, House, Visitor, WebOptions, export, known_pixels, page, wishes
+from ppgn.web import Asked, House, Visitor, Visitors, WebOptions, export, known_pixels, page, wishes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 __all__ = ["place"]
@@ -292,6 +293,28 @@ def test_what_an_earlier_run_was_to_go_on_with_is_forgotten(place: Path) -> None
     with visitor.alone():
         gone(turned(visitor, asked("-1 * tench", steps=1)))
     assert [str(wish) for call in visitor.calls if call.asked for wish in call.asked.wishes] == ["tench", "-1 * tench"]
+
+
+def test_files_of_a_visitor_go_with_the_next_ones_and_with_the_visitor(place: Path) -> None:
+    visitor = gone(begun("tiny", asked("tench", steps=2)))
+    first = export.files(visitor, KNOWN)
+    (visitor.room / "files" / "old").touch()
+    assert export.files(visitor, KNOWN) == first
+    room = visitor.room
+    assert room.is_dir()
+    del visitor
+    gc.collect()
+    assert not room.exists()
+
+
+def test_visitors_who_do_nothing_are_forgotten_where_there_are_too_many() -> None:
+    visitors = Visitors()
+    first, second = visitors.of("first"), visitors.of("second")
+    with first.alone():
+        for number in range(1200):
+            visitors.of(str(number))
+        assert visitors.of("first") is first and visitors.of("second") is not second
+    assert len(visitors) <= 502
 
 
 # The house of networks

@@ -20,7 +20,7 @@ YEARS = {
 }  # fmt: skip
 """Method -> the year of its paper; "ppgn" is the bundle's own recipe."""
 STEPS = 64
-"""Of each method, where the paper takes more: a glance, not a comparison."""
+"""Of each method of pixels, where the paper takes more: a glance, not a comparison."""
 
 
 class StoryTab:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +28,8 @@ FRAME_SECONDS = 0.15
 """Between two frames on screen at least: five or so a second, and the rest of the time is the chain's."""
 KEPT_SECONDS = 3600
 """After which a visitor who does nothing is forgotten."""
+MOST = 500
+"""Visitors; of more, those who did nothing for longest are forgotten: a browser can name its session as it likes."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ class Call:
 class Visitor:
     """One browser tab. run: on screen. where: the name of its bundle on this page. calls: that made it. course: numbers and
     frames of its steps. stop: ends the loop after the step, or before the first. pending: what the run goes on with. code: of a
-    picture at which the next run begins, `[1, *code]`. busy: held by the one thing that runs."""
+    picture at which the next run begins, `[1, *code]`. has_place: one on the map was clicked, whose run is to begin. busy: held
+    by the one thing that runs."""
 
     run: LiveRun | None = None
     bundle: Bundle | None = None
@@ -69,6 +77,7 @@ class Visitor:
     units: list[tuple[str, str, int]] = field(default_factory=list)
     unit: tuple[str, str, int] | None = None
     plane: Any = None
+    has_place: bool = False
     evolution: Evolution | None = None
     liked: set[int] = field(default_factory=set)
     seen: float = field(default_factory=time.monotonic)
@@ -86,6 +95,13 @@ class Visitor:
             yield
         finally:
             self.busy.release()
+
+    @cached_property
+    def room(self) -> Path:
+        """A folder of the server for the visitor's files, removed with the visitor."""
+        folder = tempfile.mkdtemp(prefix="ppgn-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def begin(self, bundle: Bundle, request: Request | None, asked: Asked, count: int, seed: int, **options: Any) -> None:
         """A new run, from the code that was chosen, if any, or into the `hole` of a picture. where: the bundle's name on this
@@ -153,8 +169,11 @@ class Visitors:
         """The visitor of a session, a new one the first time."""
         with self._lock:
             now = time.monotonic()
-            for name in [name for name, one in self._known.items() if now - one.seen > KEPT_SECONDS and not one.busy.locked()]:
-                del self._known[name]
+            idle = sorted((one.seen, name) for name, one in self._known.items() if not one.busy.locked())
+            excess = len(self._known) - MOST
+            for place, (seen, name) in enumerate(idle):
+                if place < excess or now - seen > KEPT_SECONDS:
+                    del self._known[name]
             found = self._known.setdefault(session or "", Visitor())
             found.seen = now
             return found
