@@ -1,6 +1,7 @@
 """The page without a browser: what is on screen as a command and as Python, the house of networks, painted holes."""
 
 import base64
+import gc
 import io
 import json
 import shlex
@@ -20,7 +21,7 @@ from torch import Tensor
 
 import ppgn
 from ppgn import cli, images, loaders
-from ppgn.web import Asked, House, Visitor, WebOptions, export, known_pixels, page, wishes
+from ppgn.web import Asked, House, Visitor, Visitors, WebOptions, export, known_pixels, page, wishes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 __all__ = ["place"]
@@ -274,6 +275,48 @@ def test_a_visitor_runs_one_thing_at_a_time() -> None:
         pass
 
 
+def test_a_stop_that_comes_before_the_first_step_is_kept(place: Path) -> None:
+    visitor = Visitor()
+    with visitor.alone():
+        visitor.stop.set()  # while the start is chosen
+        gone(begun("tiny", asked("tench", steps=4), visitor=visitor))
+        assert visitor.run is not None and visitor.run.step == 0
+    with visitor.alone():
+        assert gone(visitor).run is visitor.run and visitor.run.left == 0
+
+
+def test_what_an_earlier_run_was_to_go_on_with_is_forgotten(place: Path) -> None:
+    visitor = gone(begun("tiny", asked("tench", steps=2)))
+    assert visitor.bundle is not None
+    late = asked("golf ball", steps=2)
+    visitor.pending = (late, wishes.request_of(visitor.bundle, late.wishes, KNOWN))  # after the last step
+    with visitor.alone():
+        gone(turned(visitor, asked("-1 * tench", steps=1)))
+    assert [str(wish) for call in visitor.calls if call.asked for wish in call.asked.wishes] == ["tench", "-1 * tench"]
+
+
+def test_files_of_a_visitor_go_with_the_next_ones_and_with_the_visitor(place: Path) -> None:
+    visitor = gone(begun("tiny", asked("tench", steps=2)))
+    first = export.files(visitor, KNOWN)
+    (visitor.room / "files" / "old").touch()
+    assert export.files(visitor, KNOWN) == first
+    room = visitor.room
+    assert room.is_dir()
+    del visitor
+    gc.collect()
+    assert not room.exists()
+
+
+def test_visitors_who_do_nothing_are_forgotten_where_there_are_too_many() -> None:
+    visitors = Visitors()
+    first, second = visitors.of("first"), visitors.of("second")
+    with first.alone():
+        for number in range(1200):
+            visitors.of(str(number))
+        assert visitors.of("first") is first and visitors.of("second") is not second
+    assert len(visitors) <= 502
+
+
 # The house of networks
 
 
@@ -343,6 +386,7 @@ def test_the_page_is_built_with_its_tabs_and_without_a_server(place: Path) -> No
     labels = [block.label for block in blocks.blocks.values() if type(block).__name__ == "Tab"]
     assert labels == ["Sample", "Neurons", "Map", "Evolve", "Story"]
     assert not blocks.is_running and not blocks.analytics_enabled
+    assert not blocks.api_open  # a direct call would pass the queue by
 
 
 # Painted holes

@@ -14,6 +14,7 @@ from ppgn.web.page import serve as serve
 from ppgn.web.runs import known_pixels as known_pixels
 from ppgn.web.visitor import Asked as Asked
 from ppgn.web.visitor import Visitor as Visitor
+from ppgn.web.visitor import Visitors as Visitors
 from ppgn.web.wishes import Known as Known
 from ppgn.web.wishes import Wish as Wish
 from ppgn.web.wishes import read_wish as read_wish

@@ -44,9 +44,10 @@ class EvolveTab:
     def on_begin(self, visitor: Visitor, name: str, seed: int) -> dict[Any, Any]:
         """The first generation: draws of the bundle's model of codes."""
         plan = Plan(budget=BUDGET, method="genetic", population=POPULATION, seed=int(seed or 0), settings=SETTINGS)
-        visitor.evolution = Evolution(self.house.bundle(name), plan, ("liked",))
-        visitor.liked = set()
-        return self._shown(visitor)
+        with visitor.alone():
+            visitor.evolution = Evolution(self.house.bundle(name), plan, ("liked",))
+            visitor.liked = set()
+            return self._shown(visitor)
 
     def on_like(self, visitor: Visitor, event: Any) -> dict[Any, Any]:
         """A picture is liked, or no longer."""
@@ -62,10 +63,11 @@ class EvolveTab:
             raise ValueError("got no evolution, expected one: begin it first")
         if not visitor.liked:
             raise ValueError("got no picture that you like, expected one or more: click them first")
-        count = len(visitor.evolution.ask().codes)
-        visitor.evolution.tell([1.0 if picture in visitor.liked else 0.0 for picture in range(count)])
-        visitor.liked = set()
-        return self._shown(visitor)
+        with visitor.alone():
+            count = len(visitor.evolution.ask().codes)
+            visitor.evolution.tell([1.0 if picture in visitor.liked else 0.0 for picture in range(count)])
+            visitor.liked = set()
+            return self._shown(visitor)
 
     def on_use(self, visitor: Visitor, name: str) -> dict[Any, Any]:
         """The next chains in Sample begin at the code of the first picture that is liked."""

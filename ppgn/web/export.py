@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +78,7 @@ def python(visitor: Visitor, known: Known) -> str:
     if visitor.run is None or visitor.bundle is None:
         return ""
     lines = ["import ppgn", "", f"bundle = ppgn.load({visitor.where!r})"]
-    beside = replace(known, directions={name: (f"{name}.safetensors", layer) for name, (_, layer) in known.directions.items()})
+    beside = replace(known, directions={name: (direction_file(name), layer) for name, (_, layer) in known.directions.items()})
     for call in visitor.calls:
         lines += _lines(visitor, call, beside)
     end = 'run.samples.save("samples")'
@@ -113,12 +112,14 @@ def _lines(visitor: Visitor, call: Call, known: Known) -> list[str]:
 
 
 def files(visitor: Visitor, known: Known) -> list[str]:
-    """What is on screen as files in a new folder: the grid, each picture, the film as GIF and, where PyAV is installed, as MP4,
-    the codes, a page that says it all, and what the calls need to begin with."""
+    """What is on screen as files, in the place of those made before: the grid, each picture, the film as GIF and, where PyAV is
+    installed, as MP4, the codes, a page that says it all, and what the calls need to begin with."""
     run = visitor.run
     if run is None or run.evaluation is None:
         raise ValueError("got no pictures to save, expected some: begin a run first")
-    folder = Path(tempfile.mkdtemp(prefix="ppgn-"))
+    folder = visitor.room / "files"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     samples = run.samples
     pictures = shown(visitor)
     labels = None
@@ -135,12 +136,17 @@ def files(visitor: Visitor, known: Known) -> list[str]:
         images.save_image(run.inpainted.picture, folder / PICTURE)
         images.save_image(1 - run.inpainted.known, folder / MASK)
     for name in {wish.value for call in visitor.calls if call.asked for wish in call.asked.wishes if wish.kind == "direction"}:
-        shutil.copyfile(known.directions[name][0], folder / f"{name}.safetensors")
+        shutil.copyfile(known.directions[name][0], folder / direction_file(name))
     _films(visitor, folder)
     text = python(visitor, known)
     (folder / "again.py").write_text(text, encoding="utf-8")
     _page(visitor, grid, f"{command(visitor, known)}\n\n{text}", folder / "page.html")
     return [str(file) for file in sorted(folder.iterdir())]
+
+
+def direction_file(name: str) -> str:
+    """The name of the file of an uploaded direction, unlike those of other files."""
+    return f"direction_{name}.safetensors"
 
 
 def _films(visitor: Visitor, folder: Path) -> None:

@@ -105,21 +105,19 @@ class NeuronsTab:
         """The picture that was chosen in the tab Sample."""
         if visitor.run is None or visitor.chosen is None:
             raise ValueError("got no chosen picture in Sample, expected one: click one there, or upload a picture here")
-        picture = images.to_pil(export.shown(visitor)[visitor.chosen].cpu())
-        with tempfile.NamedTemporaryFile(suffix=".png", delete=False) as file:
-            picture.save(file, "PNG")
-        return {self.picture: file.name}
+        return {self.picture: images.to_pil(export.shown(visitor)[visitor.chosen].cpu())}
 
     def on_look(self, visitor: Visitor, name: str, network: str, layer: str) -> Iterator[dict[Any, Any]]:
         """The units of a layer that the picture excites most, as maps."""
         import gradio as gr
 
-        if visitor.look is None:
+        picture = visitor.look
+        if picture is None:
             raise ValueError("got no picture to look at, expected one: upload one, or take one from Sample")
         yield {self.status: widgets.said("looking"), self.unit_part: gr.Row(visible=False), self.found: [], self.attributions: []}
         bundle = self.house.bundle(name)
         plugged = self.house.network("" if network == OWN_NETWORK else network, name)
-        grids = explanation.activation_grids(plugged, layer, visitor.look.to(bundle.device)).float().cpu()
+        grids = explanation.activation_grids(plugged, layer, picture.to(bundle.device)).float().cpu()
         means = grids.mean((1, 2))
         order = means.argsort(descending=True)[:SHOWN].tolist()
         visitor.units = [(network, layer, unit) for unit in order]
@@ -169,36 +167,44 @@ class NeuronsTab:
 
     def on_explain(self, visitor: Visitor, name: str) -> Iterator[dict[Any, Any]]:
         """The top real pictures and the facets of the unit."""
-        with visitor.alone(), tempfile.TemporaryDirectory() as folder:
+        with visitor.alone():
             bundle, request = self.house.bundle(name), self._request(visitor, name)
-            visitor.stop.clear()
             told: queue.Queue[Any] = queue.Queue()
+            gone = threading.Event()
 
             def watch(count: int, total: int, what: str) -> None:
-                if visitor.stop.is_set():
+                if visitor.stop.is_set() or gone.is_set():
                     raise ValueError("stopped")
                 told.put((count, total, what))
 
             def work() -> None:
                 try:
-                    options = {**EXPLAINED, "folder": self.house.options.images}
-                    told.put(explanation.explain(bundle, request, Path(folder) / "report", watch=watch, **options)[0])
+                    with tempfile.TemporaryDirectory() as folder:  # of this thread, which may outlive the visit
+                        options = {**EXPLAINED, "folder": self.house.options.images}
+                        report = explanation.explain(bundle, request, Path(folder) / "report", watch=watch, **options)[0]
+                        told.put(self._explained(report, Path(folder) / "report"))
                 except Exception as fault:  # of another thread, raised in this one
                     told.put(fault)
 
-            thread = threading.Thread(target=work, daemon=True)
-            thread.start()
-            done = 0
-            while not isinstance(item := told.get(), dict | Exception):
-                done += item[0]
-                if told.empty():
-                    yield {self.status: widgets.said(f"{item[2]}: {100 * done // item[1]} %")}
-            thread.join()
-            if isinstance(item, Exception):
-                raise ValueError(widgets.as_sentence(item)) from item
-            yield self._explained(item, Path(folder) / "report")
+            threading.Thread(target=work, daemon=True).start()
+            try:
+                yield from self._told(told)
+            finally:
+                gone.set()
+
+    def _told(self, told: queue.Queue[Any]) -> Iterator[dict[Any, Any]]:
+        """How far an explanation is, (passes, of all, what) each, and its pictures at last. Raises what went wrong."""
+        done = 0
+        while isinstance(item := told.get(), tuple):
+            done += item[0]
+            if told.empty():
+                yield {self.status: widgets.said(f"{item[2]}: {100 * done // item[1]} %")}
+        if isinstance(item, Exception):
+            raise item
+        yield item
 
     def _explained(self, report: dict[str, Any], folder: Path) -> dict[Any, Any]:
+        """The pictures of a report."""
         real, source = report["parts"]["real"]["top"], report["parts"]["synthetic"]["sources"][0]
         rows = [("real", row, f"real {short(row['response'])}") for row in real]
         rows += [("synthetic", row, _synthetic_label(row)) for row in source["images"]]

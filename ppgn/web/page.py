@@ -63,7 +63,7 @@ def _page(house: House) -> Any:
 
         leave.__annotations__ = {"request": gr.Request}
         blocks.unload(leave)
-    blocks.queue(max_size=64)
+    blocks.queue(max_size=64, api_open=False)  # else a direct call passes the queue by
     return blocks
 
 

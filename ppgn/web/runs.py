@@ -91,7 +91,6 @@ class Runs:
 
         at = self.parts
         with visitor.alone():
-            visitor.stop.clear()
             yield {
                 at.status: widgets.said("choosing where the chains begin"), at.start: gr.Button(visible=False),
                 at.stop: gr.Button(visible=True), at.go_on: gr.Button(interactive=False), at.large_part: gr.Group(visible=False),
@@ -126,7 +125,10 @@ class Runs:
         import gradio as gr
 
         at, run, known = self.parts, visitor.run, self.wanting.known(visitor)
-        found: dict[Any, Any] = {at.start: gr.Button(visible=True), at.stop: gr.Button(visible=False)}
+        found: dict[Any, Any] = {
+            at.start: gr.Button(visible=True), at.stop: gr.Button(visible=False),
+            at.go_on: gr.Button(interactive=run is not None),
+        }  # fmt: skip
         if run is None or run.evaluation is None:
             return found | {at.status: widgets.said("stopped") if fault is None else widgets.wrong(fault)}
         state = "stopped" if run.left > 0 else "done"
@@ -135,7 +137,6 @@ class Runs:
         return found | {
             at.status: widgets.said(text) if fault is None else widgets.wrong(fault),
             at.tiles: widgets.tile_rows(export.shown(visitor), labels_of(visitor), "chain"),
-            at.go_on: gr.Button(interactive=True),
             at.command: export.command(visitor, known), at.python: export.python(visitor, known),
         }  # fmt: skip
 

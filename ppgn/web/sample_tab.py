@@ -54,7 +54,7 @@ class SampleTab:
                 light,
             ),
             (at.tiles.click, self.chosen.on_choose, [], [at.tiles, at.large_part, at.large, at.status], light),
-            (at.begin_here.click, self.chosen.on_begin_here, [], [at.status, at.here_part], light),
+            (at.begin_here.click, self.chosen.on_begin_here, [self.bundle], [at.status, at.here_part], light),
             (at.forget.click, self.chosen.on_forget, [], [at.status, at.here_part], light),
             (at.to_hole.click, self.chosen.on_to_hole, [], [at.painter, at.hole_part, at.status], light),
             (at.upload.change, self.chosen.on_upload, [self.bundle, at.upload], [at.painter, at.status], light),

@@ -118,7 +118,7 @@ def _listed(members: Any) -> dict[str, str]:
     found = dict(members) if isinstance(members, Mapping) else {"form": members}
     for member, name in found.items():
         known = recipes.FAMILIES[member] if member in MEMBERS else {}
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise ValueError(f"got the {member} {name!r}, expected {', '.join(known) or ', '.join(MEMBERS)}: choose one")
     return found
 

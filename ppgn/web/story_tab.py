@@ -20,7 +20,7 @@ YEARS = {
 }  # fmt: skip
 """Method -> the year of its paper; "ppgn" is the bundle's own recipe."""
 STEPS = 64
-"""Of each method, where the paper takes more: a glance, not a comparison."""
+"""Of each method of pixels, where the paper takes more: a glance, not a comparison."""
 
 
 class StoryTab:
@@ -48,7 +48,6 @@ class StoryTab:
     def on_begin(self, visitor: Visitor, name: str, wanted: list[str], seed: int) -> Iterator[dict[Any, Any]]:
         """A picture by each method, as it is made."""
         with visitor.alone():
-            visitor.stop.clear()
             bundle = self.house.bundle(name)
             _, request = self.sample.wanting.request(visitor, bundle, (wanted or [])[:1])
             (target,) = explanation.targets(bundle, request)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +28,8 @@ FRAME_SECONDS = 0.15
 """Between two frames on screen at least: five or so a second, and the rest of the time is the chain's."""
 KEPT_SECONDS = 3600
 """After which a visitor who does nothing is forgotten."""
+MOST = 500
+"""Visitors; of more, those who did nothing for longest are forgotten: a browser can name its session as it likes."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,9 @@ class Call:
 @dataclass(eq=False)
 class Visitor:
     """One browser tab. run: on screen. where: the name of its bundle on this page. calls: that made it. course: numbers and
-    frames of its steps. stop: ends the loop after the step. pending: what the run goes on with. code: of a picture at which the
-    next run begins, `[1, *code]`. busy: held by the one thing that runs."""
+    frames of its steps. stop: ends the loop after the step, or before the first. pending: what the run goes on with. code: of a
+    picture at which the next run begins, `[1, *code]`. has_place: one on the map was clicked, whose run is to begin. busy: held
+    by the one thing that runs."""
 
     run: LiveRun | None = None
     bundle: Bundle | None = None
@@ -69,6 +77,7 @@ class Visitor:
     units: list[tuple[str, str, int]] = field(default_factory=list)
     unit: tuple[str, str, int] | None = None
     plane: Any = None
+    has_place: bool = False
     evolution: Evolution | None = None
     liked: set[int] = field(default_factory=set)
     seen: float = field(default_factory=time.monotonic)
@@ -76,13 +85,23 @@ class Visitor:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """The one thing that runs for the visitor. Raises ValueError while something else does."""
+        """The one thing that runs for the visitor; what stopped the last one, and what it was to go on with, is forgotten. Raises
+        ValueError while something else does."""
         if not self.busy.acquire(blocking=False):
             raise ValueError("got another request while a run of this tab goes on, expected one at a time: stop it first")
         try:
+            self.stop.clear()
+            self.pending = None
             yield
         finally:
             self.busy.release()
+
+    @cached_property
+    def room(self) -> Path:
+        """A folder of the server for the visitor's files, removed with the visitor."""
+        folder = tempfile.mkdtemp(prefix="ppgn-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def begin(self, bundle: Bundle, request: Request | None, asked: Asked, count: int, seed: int, **options: Any) -> None:
         """A new run, from the code that was chosen, if any, or into the `hole` of a picture. where: the bundle's name on this
@@ -106,7 +125,6 @@ class Visitor:
         run = self.run
         if run is None:
             raise ValueError("got no run to go on with, expected one: begin one first")
-        self.stop.clear()
         shown, made = 0.0, 0
         while run.left > 0 and made < most and not self.stop.is_set():
             if self.pending is not None:
@@ -151,8 +169,11 @@ class Visitors:
         """The visitor of a session, a new one the first time."""
         with self._lock:
             now = time.monotonic()
-            for name in [name for name, one in self._known.items() if now - one.seen > KEPT_SECONDS and not one.busy.locked()]:
-                del self._known[name]
+            idle = sorted((one.seen, name) for name, one in self._known.items() if not one.busy.locked())
+            excess = len(self._known) - MOST
+            for place, (seen, name) in enumerate(idle):
+                if place < excess or now - seen > KEPT_SECONDS:
+                    del self._known[name]
             found = self._known.setdefault(session or "", Visitor())
             found.seen = now
             return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,14 @@ class Wanting:
         }
 
     def on_change(self, visitor: Visitor, name: str, wanted: list[str], form: Any) -> dict[Any, Any]:
-        """Other wishes: the settings of their kind; and while a run goes on, it goes on with them."""
+        """Other wishes: the settings of their kind; and while a run of this bundle goes on, it goes on with them."""
         bundle = self.house.bundle(name)
         kind = self._kind(visitor, wanted)
         if not visitor.busy.locked():
             fits = not form or (settings.values_of(form) and form["kind"] == kind)
             return {} if fits else {self.parts.form: settings.form_of(bundle, kind, form["recipe"])}
+        if visitor.bundle is not bundle:
+            return {}
         asked, request = self.asked(visitor, bundle, wanted, form)
         last = export.asked_of(visitor)
         if request is not None and last is not None and asked.wishes != last.wishes:
@@ -97,9 +100,13 @@ class Wanting:
         return {self.parts.wanted: [*(wanted or []), str(wish)], self.parts.sentence: ""}
 
     def on_direction(self, visitor: Visitor, wanted: list[str], network: str, layer: str, file: str) -> dict[Any, Any]:
-        """An uploaded direction beside the wishes."""
-        name = Path(file).stem
-        visitor.directions[name] = (file, layer)
+        """An uploaded direction beside the wishes. Its file is copied, as Gradio removes it after some time, and gets a number
+        where its name is taken, so that what ran before is still made again by its own."""
+        stem, taken = Path(file).stem, visitor.directions
+        name = next(one for one in (stem, *(f"{stem} {number + 2}" for number in range(len(taken)))) if one not in taken)
+        kept = visitor.room / f"{len(taken)}.safetensors"
+        shutil.copyfile(file, kept)
+        taken[name] = (str(kept), layer)
         of = "" if network == OWN_NETWORK else network
         return {self.parts.wanted: [*(wanted or []), str(wishes.Wish("direction", name, of))]}
 

@@ -32,8 +32,8 @@ PAINTER = f"""<div class="painter" hidden>
 <label>top <input class="top" type="number" min="0"></label> <label>width <input class="across" type="number" min="1"></label>
 <label>height <input class="below" type="number" min="1"></label>
 <button type="button" class="add">Add this box</button></div></div>"""
-THUMBNAIL = 48
-"""Pixels of a picture in a plane."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
+"""Of uploaded pictures. Pillow reads more, some by other programs (EPS by Ghostscript), which no visitor shall start."""
 
 
 def asset(name: str) -> str:
@@ -67,18 +67,35 @@ def upload(name: str, height: int) -> Any:
     """A picture from a file, the camera or the clipboard; its handlers get the file as it came, which may be no picture."""
     import gradio as gr
 
-    found = gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], label="Picture", elem_id=name, height=height)
+    found = gr.Image(
+        type="filepath", format="png", sources=["upload", "webcam", "clipboard"], label="Picture", elem_id=name, height=height
+    )  # fmt: skip
     # Gradio would open the file before any handler, and end with a traceback where it is no picture.
     found.preprocess = lambda payload: None if payload is None else payload.path  # type: ignore[method-assign]
     return found
 
 
 def uploaded(file: str, spec: ImageSpec) -> Tensor:
-    """An uploaded picture `[channel, height, width]` at a bundle's size. Raises ValueError for what is none, without its path."""
+    """An uploaded picture `[channel, height, width]` at a bundle's size. Raises ValueError, without the file's path, for what is
+    no picture of FORMATS."""
+    if not _is_of(FORMATS, file):
+        kinds = f"expected a picture ({', '.join(FORMATS)}): give one of these kinds"
+        raise ValueError(f"cannot read {Path(file).name} as a picture, {kinds}")
     try:
         return images.load_image(file, spec.size, spec.channels)
     except ValueError as fault:
         raise ValueError(str(fault).replace(str(file), Path(file).name)) from fault
+
+
+def _is_of(formats: tuple[str, ...], file: str) -> bool:
+    """Whether a file begins as a picture of these formats; no other program is asked."""
+    try:
+        with Pillow.open(file, formats=formats):
+            return True
+    except Pillow.DecompressionBombError:  # of a known kind, which `images.load_image` refuses
+        return True
+    except images.BROKEN_FILE:
+        return False
 
 
 def plane(name: str, label: str) -> Any:
@@ -123,14 +140,14 @@ def as_sentence(fault: Exception) -> str:
     return f"the run failed ({one_line(fault)}): the terminal of `ppgn web` has the details"
 
 
-def wrong(fault: Exception | str) -> str:
+def wrong(sentence: str) -> str:
     """The sentence of a mistake, as an alert."""
-    return f'<div class="status"><span role="alert">{html.escape(printable(str(fault)))}</span></div>'
+    return f'<div class="status"><span role="alert">{html.escape(printable(sentence))}</span></div>'
 
 
 def handler(function: Callable[..., Any], status: Any, visitors: Visitors) -> Callable[..., Any]:
     """The handler of an event: function(visitor, *inputs), or function(visitor, event, *inputs) where its second parameter is
-    named `event`. A ValueError is shown in `status` in the place of the outputs. Generators stay generators."""
+    named `event`. A fault is a sentence (`as_sentence`) in `status` in the place of the outputs. Generators stay generators."""
     import gradio as gr
 
     needs_event = list(inspect.signature(function).parameters)[1:2] == ["event"]
@@ -141,14 +158,14 @@ def handler(function: Callable[..., Any], status: Any, visitors: Visitors) -> Ca
     def stream(request: Any, event: Any, *given: Any) -> Iterator[Any]:
         try:
             yield from function(*given_to(request, event, given))
-        except ValueError as fault:
-            yield {status: wrong(fault)}
+        except Exception as fault:
+            yield {status: wrong(as_sentence(fault))}
 
     def once(request: Any, event: Any, *given: Any) -> Any:
         try:
             return function(*given_to(request, event, given)) or {status: gr.skip()}
-        except ValueError as fault:
-            return {status: wrong(fault)}
+        except Exception as fault:
+            return {status: wrong(as_sentence(fault))}
 
     found = stream if inspect.isgeneratorfunction(function) else once
     found.__annotations__ = {"request": gr.Request, "event": gr.EventData}  # by which Gradio knows what to hand over

@@ -22,6 +22,8 @@ OF_NETWORK = ("class", "unit", "direction")
 WEIGHTED = re.compile(r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?)\s*[*]\s*(.+)", re.DOTALL | re.IGNORECASE)
 LONGEST = 300
 """Characters of a wish."""
+MOST = 32
+"""Wishes at once."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,11 @@ def kind_of(wishes: Sequence[Wish]) -> str:
 
 
 def request_of(bundle: Bundle, wishes: Sequence[Wish], known: Known) -> Request:
-    """The request of all wishes together. Raises ValueError where there is none, and as `requests.parse`."""
+    """The request of all wishes together. Raises ValueError for none, for too many, and as `requests.parse`."""
     if not wishes:
         raise ValueError("got nothing that is wanted, expected a class, a unit or a sentence: choose one")
+    if len(wishes) > MOST:
+        raise ValueError(f"got {len(wishes)} wishes, expected at most {MOST}: take some away")
     if any(wish.kind == "text" for wish in wishes) and not known.similarity:
         raise ValueError("got a text, expected a page that was started with a model for texts: write a class or a sentence")
     together = keywords(wishes, known)
