@@ -37,12 +37,12 @@ class Chosen:
             at.large_part: gr.Group(visible=True), at.large: images.to_pil(shown[index].cpu()),
         }  # fmt: skip
 
-    def on_begin_here(self, visitor: Visitor) -> dict[Any, Any]:
+    def on_begin_here(self, visitor: Visitor, name: str) -> dict[Any, Any]:
         """The next run begins at the chosen picture's code."""
         import gradio as gr
 
-        if visitor.run is None or visitor.chosen is None:
-            raise ValueError("got no chosen picture, expected one: click one first")
+        if visitor.run is None or visitor.chosen is None or visitor.bundle is not self.house.bundle(name):
+            raise ValueError("got no chosen picture of this bundle, expected one: start a run, then click one")
         code = visitor.run.samples.codes
         visitor.code = code[visitor.chosen : visitor.chosen + 1].clone()
         text = f"The next run begins at picture {visitor.chosen + 1}, with some variation for each chain."

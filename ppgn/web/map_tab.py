@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ppgn import explanation, facets, images, recipes
+from ppgn.bundle import Bundle
 from ppgn.web import export, widgets
 from ppgn.web.options import House
 from ppgn.web.sample_tab import SampleTab
@@ -28,8 +29,9 @@ AT_ONCE = 16
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Codes `[picture, *code]`, and their places from 0 to 1, `[picture, 2]`."""
+    """Codes `[picture, *code]` of a bundle, and their places from 0 to 1, `[picture, 2]`."""
 
+    bundle: Bundle
     codes: Tensor
     places: Tensor
 
@@ -61,7 +63,7 @@ class MapTab:
         )
         at = sample.parts
         clicked = self.plane.click(
-            widgets.handler(self.on_click, self.status, visitors), None, [tabs, at.here_part, self.status], **house.light
+            widgets.handler(self.on_click, self.status, visitors), [bundle], [tabs, at.here_part, self.status], **house.light
         )
         clicked.success(
             widgets.handler(self.on_start, at.status, visitors), sample.start_inputs, sample.run_outputs, **house.heavy
@@ -98,7 +100,7 @@ class MapTab:
         places = facets.plane(together.flatten(1), METHODS.get(str(method), "pca"))
         low, high = places.min(0).values, places.max(0).values
         places = EDGE + (1 - 2 * EDGE) * (places - low) / (high - low).clamp_min(1e-12)
-        visitor.plane = Plane(together, places)
+        visitor.plane = Plane(bundle, together, places)
         rows = [
             {"x": x, "y": y, "label": label, "kind": kind, "src": widgets.data_url(images.at_most(picture, THUMBNAIL), "JPEG")}
             for (x, y), picture, label, kind in zip(places.tolist(), pictures, labels, kinds, strict=True)
@@ -115,13 +117,16 @@ class MapTab:
             made = torch.cat([recipes.objective(setup).generator(some).clamp(0, 1).cpu() for some in codes.split(AT_ONCE)])
         return codes.cpu(), made
 
-    def on_click(self, visitor: Visitor, event: Any) -> dict[Any, Any]:
+    def on_click(self, visitor: Visitor, event: Any, name: str) -> dict[Any, Any]:
         """The place where the next run begins, which begins at once."""
         import gradio as gr
 
         x, y = getattr(event, "x", None), getattr(event, "y", None)
         if visitor.plane is None or not isinstance(x, int | float) or not isinstance(y, int | float):
             raise ValueError("got no place on a map, expected one: draw the map, then click in it")
+        if visitor.plane.bundle is not self.house.bundle(name):
+            visitor.code = None  # so that no chains begin
+            raise ValueError(f"got a map of {visitor.plane.bundle.name}, expected one of {name}: draw the map anew")
         visitor.code = visitor.plane.code_at(min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0))
         return {self.tabs: gr.Tabs(selected="sample"), self.sample.parts.here_part: gr.Row(visible=True),
                 self.status: widgets.said("Chains begin there, in Sample.")}  # fmt: skip

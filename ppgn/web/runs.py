@@ -126,7 +126,7 @@ class Runs:
         import gradio as gr
 
         at, run, known = self.parts, visitor.run, self.wanting.known(visitor)
-        found: dict[Any, Any] = {at.start: gr.Button(visible=True), at.stop: gr.Button(visible=False)}
+        found: dict[Any, Any] = {at.start: gr.Button("Start", visible=True), at.stop: gr.Button("Stop", visible=False)}
         if run is None or run.evaluation is None:
             return found | {at.status: widgets.said("stopped") if fault is None else widgets.wrong(fault)}
         state = "stopped" if run.left > 0 else "done"
@@ -135,7 +135,7 @@ class Runs:
         return found | {
             at.status: widgets.said(text) if fault is None else widgets.wrong(fault),
             at.tiles: widgets.tile_rows(export.shown(visitor), labels_of(visitor), "chain"),
-            at.go_on: gr.Button(interactive=True),
+            at.go_on: gr.Button("Go on", interactive=True),
             at.command: export.command(visitor, known), at.python: export.python(visitor, known),
         }  # fmt: skip
 
