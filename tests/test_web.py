@@ -163,6 +163,12 @@ def want(page: Any, *wishes: str) -> None:
     box.press("Escape")
 
 
+def choose_bundle(page: Any, name: str, first: str) -> None:
+    page.click("#bundle input")
+    page.get_by_role("option", name=name).click()
+    page.wait_for_function(f"document.querySelector('#wanted').innerText.includes({json.dumps(first)})")
+
+
 def chains(page: Any, count: int) -> None:
     page.locator("#chains input[type=number]").fill(str(count))
     page.locator("#chains input[type=number]").press("Tab")
@@ -229,6 +235,40 @@ def test_a_run_stops_goes_on_and_turns_to_another_wish(page: Any) -> None:
     text = page.inner_text("#python")
     assert f"list(run.steps({stopped}))" in text and "run.ask(" in text
     assert "no single command" in page.inner_text("#command")
+
+
+def test_stop_is_heard_while_a_run_begins(page: Any) -> None:
+    page.click("button#start")
+    page.click("button#stop")
+    assert int(re.search(r"stopped after (\d+) steps", status(page, "stopped after")).group(1)) < 5  # type: ignore[union-attr]
+
+
+def test_another_bundle_in_mid_run_leaves_the_chains_their_own_wishes(page: Any) -> None:
+    chains(page, 2)
+    page.click("button#start")
+    status(page, "step")
+    choose_bundle(page, "products64", "type:Backpacks")
+    assert status(page, "done").startswith("church: done after 25 steps")
+    assert page.inner_text("button#start").strip() == "Start" and page.inner_text("button#go-on").strip() == "Go on"
+    page.click("button#go-on")
+    status(page, "no run of this bundle")
+    page.click("#pictures button:nth-child(1)")
+    page.click("button#begin-here")
+    status(page, "no chosen picture of this bundle")
+
+
+def test_what_cannot_be_added_is_said_at_once(page: Any) -> None:
+    opened(page, "adding")
+    before = page.inner_text("#wanted")
+    page.click("button#add-sentence")
+    status(page, "got no sentence")
+    page.fill("#sentence textarea, #sentence input", "a red handbag")
+    page.click("button#add-sentence")
+    status(page, "has no captioner")
+    page.fill("#unit input", "99999")
+    page.click("button#add-unit")
+    status(page, "99999")
+    assert page.inner_text("#wanted") == before
 
 
 def test_a_wish_that_changes_while_chains_run_turns_them(page: Any) -> None:
@@ -325,9 +365,7 @@ def test_a_mistake_has_the_sentence_of_the_command_line(page: Any) -> None:
 
 
 def test_a_sentence_is_drawn(page: Any) -> None:
-    page.click("#bundle input")
-    page.get_by_role("option", name="products64").click()
-    page.wait_for_function("document.querySelector('#wanted').innerText.includes('type:Backpacks')")
+    choose_bundle(page, "products64", "type:Backpacks")
     chains(page, 1)
     want(page)
     opened(page, "adding")

@@ -161,6 +161,14 @@ def test_a_run_that_was_stopped_and_went_on_is_one_run(place: Path) -> None:
     assert by_command(visitor) == on_screen(visitor)
 
 
+def test_a_run_that_was_stopped_while_it_began_has_one_step_to_show(place: Path) -> None:
+    visitor = begun("tiny", asked("tench", steps=4))
+    visitor.stop.set()
+    gone(visitor)
+    assert visitor.run is not None and (visitor.run.step, visitor.run.left) == (1, 3)
+    assert by_python(visitor) == on_screen(visitor)
+
+
 def test_a_run_that_was_turned_to_something_else_is_made_again_by_python_alone(place: Path) -> None:
     visitor = gone(begun("tiny", asked("tench", steps=4, noise_scale=0.2)), 2)
     gone(turned(visitor, asked("golf ball", "-1 * tench", recipe="ppgn_h", steps=3)))

@@ -42,7 +42,7 @@ class Chosen:
         import gradio as gr
 
         if visitor.run is None or visitor.chosen is None or visitor.bundle is not self.house.bundle(name):
-            raise ValueError("got no chosen picture of this bundle, expected one: click one first")
+            raise ValueError("got no chosen picture of this bundle, expected one: start a run, then click one")
         code = visitor.run.samples.codes
         visitor.code = code[visitor.chosen : visitor.chosen + 1].clone()
         text = f"The next run begins at picture {visitor.chosen + 1}, with some variation for each chain."

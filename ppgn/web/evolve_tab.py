@@ -26,7 +26,7 @@ class EvolveTab:
         with gr.Row():
             self.begin = gr.Button("Begin", variant="primary", elem_id="evolve-begin")
             self.tell = gr.Button("Next generation", interactive=False, elem_id="evolve-next")
-            self.seed = gr.Number(0, precision=0, minimum=0, label="Seed", elem_id="evolve-seed")
+            self.seed = gr.Number(0, precision=0, label="Seed", elem_id="evolve-seed")
         self.status = gr.HTML(widgets.said("You are the neuron: begin, click the pictures you like, ask for the next."),
                               elem_id="evolve-status")  # fmt: skip
         self.tiles = widgets.tiles("generation", "pictures of the generation")

@@ -63,7 +63,7 @@ class MapTab:
         )
         at = sample.parts
         clicked = self.plane.click(
-            widgets.handler(self.on_click, self.status, visitors), bundle, [tabs, at.here_part, self.status], **house.light
+            widgets.handler(self.on_click, self.status, visitors), [bundle], [tabs, at.here_part, self.status], **house.light
         )
         clicked.success(
             widgets.handler(self.on_start, at.status, visitors), sample.start_inputs, sample.run_outputs, **house.heavy
@@ -126,7 +126,8 @@ class MapTab:
         if visitor.plane is None or not isinstance(x, int | float) or not isinstance(y, int | float):
             raise ValueError("got no place on a map, expected one: draw the map, then click in it")
         if visitor.plane.bundle is not self.house.bundle(name):
-            raise ValueError("got a place on the map of another bundle, expected one of this bundle: draw the map anew")
+            visitor.code = None  # so that no chains begin
+            raise ValueError(f"got a map of {visitor.plane.bundle.name}, expected one of {name}: draw the map anew")
         visitor.code = visitor.plane.code_at(min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0))
         visitor.has_place = True
         return {self.tabs: gr.Tabs(selected="sample"), self.sample.parts.here_part: gr.Row(visible=True),

@@ -20,6 +20,7 @@ from ppgn.web.sample_tab import SampleTab
 from ppgn.web.visitor import Visitor, Visitors
 from ppgn.web.wanting import OWN_NETWORK, unit_wish
 
+FIRST = "Give a picture, choose a layer, and click a unit."
 SHOWN = 48
 """Units of a layer that a picture excites most."""
 SIDE = 56
@@ -45,8 +46,7 @@ class NeuronsTab:
                 self.layer = gr.Dropdown([], label="Layer", elem_id="neuron-layer")
                 self.look = gr.Button("Show what it excites", variant="primary", elem_id="look")
             with gr.Column(scale=3, min_width=320):
-                self.status = gr.HTML(widgets.said("Give a picture, choose a layer, and click a unit."), elem_id="neuron-status")
-                self.maps = widgets.tiles("activations", "units that the picture excites", small=True)
+                self.status = gr.HTML(widgets.said(FIRST), elem_id="neuron-status")
                 with gr.Row(visible=False) as self.unit_part:
                     self.explain = gr.Button("What does it want?", variant="primary", elem_id="explain")
                     self.halt = gr.Button("Stop", variant="stop", elem_id="halt")
@@ -54,15 +54,16 @@ class NeuronsTab:
                     self.want = gr.Button("Add it to Sample", elem_id="want")
                 self.found = widgets.tiles("found", "pictures of the unit", small=True)
                 self.attributions = widgets.tiles("attributions", "where the unit looks")
+                self.maps = widgets.tiles("activations", "units that the picture excites", small=True)
         light, heavy = house.light, house.heavy
         shown = [self.status, self.maps, self.found, self.attributions, self.unit_part]
         for event, function, inputs, outputs, how in (
-            (bundle.change, self.on_bundle, [bundle], [self.network, self.layer, self.status], light),
+            (bundle.change, self.on_bundle, [bundle, self.picture], self.of_bundle, light),
             (self.network.input, self.on_network, [bundle, self.network], [self.layer, self.status], light),
             (self.picture.change, self.on_upload, [bundle, self.picture], [self.status], light),
             (self.take.click, self.on_take, [], [self.picture, self.status], light),
             (self.look.click, self.on_look, [bundle, self.network, self.layer], shown, heavy),
-            (self.maps.click, self.on_pick, [], shown, light),
+            (self.maps.click, self.on_pick, [self.maps], shown, light),
             (self.explain.click, self.on_explain, [bundle], [self.status, self.found], heavy),
             (self.halt.click, self.on_halt, [], [self.status], light),
             (self.where.click, self.on_where, [bundle], [self.status, self.attributions], heavy),
@@ -73,21 +74,24 @@ class NeuronsTab:
     @property
     def of_bundle(self) -> list[Any]:
         """The parts that another bundle changes."""
-        return [self.network, self.layer, self.status]
+        return [self.network, self.layer, self.status, self.maps, self.found, self.attributions, self.unit_part]
 
-    def on_bundle(self, visitor: Visitor, name: str) -> dict[Any, Any]:
-        """Another bundle: its networks and layers."""
+    def on_bundle(self, visitor: Visitor, name: str, file: str | None = None) -> dict[Any, Any]:
+        """Another bundle: its networks and layers, and the picture at its size."""
         import gradio as gr
 
         bundle = self.house.bundle(name)
         networks = ([OWN_NETWORK] if bundle.encoder is not None else []) + [*self.house.options.networks]
         layers = self.sample.wanting.layer_names(networks[0], name) if networks else []
         middle = layers[len(layers) // 2] if layers else None
-        visitor.unit = visitor.look = None
+        visitor.unit, visitor.units = None, []
+        visitor.look = None if file is None else widgets.uploaded(file, bundle.image)
         return {
             self.network: gr.Dropdown(choices=networks, value=networks[0] if networks else None),
             self.layer: gr.Dropdown(choices=layers, value=middle),
-        }
+            self.maps: [], self.found: [], self.attributions: [], self.unit_part: gr.Row(visible=False),
+            self.status: widgets.said(FIRST),
+        }  # fmt: skip
 
     def on_network(self, visitor: Visitor, bundle: str, network: str) -> dict[Any, Any]:
         """Another network: its layers."""
@@ -127,7 +131,7 @@ class NeuronsTab:
             self.status: widgets.said(f"The {len(order)} units of {layer} that respond most, of {len(grids)}. Click one."),
         }
 
-    def on_pick(self, visitor: Visitor, event: Any) -> dict[Any, Any]:
+    def on_pick(self, visitor: Visitor, event: Any, rows: list[dict[str, Any]]) -> dict[Any, Any]:
         """A unit is chosen."""
         import gradio as gr
 
@@ -136,7 +140,9 @@ class NeuronsTab:
             return {}
         visitor.unit = visitor.units[index]
         text = f"Unit {unit_wish(*visitor.unit).removeprefix('unit ')}."
-        return {self.status: widgets.said(text), self.unit_part: gr.Row(visible=True), self.found: [], self.attributions: []}
+        marked = [{**row, "chosen": number == index} for number, row in enumerate(rows)]
+        return {self.status: widgets.said(text), self.unit_part: gr.Row(visible=True), self.found: [], self.attributions: [],
+                self.maps: marked}  # fmt: skip
 
     def on_want(self, visitor: Visitor, wanted: list[str]) -> dict[Any, Any]:
         """The unit beside the wishes of the tab Sample."""

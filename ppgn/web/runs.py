@@ -126,8 +126,8 @@ class Runs:
 
         at, run, known = self.parts, visitor.run, self.wanting.known(visitor)
         found: dict[Any, Any] = {
-            at.start: gr.Button(visible=True), at.stop: gr.Button(visible=False),
-            at.go_on: gr.Button(interactive=run is not None),
+            at.start: gr.Button("Start", visible=True), at.stop: gr.Button("Stop", visible=False),
+            at.go_on: gr.Button("Go on", interactive=run is not None),
         }  # fmt: skip
         if run is None or run.evaluation is None:
             return found | {at.status: widgets.said("stopped") if fault is None else widgets.wrong(fault)}

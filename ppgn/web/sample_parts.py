@@ -37,7 +37,7 @@ class SampleParts:
             self.go_on = gr.Button("Go on", interactive=False, elem_id="go-on")
         with gr.Row():
             self.chains = gr.Slider(1, options.chains, min(CHAINS, options.chains), step=1, label="Chains", elem_id="chains")
-            self.seed = gr.Number(0, precision=0, minimum=0, label="Seed of the first", elem_id="seed")
+            self.seed = gr.Number(0, precision=0, label="Seed of the first", elem_id="seed")
         with gr.Accordion("Add a unit, a sentence or a direction", open=False, elem_id="adding"):
             self._adding(gr)
         with gr.Accordion("How the chains run", open=False, elem_id="how"):
@@ -52,11 +52,11 @@ class SampleParts:
         self.network = gr.Dropdown([], label="Network", elem_id="network")
         with gr.Row():
             self.layer = gr.Dropdown([], label="Layer", elem_id="layer")
-            self.unit = gr.Number(0, precision=0, minimum=0, label="Unit", elem_id="unit")
+            self.unit = gr.Number(0, precision=0, label="Unit", elem_id="unit")
         self.add_unit = gr.Button("Add the unit", size="sm", elem_id="add-unit")
         self.sentence = gr.Textbox(label="Sentence, for a bundle with a captioner", max_length=200, elem_id="sentence")
         self.add_sentence = gr.Button("Add the sentence", size="sm", elem_id="add-sentence")
-        self.direction = gr.File(file_types=[".safetensors"], label="Direction in the layer above (.safetensors)", height=90)
+        self.direction = gr.File(file_types=[".safetensors"], label="Direction in the layer above (.safetensors)", height=130)
 
     def _results(self, gr: Any) -> None:
         self.status = gr.HTML(widgets.said("loading the networks"), elem_id="status")
@@ -79,8 +79,16 @@ class SampleParts:
             self.forget = gr.Button("Begin afresh", size="sm", elem_id="forget")
         with gr.Accordion("Files, command and Python", open=False, elem_id="export"):
             self.save = gr.Button("Make the files", size="sm", elem_id="save")
-            self.files = gr.File(file_count="multiple", label="Files", visible=False, elem_id="files")
+            self.files = gr.File(file_count="multiple", label="Files", visible=False, interactive=False, elem_id="files")
             self.command = gr.Code(
-                "", language="shell", label="The command that makes these pictures", elem_id="command", wrap_lines=True
+                "",
+                language="shell",
+                lines=2,
+                label="The command that makes these pictures",
+                elem_id="command",
+                wrap_lines=True,
+                show_line_numbers=False,
             )
-            self.python = gr.Code("", language="python", label="The same in Python", elem_id="python", wrap_lines=True)
+            self.python = gr.Code(
+                "", language="python", label="The same in Python", elem_id="python", wrap_lines=True, show_line_numbers=False
+            )

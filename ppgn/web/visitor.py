@@ -121,12 +121,15 @@ class Visitor:
         self.course, self.chosen, self.pending, self.began_at = evaluation.Course(run.left), None, None, code
 
     def go(self, most: int) -> Iterator[bool]:
-        """Steps of the run until its recipe ends, `most` steps are made or it is stopped. Yields True where a frame is due."""
+        """Steps of the run until its recipe ends, `most` steps are made or it is stopped. Yields True where a frame is due.
+
+        One step is made in any case, so that there is something to see of a run that was stopped while it began.
+        """
         run = self.run
         if run is None:
             raise ValueError("got no run to go on with, expected one: begin one first")
         shown, made = 0.0, 0
-        while run.left > 0 and made < most and not self.stop.is_set():
+        while run.left > 0 and made < most and not (made and self.stop.is_set()):
             if self.pending is not None:
                 asked, request = self.pending
                 self.pending = None

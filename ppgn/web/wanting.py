@@ -65,14 +65,12 @@ class Wanting:
         }
 
     def on_change(self, visitor: Visitor, name: str, wanted: list[str], form: Any) -> dict[Any, Any]:
-        """Other wishes: the settings of their kind; and while a run of this bundle goes on, it goes on with them."""
+        """Other wishes: the settings of their kind; and while a run of the bundle goes on, it goes on with them."""
         bundle = self.house.bundle(name)
         kind = self._kind(visitor, wanted)
-        if not visitor.busy.locked():
+        if not visitor.busy.locked() or visitor.bundle is not bundle:
             fits = not form or (settings.values_of(form) and form["kind"] == kind)
             return {} if fits else {self.parts.form: settings.form_of(bundle, kind, form["recipe"])}
-        if visitor.bundle is not bundle:
-            return {}
         asked, request = self.asked(visitor, bundle, wanted, form)
         last = export.asked_of(visitor)
         if request is not None and last is not None and asked.wishes != last.wishes:
@@ -90,14 +88,20 @@ class Wanting:
         layers = self.layer_names(network, bundle)
         return {self.parts.layer: gr.Dropdown(choices=layers, value=layers[-1])}
 
-    def on_unit(self, visitor: Visitor, wanted: list[str], network: str, layer: str, unit: float) -> dict[Any, Any]:
-        """A unit beside the wishes."""
-        return {self.parts.wanted: [*(wanted or []), unit_wish(network, layer, int(unit or 0))]}
+    def on_unit(self, visitor: Visitor, name: str, wanted: list[str], network: str, layer: str, unit: float) -> dict[Any, Any]:
+        """A unit beside the wishes. Raises ValueError for one that the layer has not."""
+        wish = unit_wish(network, layer, int(unit or 0))
+        self.request(visitor, self.house.bundle(name), [wish])
+        return {self.parts.wanted: beside(wanted, wish), self.parts.status: widgets.said(f"Added {wish}.")}
 
-    def on_sentence(self, visitor: Visitor, wanted: list[str], sentence: str) -> dict[Any, Any]:
-        """A sentence beside the wishes."""
-        wish = wishes.read_wish(f"sentence {sentence}", self.known(visitor))
-        return {self.parts.wanted: [*(wanted or []), str(wish)], self.parts.sentence: ""}
+    def on_sentence(self, visitor: Visitor, name: str, wanted: list[str], sentence: str) -> dict[Any, Any]:
+        """A sentence beside the wishes. Raises ValueError for none, and where the bundle has no captioner."""
+        if not sentence or not sentence.strip():
+            raise ValueError("got no sentence, expected one: write it, such as a red handbag")
+        wish = f"sentence {sentence.strip()}"
+        self.request(visitor, self.house.bundle(name), [wish])
+        return {self.parts.wanted: beside(wanted, wish), self.parts.sentence: "",
+                self.parts.status: widgets.said(f"Added {wish}.")}  # fmt: skip
 
     def on_direction(self, visitor: Visitor, wanted: list[str], network: str, layer: str, file: str) -> dict[Any, Any]:
         """An uploaded direction beside the wishes. Its file is copied, as Gradio removes it after some time, and gets a number
@@ -123,6 +127,11 @@ class Wanting:
         """The kind of recipe that fits the wishes."""
         known = self.known(visitor)
         return wishes.kind_of([wishes.read_wish(one, known) for one in wanted or ()])
+
+
+def beside(wanted: Sequence[str] | None, wish: str) -> list[str]:
+    """The wishes with one more, unless it is there already."""
+    return [*(one for one in wanted or () if one != wish), wish]
 
 
 def unit_wish(network: str, layer: str, unit: int) -> str:
