@@ -67,8 +67,9 @@ class Chosen:
 
     def on_upload(self, visitor: Visitor, name: str, file: str | None) -> dict[Any, Any]:
         """An uploaded picture at the bundle's size, to paint a hole on."""
+        visitor.picture = None  # so that no earlier one is filled
         if file is None:
-            return {}
+            return {self.parts.painter: {}}
         visitor.picture = widgets.uploaded(file, self.house.bundle(name).image)
         return {self.parts.painter: canvas(visitor.picture), self.parts.status: widgets.said("Paint a hole, then fill it.")}
 

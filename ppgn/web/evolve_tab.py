@@ -46,13 +46,12 @@ class EvolveTab:
         plan = Plan(budget=BUDGET, method="genetic", population=POPULATION, seed=int(seed or 0), settings=SETTINGS)
         with visitor.alone():
             visitor.evolution = Evolution(self.house.bundle(name), plan, ("liked",))
-            visitor.liked = set()
-            return self._shown(visitor)
+            return self._next(visitor, visitor.evolution)
 
     def on_like(self, visitor: Visitor, event: Any) -> dict[Any, Any]:
         """A picture is liked, or no longer."""
         index = getattr(event, "index", None)
-        if visitor.evolution is None or not isinstance(index, int) or not 0 <= index < POPULATION:
+        if visitor.generation is None or not isinstance(index, int) or not 0 <= index < POPULATION:
             return {}
         visitor.liked ^= {index}
         return self._shown(visitor)
@@ -66,8 +65,7 @@ class EvolveTab:
         with visitor.alone():
             count = len(visitor.evolution.ask().codes)
             visitor.evolution.tell([1.0 if picture in visitor.liked else 0.0 for picture in range(count)])
-            visitor.liked = set()
-            return self._shown(visitor)
+            return self._next(visitor, visitor.evolution)
 
     def on_use(self, visitor: Visitor, name: str) -> dict[Any, Any]:
         """The next chains in Sample begin at the code of the first picture that is liked."""
@@ -82,14 +80,19 @@ class EvolveTab:
         said = widgets.said("The next run begins at the picture that you like.")
         return {self.tabs: gr.Tabs(selected="sample"), at.here_part: gr.Row(visible=True), at.status: said}
 
+    def _next(self, visitor: Visitor, evolution: Evolution) -> dict[Any, Any]:
+        """The pictures of the generation that is asked for, of which none is liked yet."""
+        visitor.liked = set()
+        visitor.generation = evolution.images(evolution.ask().codes)
+        return self._shown(visitor)
+
     def _shown(self, visitor: Visitor) -> dict[Any, Any]:
         """The generation, with what is liked."""
         import gradio as gr
 
-        evolution = visitor.evolution
-        assert evolution is not None
+        pictures, evolution = visitor.generation, visitor.evolution
+        assert pictures is not None and evolution is not None
         generation = evolution.ask()
-        pictures = evolution.images(generation.codes)
         labels = ["liked" if number in visitor.liked else "" for number in range(len(pictures))]
         text = f"Generation {generation.number + 1}: click what you like ({len(visitor.liked)} so far), then ask for the next."
         return {

@@ -79,6 +79,7 @@ class Visitor:
     plane: Any = None
     has_place: bool = False
     evolution: Evolution | None = None
+    generation: torch.Tensor | None = None
     liked: set[int] = field(default_factory=set)
     seen: float = field(default_factory=time.monotonic)
     directions: dict[str, tuple[str, str]] = field(default_factory=dict)

@@ -19,6 +19,10 @@ const slider = (label, value, high, step, set) => {
   both.append(range, exact);
   return both;
 };
+const named = (name, part) => {
+  part.prepend(Object.assign(document.createElement('small'), {textContent: name}));
+  return part;
+};
 const control = (field) => {
   const plain = field.name.replaceAll('_', ' ');
   if (field.kind === 'choice') {
@@ -42,8 +46,8 @@ const control = (field) => {
   if (field.kind === 'number') return slider(plain, field.value, field.high, field.step, (one) => { field.value = one; save(); });
   const ends = document.createElement('span');
   ends.className = 'ends';
-  ['start', 'end'].forEach((name, place) => ends.append(slider(`${plain}, ${name}`, field.value[place], field.high, field.step,
-    (one) => { field.value = Object.assign([...field.value], {[place]: one}); save(); })));
+  ['start', 'end'].forEach((name, place) => ends.append(named(name, slider(`${plain}, ${name}`, field.value[place], field.high, field.step,
+    (one) => { field.value = Object.assign([...field.value], {[place]: one}); save(); }))));
   return ends;
 };
 let groups = [];

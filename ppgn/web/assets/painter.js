@@ -35,6 +35,7 @@ const draw = () => {
   const picture = element.querySelector('.under');
   const shown = props.value?.picture || '';
   element.querySelector('.painter').hidden = !shown;
+  if (!shown) drawn = '';
   if (shown && shown !== drawn) {
     drawn = shown;
     picture.src = shown;
