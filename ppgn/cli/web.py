@@ -66,6 +66,9 @@ def run(given: argparse.Namespace) -> int:
         device=str(terminal.device(given.device)),
         **limits,
     )
-    print(f"ppgn: the page is at http://{given.host}:{given.port} (end it with Ctrl+C)", flush=True)
-    web.serve(options, given.host, given.port, given.open)
+    web.serve(options, given.host, given.port, given.open, ready=_tell)
     return 0
+
+
+def _tell(address: str) -> None:
+    print(f"ppgn: the page is at {address} (end it with Ctrl+C)", flush=True)

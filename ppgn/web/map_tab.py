@@ -76,7 +76,12 @@ class MapTab:
             raise ValueError(
                 f"{bundle.name} has no encoder, expected one to place pictures by their codes: choose another bundle"
             )
-        yield {self.status: widgets.said("looking at pictures")}
+        with visitor.alone():
+            yield {self.status: widgets.said("looking at pictures")}
+            yield self._plane(visitor, name, bundle, method)
+
+    def _plane(self, visitor: Visitor, name: str, bundle: Bundle, method: str) -> dict[Any, Any]:
+        """The pictures in their places."""
         codes, pictures, labels, kinds = [], [], [], []
         if self.house.options.images is not None:
             real = explanation.load_pictures(self.house.options.images, bundle.image, REAL)
@@ -106,7 +111,7 @@ class MapTab:
             for (x, y), picture, label, kind in zip(places.tolist(), pictures, labels, kinds, strict=True)
         ]
         text = f"{len(rows)} pictures by {method} of their codes. Click one, or between them: chains begin there."
-        yield {self.plane: rows, self.status: widgets.said(text)}
+        return {self.plane: rows, self.status: widgets.said(text)}
 
     def _drawn(self, name: str) -> tuple[Tensor, Tensor]:
         """Codes that the bundle's recipe for plugged networks begins at, and their pictures."""

@@ -118,7 +118,13 @@ class NeuronsTab:
         picture = visitor.look
         if picture is None:
             raise ValueError("got no picture to look at, expected one: upload one, or take one from Sample")
-        yield {self.status: widgets.said("looking"), self.unit_part: gr.Row(visible=False), self.found: [], self.attributions: []}
+        with visitor.alone():
+            waiting = {self.status: widgets.said("looking"), self.unit_part: gr.Row(visible=False)}
+            yield {**waiting, self.found: [], self.attributions: []}
+            yield self._looked(visitor, name, network, layer, picture)
+
+    def _looked(self, visitor: Visitor, name: str, network: str, layer: str, picture: Tensor) -> dict[Any, Any]:
+        """Maps of the units that respond most."""
         bundle = self.house.bundle(name)
         plugged = self.house.network("" if network == OWN_NETWORK else network, name)
         grids = explanation.activation_grids(plugged, layer, picture.to(bundle.device)).float().cpu()
@@ -126,7 +132,7 @@ class NeuronsTab:
         order = means.argsort(descending=True)[:SHOWN].tolist()
         visitor.units = [(network, layer, unit) for unit in order]
         labels = [f"{unit}: {short(float(means[unit]))}" for unit in order]
-        yield {
+        return {
             self.maps: widgets.tile_rows([_heat(grids[unit]) for unit in order], labels, "unit"),
             self.status: widgets.said(f"The {len(order)} units of {layer} that respond most, of {len(grids)}. Click one."),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from ppgn.errors import required
@@ -67,10 +68,18 @@ def _page(house: House) -> Any:
     return blocks
 
 
-def serve(options: WebOptions, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False, wait: bool = True) -> Any:
+def serve(
+    options: WebOptions,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    open_browser: bool = False,
+    wait: bool = True,
+    ready: Callable[[str], object] | None = None,
+) -> Any:
     """Serves the page until it is interrupted, or until the returned page is closed where `wait` is False.
 
-    Nothing is asked of any other machine. Raises ValueError for a port that is taken.
+    ready: called with the page's address once it can be opened. Nothing is asked of any other machine. Raises ValueError for a
+    port that is taken.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     gr = gradio()
@@ -80,12 +89,16 @@ def serve(options: WebOptions, host: str = "127.0.0.1", port: int = 7860, open_b
     theme = gr.themes.Default(primary_hue="blue", font=FONT, font_mono=MONO).set(**COLOURS)
     try:
         blocks.launch(
-            server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=not wait, quiet=True, share=False,
+            server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=True, quiet=True, share=False,
             footer_links=[], max_file_size=f"{options.upload}mb", theme=theme, css=widgets.asset("page.css"), ssr_mode=False,
             run_history=False, strict_cors=True,
         )  # fmt: skip
     except OSError as fault:
         raise ValueError(f"cannot serve at {host}:{port} ({fault}), expected a free port: choose another") from fault
+    if ready is not None:
+        ready(f"http://{host}:{port}")
+    if wait:
+        blocks.block_thread()
     return blocks
 
 
