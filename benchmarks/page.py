@@ -147,6 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, help="folder of real pictures")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the screenshots (default: %(default)s)")
+    parser.add_argument("--times", action="store_true", help="times alone, no screenshots")
     given = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
@@ -165,8 +166,9 @@ def main() -> None:
         try:
             print(machine())
             timed(page, f"http://127.0.0.1:{port}", begun)
-            tour(page, given.out, photo)
-            small(browser, f"http://127.0.0.1:{port}", given.out, photo)
+            if not given.times:
+                tour(page, given.out, photo)
+                small(browser, f"http://127.0.0.1:{port}", given.out, photo)
         finally:
             browser.close()
             process.terminate()

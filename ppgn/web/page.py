@@ -85,7 +85,6 @@ def serve(
     gr = gradio()
     house = House(options)
     blocks = _page(house)
-    threading.Thread(target=house.warm, daemon=True).start()
     theme = gr.themes.Default(primary_hue="blue", font=FONT, font_mono=MONO).set(**COLOURS)
     try:
         blocks.launch(
@@ -95,6 +94,7 @@ def serve(
         )  # fmt: skip
     except OSError as fault:
         raise ValueError(f"cannot serve at {host}:{port} ({fault}), expected a free port: choose another") from fault
+    threading.Thread(target=house.warm, daemon=True).start()  # only now, so that the page opens first
     if ready is not None:
         ready(f"http://{host}:{port}")
     if wait:
