@@ -283,12 +283,12 @@ def test_a_visitor_runs_one_thing_at_a_time() -> None:
         pass
 
 
-def test_a_stop_that_comes_before_the_first_step_is_kept(place: Path) -> None:
+def test_a_stop_that_comes_before_the_first_step_lets_one_step_be_seen(place: Path) -> None:
     visitor = Visitor()
     with visitor.alone():
         visitor.stop.set()  # while the start is chosen
         gone(begun("tiny", asked("tench", steps=4), visitor=visitor))
-        assert visitor.run is not None and visitor.run.step == 0
+        assert visitor.run is not None and visitor.run.step == 1
     with visitor.alone():
         assert gone(visitor).run is visitor.run and visitor.run.left == 0
 

@@ -75,10 +75,6 @@ class Runs:
 
         yield from self._run(visitor, ask)
 
-    def on_wait(self, visitor: Visitor) -> dict[Any, Any]:
-        """What stands there until the queue has a place."""
-        return {} if visitor.busy.locked() else {self.parts.status: widgets.said("waiting for a place in the queue")}
-
     def on_stop(self, visitor: Visitor) -> dict[Any, Any]:
         """The run stops after this step."""
         visitor.stop.set()

@@ -32,7 +32,6 @@ class SampleTab:
             (at.start.click, self.runs.on_start, self.start_inputs, run, heavy),
             (at.fill.click, self.runs.on_fill, [*asked, at.chains, at.seed, at.painter], run, heavy),
             (at.go_on.click, self.runs.on_go_on, asked, run, heavy),
-            *((button.click, self.runs.on_wait, [], [at.status], light) for button in (at.start, at.fill, at.go_on)),
             (at.stop.click, self.runs.on_stop, [], [at.status], light),
             (at.wanted.change, self.wanting.on_change, asked, [at.form, at.status], light),
             (self.bundle.change, self.wanting.on_bundle, [self.bundle], self.of_bundle, light),
