@@ -65,6 +65,7 @@ ELSEWHERE = {
     "caffe_generator": "ppgn.caffe:CaffeGenerator",
     "caffe_encoder": "ppgn.caffe:CaffeEncoder",
     "caffe_captioner": "ppgn.caffe:CaffeCaptioner",
+    "dcgan_generator": "ppgn.generators:DcganGenerator",
 }
 """Architectures of other rooms, imported when a bundle needs one; the configuration of `Network` is called `NetworkConfig`."""
 
