@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import ppgn
 from ppgn import cli, importers
-from ppgn.generators import DcganGenerator, DcganGeneratorConfig
+from ppgn.networks import DcganGenerator, DcganGeneratorConfig
 from ppgn.priors import Spherical
 
 FACES = "gan-face-generate"
@@ -148,7 +148,7 @@ def test_what_cannot_be_imported_is_said(words: list[str], said: str, tmp_path: 
 
 def test_a_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(importers.PUBLISHED, FACES, importers.PUBLISHED[FACES]._replace(module="gan_face_that_is_not_there"))
-    with pytest.raises(ValueError, match=f"pip install --no-deps {FACES}==1.1.1"):
+    with pytest.raises(ValueError, match=f"pip install {FACES}==1.1.1"):
         importers.published_file(FACES)
 
 
@@ -163,3 +163,10 @@ def test_the_published_faces_are_a_bundle_of_one_command(tmp_path: Path) -> None
     with torch.no_grad():
         torch.testing.assert_close(bundle.generator(code), (peer(code[:, :, None, None]) + 1) / 2, rtol=0, atol=1e-5)
     assert "MIT" in bundle.info["licence"] and FACES in bundle.info["source"]
+
+
+def test_an_evaluation_says_that_it_compares_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_state(tmp_path, "netG.pth")
+    assert cli.main(["import-gan", "--weights", str(file), "--out", str(tmp_path / "mine")]) == 0
+    assert cli.main(["evaluate", str(tmp_path / "mine"), "--real", str(tmp_path)]) == 2
+    assert "mine has no classes, expected some: an evaluation compares" in capsys.readouterr().err

