@@ -82,8 +82,8 @@ def choose_classes(bundle: Bundle, wanted: str | int | Sequence[str | int]) -> t
     """
     if not bundle.classes:
         raise ValueError(
-            f"{bundle.name} has no classes, expected some: an evaluation compares samples of a class with real pictures of it; for "
-            f"curves and pictures of other requests write the report of a sample"
+            f"{bundle.name} has no classes, expected some: an evaluation compares samples of a class with real pictures of it; "
+            f"for curves and pictures of other requests write the report of a sample"
         )
     wanted = [wanted] if isinstance(wanted, str | int) else list(wanted)
     targets = requests.listed_classes(bundle, wanted).targets
