@@ -131,6 +131,7 @@ SAMPLERS: dict[str, Sampler] = {
     "Ascent": samplers.Ascent(FALLING, decay=0.99),
     "Searched": samplers.Searched(HillClimbing()),
     "Adam": samplers.Adam(0.1, 0.2, nesterov=True),
+    "BigGanAm": samplers.BigGanAm(0.1, 0.5, latents=2, steps_per_draw=2),
 }
 OF_PICTURES: dict[str, Sampler] = {
     "Regularised": samplers.Regularised(
