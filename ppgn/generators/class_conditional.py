@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ class BigGanGenerator(nn.Module):
     class: any c within the range of the embeddings may be asked for (BigGAN-AM). Raises ValueError for another truncation.
     """
 
-    def __init__(self, gan: nn.Module, truncation: float = 1.0) -> None:
+    def __init__(self, gan: Any, truncation: float = 1.0) -> None:
         super().__init__()
         if not 0 < truncation <= 1:
             raise ValueError(f"BigGAN got truncation {truncation}, expected it in (0, 1]: pass 1 for all of its pictures")
@@ -24,11 +25,12 @@ class BigGanGenerator(nn.Module):
     @property
     def embeddings(self) -> Tensor:
         """The embedding of each class, `[class, unit]`."""
-        return self.gan.embeddings.weight.T  # pyright: ignore[reportAttributeAccessIssue,reportCallIssue]
+        weight: Any = self.gan.embeddings.weight
+        return weight.T
 
     def forward(self, code: Tensor) -> Tensor:
         """Images `[chain, channel, height, width]` of codes `[chain, latent + embedding]`."""
-        return 0.5 + 0.5 * self.gan.generator(code, self.truncation)  # pyright: ignore[reportCallIssue]
+        return 0.5 + 0.5 * self.gan.generator(code, self.truncation)
 
 
 class ClassStart(nn.Module):
