@@ -1,4 +1,4 @@
-"""Networks that others released -> a bundle: files of Caffe, PyTorch ports of DeePSiM, lists of classes and statistics."""
+"""Networks that others released -> a bundle: files of Caffe, PyTorch ports of DeePSiM, pipelines of diffusers."""
 
 from ppgn.bundle import check_place as check_place
 from ppgn.importers.caffe import Files as Files
@@ -9,5 +9,8 @@ from ppgn.importers.caffe import read_encoder as read_encoder
 from ppgn.importers.caffe import read_generator as read_generator
 from ppgn.importers.caffe import write as write
 from ppgn.importers.deepsim import read_state as read_state
+from ppgn.importers.latent_diffusion import Wanted as Wanted
+from ppgn.importers.latent_diffusion import read_pipeline as read_pipeline
+from ppgn.importers.latent_diffusion import write_pipeline as write_pipeline
 from ppgn.importers.lists import class_names as class_names
 from ppgn.importers.lists import code_of as code_of

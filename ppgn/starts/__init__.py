@@ -6,6 +6,7 @@ from ppgn.starts.draws import drawn_code as drawn_code
 from ppgn.starts.draws import likely_code as likely_code
 from ppgn.starts.draws import random_code as random_code
 from ppgn.starts.guided import GuidedCodes as GuidedCodes
+from ppgn.starts.named import Centre as Centre
 from ppgn.starts.named import GaussianCodes as GaussianCodes
 from ppgn.starts.named import NoiseLevelCodes as NoiseLevelCodes
 from ppgn.starts.named import Normal as Normal
@@ -19,5 +20,6 @@ STARTS: dict[str, Any] = {
     "codes": GaussianCodes,
     "noise_level": NoiseLevelCodes,
     "guided": GuidedCodes,
+    "centre": Centre,
 }
 """Name -> start, for recipes and the command line."""
