@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ppgn.samplers.langevin import at_most, noise_for, root_mean_square
-from ppgn.samplers.schedules import Spaced, check_scales
+from ppgn.samplers.schedules import Spaced
 from ppgn.seeds import Stream, check_seeds, normal
 from ppgn.types import ChainState, Code, CodeSpace, Evaluation, Evaluator, LogProb, real, shown
 
@@ -94,11 +94,17 @@ class Guided:
             wrong = ("rule", self.rule, RULES) if self.rule not in RULES else ("schedule", self.schedule, SCHEDULES)
             raise ValueError(f"a guided sampler got {wrong[0]} {wrong[1]!r}, expected {', '.join(wrong[2])}: choose one of them")
         names = ("condition_scale", "clean_scale", "eta", "recur_lowest", "recur_highest", "smoothing", "condition_limit")
-        check_scales("a guided sampler", **{name: getattr(self, name) for name in names})
+        for name in names:
+            if not 0 <= real(getattr(self, name)) < math.inf:
+                raise ValueError(
+                    f"a guided sampler got {name} {shown(getattr(self, name))}, expected finite numbers of at least 0: correct it"
+                )
         for name, least in {"clean_steps": 0, "recurrences": 1, "smoothing_draws": 1}.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"a guided sampler got {name} {shown(value)}, expected a whole number of at least {least}")
+                raise ValueError(
+                    f"a guided sampler got {name} {shown(value)}, expected a whole number of at least {least}: correct it"
+                )
         levels = [real(level) for level in self.levels] if isinstance(self.levels, Sequence) else []
         falls = all(a > b for a, b in zip(levels, levels[1:], strict=False))
         if not isinstance(self.levels, Spaced) and not (levels and levels[-1] > 0 and levels[0] < math.inf and falls):
