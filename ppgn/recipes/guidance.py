@@ -44,8 +44,8 @@ GUIDANCE: dict[str, dict[str, Any]] = {
     "freedom": {  # Yu et al. 2023, "FreeDoM: training-free energy-guided conditional diffusion model"
         **_GUIDED,
         "rule": "freedom",
-        # denoising.py, clip_ddim_diffusion: l2 = l1 * 0.02, a root mean square over 3 * 256^2 pixels, of length 8.9 times the noise
-        # in one direction. In 512 units the same length is 0.39 (in Stable Diffusion's 4 * 64^2 it is 0.07).
+        # denoising.py, clip_ddim_diffusion: l2 = l1 * 0.02, a root mean square over 3 * 256^2 pixels, 8.9 times as long as the
+        # noise in one direction. In 512 units the same length is 0.39; in Stable Diffusion's 4 * 64^2 it is 0.07.
         "condition_scale": 0.4,
         "eta": 1.0,  # its c3 is the standard deviation of an ancestral step
         "recurrences": 10,  # for ImageNet
@@ -72,6 +72,7 @@ GUIDANCE: dict[str, dict[str, Any]] = {
         "smoothing_draws": 4,  # eps_bsz
         "schedule": "increase",
         "eta": 1.0,
+        "condition_limit": 0.5,  # ours, where tfg.py clips gradients: without it one chain in four leapt
     },
 }
 """Method -> its changes of the bundle's recipe, by names on one level."""
