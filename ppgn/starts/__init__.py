@@ -6,6 +6,7 @@ from ppgn.starts.draws import drawn_code as drawn_code
 from ppgn.starts.draws import likely_code as likely_code
 from ppgn.starts.draws import random_code as random_code
 from ppgn.starts.guided import GuidedCodes as GuidedCodes
+from ppgn.starts.named import Centre as Centre
 from ppgn.starts.named import GaussianCodes as GaussianCodes
 from ppgn.starts.named import MeanCodes as MeanCodes
 from ppgn.starts.named import NoiseLevelCodes as NoiseLevelCodes
@@ -21,5 +22,6 @@ STARTS: dict[str, Any] = {
     "noise_level": NoiseLevelCodes,
     "guided": GuidedCodes,
     "mean": MeanCodes,
+    "centre": Centre,
 }
 """Name -> start, for recipes and the command line."""

@@ -48,6 +48,18 @@ class Unclipped:
 
 
 @dataclass(frozen=True)
+class Centre:
+    """The mean of the codes, in every draw: where an annealed sampler begins with nothing but the noise of its first level."""
+
+    codes: ClassVar[tuple[str, ...]] = ("codes", "before_relu")
+
+    def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
+        """Codes `[draw, chain, *code]`, all the same."""
+        mean = torch.as_tensor(space.mean, dtype=torch.float32, device=passes.device)
+        return mean.expand(len(draws), len(seeds), *space.shape).clone()
+
+
+@dataclass(frozen=True)
 class GaussianCodes:
     """Codes by a Gaussian that was fitted to codes of real pictures: the bundle's "start"."""
 
