@@ -63,16 +63,12 @@ def tab(page: Any, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
-def timed(page: Any, url: str, begun: float) -> None:
+def timed(page: Any, port: int, begun: float) -> None:
     """Prints the times of a first visit, from the command on."""
-    while True:
-        try:
-            page.goto(url)
-            break
-        except Exception as fault:  # not yet listening
-            if "ERR_CONNECTION_REFUSED" not in str(fault):
-                raise
-            time.sleep(0.1)
+    while not is_open(port):
+        time.sleep(0.1)
+    print(f"served {time.perf_counter() - begun:.1f} s after the command")
+    page.goto(f"http://127.0.0.1:{port}")
     page.wait_for_selector("button#start")
     print(f"page open {time.perf_counter() - begun:.1f} s after the command")
     page.wait_for_selector("button#start:not([disabled])")
@@ -157,6 +153,7 @@ def main() -> None:
     photo = str(images.pictures_in(Path(given.images), "for the screenshots")[0])
     port = free_port()
     words = ["-m", "ppgn", "web", "imagenette64", "natural128", "--images", given.images, "--port", str(port)]
+    print(machine())
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
@@ -164,8 +161,7 @@ def main() -> None:
         begun = time.perf_counter()
         process = subprocess.Popen([sys.executable, *words])
         try:
-            print(machine())
-            timed(page, f"http://127.0.0.1:{port}", begun)
+            timed(page, port, begun)
             if not given.times:
                 tour(page, given.out, photo)
                 small(browser, f"http://127.0.0.1:{port}", given.out, photo)

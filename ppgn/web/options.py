@@ -103,7 +103,7 @@ class House:
             if bundle.encoder is not None:
                 self.layers("", name)
             if bundle.classes:
-                next(LiveRun(bundle, bundle.classes[0], count=1).steps(1))
+                next(LiveRun(bundle, bundle.classes[0], count=1, draws=1).steps(1))
         except ValueError as fault:
             logging.getLogger("ppgn").warning("%s", fault)
 

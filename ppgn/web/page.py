@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 from ppgn.errors import required
 from ppgn.web import widgets
@@ -104,4 +107,22 @@ def serve(
 
 def gradio() -> Any:
     """Gradio. Raises ValueError where it is not installed."""
-    return required("gradio", "the page needs Gradio", "ppgn[web]")
+    with _no_type_stubs():
+        return required("gradio", "the page needs Gradio", "ppgn[web]")
+
+
+@contextmanager
+def _no_type_stubs() -> Iterator[None]:
+    """Keeps Gradio from writing a type stub for each of its classes, which takes more than half of its import.
+
+    It leaves a class alone whose source file `inspect` does not find. Other libraries are not concerned.
+    """
+    file_of = inspect.getfile
+
+    def getfile(of: Any) -> str:
+        if isinstance(of, type) and of.__module__.partition(".")[0] == "gradio":
+            raise OSError(f"no type stub is wanted for {of.__name__}")
+        return file_of(of)
+
+    with mock.patch.object(inspect, "getfile", getfile):
+        yield
