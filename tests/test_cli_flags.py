@@ -187,7 +187,9 @@ def test_abbreviated_flags_are_refused() -> None:
 
 def test_help_beside_a_member_shows_its_fields_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     every, _ = shown(capsys, "sample")
-    assert "--momentum" in every and "(released, ascent, adaptive, annealed, adam, regularised)" in " ".join(every.split())
+    assert "--momentum" in every and "(released, ascent, adaptive, annealed, adam, regularised, biggan_am)" in " ".join(
+        every.split()
+    )
     langevin, _ = shown(capsys, "sample", "--sampler", "langevin")
     assert "A Langevin step whose step and noise sizes are decoupled" in langevin
     assert "--condition-limit" in langevin and "else 0.0" in langevin

@@ -87,6 +87,7 @@ PRIORS: dict[str, Any] = {
     "NoiseLevel": priors.NoiseLevel(lambda code, level: code / (1 + level**2), 0.5),
     "HandMade": priors.HandMade(variation_weight=0.0, norm_weight=0.1, norm_power=4.0, mean_weight=0.2),
     "Reconstruction": priors.Reconstruction(encoder),
+    "Spherical": priors.Spherical(),
     "SumOfPriors": priors.SumOfPriors([priors.Denoiser(denoiser), priors.Gaussian()], [1.0, -0.25]),
 }
 PRIORS_OF_PICTURES: dict[str, Any] = {"Patches": priors.Patches()}
@@ -130,6 +131,7 @@ SAMPLERS: dict[str, Sampler] = {
     "Ascent": samplers.Ascent(FALLING, decay=0.99),
     "Searched": samplers.Searched(HillClimbing()),
     "Adam": samplers.Adam(0.1, 0.2, nesterov=True),
+    "BigGanAm": samplers.BigGanAm(0.1, 0.5, latents=2, steps_per_draw=2),
 }
 OF_PICTURES: dict[str, Sampler] = {
     "Regularised": samplers.Regularised(

@@ -44,6 +44,7 @@ COMMANDS = {
     "bundles": Command("list the bundles that are there"),
     "import-caffe": Command("a bundle from networks released for Caffe (.prototxt and .caffemodel)"),
     "import-deepsim": Command("a bundle from a PyTorch port of a DeePSiM, DGN-AM or PPGN generator (upconvGAN)"),
+    "import-gan": Command("a bundle from the generator of a GAN without labels (DCGAN): of a package, or a file of yours"),
 }
 TEXTS = ("caption", "text", "against")
 """Arguments that may be an empty text."""

@@ -80,6 +80,11 @@ def choose_classes(bundle: Bundle, wanted: str | int | Sequence[str | int]) -> t
     wanted: names, unique parts of names, indices into the bundle's classes, "all" for the first group, or "GROUP:all". Raises
     ValueError for a bundle without classes, an unknown class, no class, and classes of several groups.
     """
+    if not bundle.classes:
+        raise ValueError(
+            f"{bundle.name} has no classes, expected some: an evaluation compares samples of a class with real pictures of it; "
+            f"for curves and pictures of other requests write the report of a sample"
+        )
     wanted = [wanted] if isinstance(wanted, str | int) else list(wanted)
     targets = requests.listed_classes(bundle, wanted).targets
     groups = [range(*span) for span in bundle.class_groups.values()]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ppgn.generators.class_conditional import BigGanGenerator as BigGanGenerator
+from ppgn.generators.class_conditional import ClassStart as ClassStart
 from ppgn.generators.colours import correlated as correlated
 from ppgn.generators.colours import decorrelated as decorrelated
 from ppgn.generators.fourier import FourierGenerator as FourierGenerator

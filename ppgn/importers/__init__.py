@@ -1,4 +1,4 @@
-"""Networks that others released -> a bundle: files of Caffe, PyTorch ports of DeePSiM, lists of classes and statistics."""
+"""Networks that others released -> a bundle: files of Caffe, PyTorch ports of DeePSiM, DCGANs, lists of classes, statistics."""
 
 from ppgn.bundle import check_place as check_place
 from ppgn.importers.caffe import Files as Files
@@ -9,5 +9,9 @@ from ppgn.importers.caffe import read_encoder as read_encoder
 from ppgn.importers.caffe import read_generator as read_generator
 from ppgn.importers.caffe import write as write
 from ppgn.importers.deepsim import read_state as read_state
+from ppgn.importers.gan import PUBLISHED as PUBLISHED
+from ppgn.importers.gan import published_file as published_file
+from ppgn.importers.gan import read_dcgan as read_dcgan
+from ppgn.importers.gan import write_gan as write_gan
 from ppgn.importers.lists import class_names as class_names
 from ppgn.importers.lists import code_of as code_of

@@ -16,7 +16,8 @@ from torch import Tensor
 from ppgn.errors import check_downloaded, one_line
 from ppgn.types import check_finite
 
-NESTED = ("state_dict", "model_state_dict", "model", "module", "state_dict_ema", "model_ema", "net", "network")
+NESTED = ("state_dict", "model_state_dict", "model", "module", "state_dict_ema", "model_ema", "net", "network", "netG_state_dict",
+          "netG")  # fmt: skip
 """Names under which checkpoints hold a state dict; of several the first is taken."""
 _log = logging.getLogger("ppgn")
 

@@ -1,4 +1,4 @@
-"""The architectures that we train, each an `nn.Module` that one frozen dataclass describes.
+"""The architectures that we train, and DCGAN's, each an `nn.Module` that one frozen dataclass describes.
 
 Every network carries `architecture` (its name in `build`) and `config` (a dataclass that JSON can hold): with its weights that
 is all a bundle needs to rebuild it. Pixels are in [0, 1], of any channel count, height and width; networks normalise inside.
@@ -21,6 +21,8 @@ from ppgn.networks.code_models import CodeDenoiser as CodeDenoiser
 from ppgn.networks.code_models import CodeDenoiserConfig as CodeDenoiserConfig
 from ppgn.networks.code_models import RectifiedGaussian as RectifiedGaussian
 from ppgn.networks.code_models import RectifiedGaussianConfig as RectifiedGaussianConfig
+from ppgn.networks.dcgan_generator import DcganGenerator as DcganGenerator
+from ppgn.networks.dcgan_generator import DcganGeneratorConfig as DcganGeneratorConfig
 from ppgn.networks.efficientnet_lite import EfficientNetLite as EfficientNetLite
 from ppgn.networks.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
 from ppgn.networks.efficientnet_lite import from_released as from_released
@@ -52,6 +54,7 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
         (Fc6Encoder, Fc6EncoderConfig),
         (ImageGenerator, ImageGeneratorConfig),
         (ModulatedGenerator, ModulatedGeneratorConfig),
+        (DcganGenerator, DcganGeneratorConfig),
         (CodeDenoiser, CodeDenoiserConfig),
         (RectifiedGaussian, RectifiedGaussianConfig),
         (NoiseLevelDenoiser, NoiseLevelDenoiserConfig),

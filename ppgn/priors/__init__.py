@@ -23,6 +23,7 @@ from ppgn.priors.simple import Decay as Decay
 from ppgn.priors.simple import Gaussian as Gaussian
 from ppgn.priors.simple import NoPrior as NoPrior
 from ppgn.priors.simple import SumOfPriors as SumOfPriors
+from ppgn.priors.spherical import Spherical as Spherical
 
 PRIORS: dict[str, Any] = {
     "reconstruction": ReconstructionPrior,
@@ -31,6 +32,7 @@ PRIORS: dict[str, Any] = {
     "noise_level": NoiseLevelPrior,
     "hand_made": HandMade,
     "patches": Patches,
+    "spherical": Spherical,
     "none": NoPrior,
 }
 """Name -> settings of a prior, for recipes and the command line."""

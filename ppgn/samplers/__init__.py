@@ -10,6 +10,7 @@ from ppgn.samplers.adaptive import Adaptive as Adaptive
 from ppgn.samplers.annealed import Annealed as Annealed
 from ppgn.samplers.ascent import Ascent as Ascent
 from ppgn.samplers.ask_tell import Searched as Searched
+from ppgn.samplers.biggan_am import BigGanAm as BigGanAm
 from ppgn.samplers.langevin import Langevin as Langevin
 from ppgn.samplers.langevin import update as update
 from ppgn.samplers.regularised import Regularised as Regularised
@@ -32,5 +33,6 @@ SAMPLERS: dict[str, Any] = {
     "annealed": Annealed,
     "adam": Adam,
     "regularised": Regularised,
+    "biggan_am": BigGanAm,
 }
 """Name -> sampler, for recipes and the command line."""

@@ -7,6 +7,7 @@ from ppgn.starts.draws import likely_code as likely_code
 from ppgn.starts.draws import random_code as random_code
 from ppgn.starts.guided import GuidedCodes as GuidedCodes
 from ppgn.starts.named import GaussianCodes as GaussianCodes
+from ppgn.starts.named import MeanCodes as MeanCodes
 from ppgn.starts.named import NoiseLevelCodes as NoiseLevelCodes
 from ppgn.starts.named import Normal as Normal
 from ppgn.starts.named import Unclipped as Unclipped
@@ -19,5 +20,6 @@ STARTS: dict[str, Any] = {
     "codes": GaussianCodes,
     "noise_level": NoiseLevelCodes,
     "guided": GuidedCodes,
+    "mean": MeanCodes,
 }
 """Name -> start, for recipes and the command line."""

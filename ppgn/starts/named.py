@@ -71,6 +71,25 @@ class NoiseLevelCodes:
         return _modelled(self.part, seeds, draws, space, passes)
 
 
+@dataclass(frozen=True)
+class MeanCodes:
+    """The mean of the bundle's codes with noise, mean + N(0, std^2), clipped to the space; ValueError for a negative std.
+
+    0.1 is the noise with which BigGAN-AM begins at the mean class embedding.
+    """
+
+    std: float = 0.1
+    codes: ClassVar[tuple[str, ...]] = ("codes",)
+
+    def __post_init__(self) -> None:
+        _check(Normal(0.0, self.std))
+
+    def draw(self, seeds: Sequence[int], draws: Sequence[int], space: CodeSpace, passes: Passes) -> Tensor:
+        """Codes `[draw, chain, *code]`, each a function of its chain's seed and the number of the draw alone."""
+        given = {"mean": space.mean, "std": self.std, "device": passes.device}
+        return space.clip(torch.stack([random_code(seeds, space.shape, **given, draw=number) for number in draws]))
+
+
 def _check(start: Normal | Unclipped) -> None:
     if not math.isfinite(real(start.mean)) or not 0 <= real(start.std) < math.inf:
         raise ValueError(

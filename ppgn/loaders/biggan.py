@@ -1,0 +1,53 @@
+"""A BigGAN of `pytorch_pretrained_biggan` -> a bundle whose codes are latents and class embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ppgn.bundle import Bundle
+from ppgn.generators import BigGanGenerator, ClassStart
+
+TOP_OF = 100
+"""Classes of which a chain begins at a likely one; the released code looks at all thousand."""
+RECIPE: dict[str, Any] = {
+    "sampler": {"name": "biggan_am"},
+    "prior": {"name": "none"},
+    "start": {"name": "codes"},
+    "bounds": {"name": "statistics"},
+    "measure": {"name": "log_softmax", "temperature": 1.0},
+    "choice": {"draws": TOP_OF, "draw_power": 1.0},
+    "steps": 200,  # 10 draws of latents, 20 steps each, as released
+}
+"""BigGAN-AM, for another network's classes, units and functions."""
+
+
+def biggan(gan: Any, truncation: float = 1.0) -> Bundle:
+    """A bundle of `BigGAN.from_pretrained(NAME)`, or of any network with its `generator(code, truncation)` and `embeddings`.
+
+    Codes `[chain, latent + embedding]`: z from N(0, 1), and a class embedding, bounded by the least and the greatest number of
+    all embeddings. Its recipe is BigGAN-AM's, begun at a likely one of `TOP_OF` classes ("top"); start "codes" with 1 draw is a
+    class at random, start "mean" the mean embedding. The network is frozen, in place. Raises ValueError for a truncation outside
+    (0, 1], and as `Bundle.of`.
+    """
+    generator = BigGanGenerator(gan, truncation)
+    embeddings = generator.embeddings.detach().float()
+    units = embeddings.shape[1]
+    free = torch.full((units,), torch.inf)
+
+    def beside(latent: Tensor, embedding: Tensor) -> Tensor:
+        return torch.cat([latent, embedding.expand(units).cpu()])
+
+    return Bundle.of(
+        generator,
+        (2 * units,),
+        name="biggan",
+        low=beside(-free, embeddings.min()),
+        high=beside(free, embeddings.max()),
+        mean=beside(torch.zeros(units), embeddings.mean(0)),
+        std=beside(torch.ones(units), embeddings.std(0)),
+        parts={"start": ClassStart(embeddings)},
+        recipes={"plugged": RECIPE},
+    )
