@@ -12,6 +12,7 @@ from torch.autograd.graph import get_gradient_edge
 
 from ppgn.autocast import without_autocast
 from ppgn.conditions import PerChain, select_chains, with_parts
+from ppgn.priors import NoiseLevel
 from ppgn.types import Code, CodeSpace, Condition, Evaluation, Generator, Image, LogProb, Prior, View
 
 PICTURES_AT_ONCE, PICTURES_AT_ONCE_ELSEWHERE = 8, 64
@@ -127,18 +128,23 @@ class Objective:
         terms = [replace(term, condition=seen(term), plain=term.plain or term.condition) for term in self.terms]
         return Objective(self.generator, self.prior, terms, self.space, self.code_condition)
 
-    def at_level(self, level: float) -> Objective:
+    def at_level(self, level: float, through: bool = True, offset: Tensor | None = None) -> Objective:
         """The objective of codes with noise of this level: conditions see the image of the code that the prior has denoised.
 
-        Raises ValueError for a prior that knows no noise levels.
+        At level 0 that is the code itself, and no prior runs. through: whether gradients go through the prior's denoiser; if
+        not, the factor 1 / (1 + level^2) takes the place of its Jacobian, as it is for standard normal codes. offset: added to
+        denoised codes before their image is made. Raises ValueError for a prior that knows no noise levels.
         """
+        if level == 0:
+            clean = _Denoised(_NoNoise(), 0.0, through)
+            return Objective(_shifted(self.generator, clean.denoised, offset), clean, self.terms, self.space)
         if not isinstance(self.prior, _HasLevels):
             raise ValueError(
                 f"noise levels were asked of the prior {type(self.prior).__name__}, expected one that knows them: use a "
                 f"noise-level prior, or a sampler without levels"
             )
-        prior = self.prior.at_level(level)
-        return Objective(lambda code: self.generator(prior.denoised(code)), prior, self.terms, self.space)
+        prior = _Denoised(self.prior.at_level(level), level, through)
+        return Objective(_shifted(self.generator, prior.denoised, offset), prior, self.terms, self.space)
 
     def _image(self, leaf: Code) -> Image:
         image = self.generator(leaf)
@@ -164,6 +170,40 @@ class _HasLevels(Protocol):
     """A prior that knows noise levels: `at_level` gives a prior that also has `denoised(code)`."""
 
     def at_level(self, level: float) -> Any: ...
+
+
+class _NoNoise:
+    """The prior of codes without noise, which leaves them where they are."""
+
+    def denoised(self, code: Code) -> Code:
+        return code
+
+    def __call__(self, code: Code, image: Image) -> Code:
+        return torch.zeros_like(code)
+
+
+class _Denoised:
+    """A prior at a level whose denoiser runs once for the image and the direction of the same code."""
+
+    def __init__(self, prior: Any, level: float, through: bool) -> None:
+        self.prior, self.level, self.through = prior, level, through
+        self._known: tuple[Code, Code] | None = None
+
+    def denoised(self, code: Code) -> Code:
+        """The denoised code `[chain, *code]`, with a graph through the denoiser, or past it."""
+        with torch.set_grad_enabled(self.through and torch.is_grad_enabled()):
+            found = self.prior.denoised(code)
+        self._known = code.detach(), found.detach()
+        return found if self.through else found.detach() + (code - code.detach()) / (1 + self.level**2)
+
+    def __call__(self, code: Code, image: Image) -> Code:
+        if isinstance(self.prior, NoiseLevel) and self._known is not None and torch.equal(self._known[0], code):
+            return self._known[1] - code
+        return self.prior(code, image)
+
+
+def _shifted(generator: Generator, denoised: Callable[[Code], Code], offset: Tensor | None) -> Generator:
+    return lambda code: generator(denoised(code) if offset is None else denoised(code) + offset)
 
 
 def _gradient(total: LogProb, image: Image, leaf: Code, rule: Callable[[Image], Image] | None) -> Code:

@@ -34,6 +34,8 @@ class Stream(IntEnum):
     VIEW_NOISE = 12  # noise of their pixels
     ILLUMINATION = 13  # pictures that a search for elites of classes breeds
     CONTROL = 14  # random directions beside a unit in reports
+    RECURRENCE = 15  # noise that brings a code back to the level that it came from
+    SMOOTHING = 16  # noise on denoised codes, over whose pictures a condition is averaged
 
 
 def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:

@@ -8,13 +8,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from conftest import tiny_bundle, tiny_parts
 from test_checks_ask_tell import HillClimbing
+from test_noise_level import untrained
 from torch import Tensor, nn
 
 from ppgn import conditions, priors, recipes, requests, samplers
@@ -128,6 +129,7 @@ SAMPLERS: dict[str, Sampler] = {
     "ReleasedLangevin": samplers.ReleasedLangevin(0.1, 1.0, 0.05, FALLING, reset_every=2),
     "Adaptive": samplers.Adaptive(0.1, 0.2, 0.3, momentum=0.5),
     "Annealed": samplers.Annealed((1.0, 0.5, 0.25), 1, 0.2, 0.1, spread=0.5),
+    "Guided": samplers.Guided("tfg", (1.0, 0.5, 0.25), 0.1, "increase", 1, 0.1, 0.5, 2, smoothing=0.1, smoothing_draws=2),
     "Ascent": samplers.Ascent(FALLING, decay=0.99),
     "Searched": samplers.Searched(HillClimbing()),
     "Adam": samplers.Adam(0.1, 0.2, nesterov=True),
@@ -153,7 +155,7 @@ SPACE = CodeSpace((3,), low=-2.0, high=2.0, std=wave(3) + 0.5)
 class AtEveryLevel(Objective):
     """An objective that is the same at every noise level, for priors that know no levels."""
 
-    def at_level(self, level: float) -> Objective:
+    def at_level(self, level: float, through: bool = True, offset: Tensor | None = None) -> Objective:
         return self
 
 
@@ -245,6 +247,7 @@ def full_bundle() -> Bundle:
     bundle = tiny_bundle()
     bundle.parts["joint_generator"] = tiny_parts()["generator"]
     bundle.parts["pixel_denoiser"] = PixelDenoiser(PixelDenoiserConfig(channels=1, width=4, blocks=1))
+    bundle.parts["noise_level"] = untrained(code_size=12)
     bundle.code = replace(bundle.code, high=1.0 + 0.25 * torch.arange(12, dtype=torch.float64))
     for network in bundle.parts.values():
         network.double().eval().requires_grad_(False)
@@ -262,7 +265,16 @@ class ForAnyCount:
         self.space = setup.space
 
     def evaluate(self, code: Code, image_gradient_rule: Callable[[Image], Image] | None = None) -> Evaluation:
-        return recipes.objective(self.setup, self.request.select([0] * len(code))).evaluate(code, image_gradient_rule)
+        return self.made(len(code)).evaluate(code, image_gradient_rule)
+
+    def made(self, count: int) -> Objective:
+        return recipes.objective(self.setup, self.request.select([0] * count))
+
+    def at_level(self, level: float, through: bool = True, offset: Tensor | None = None) -> Any:
+        def evaluate(code: Code) -> Evaluation:
+            return self.made(len(code)).at_level(level, through, offset).evaluate(code)
+
+        return SimpleNamespace(evaluate=evaluate)
 
 
 @pytest.mark.parametrize("name", list(recipes.NAMED))

@@ -23,6 +23,9 @@ EACH = {
     "ascent": samplers.Ascent(Linear(8.0, 1e-10), decay=0.95, prior_scale=0.5),
     "adaptive": samplers.Adaptive(0.1, Linear(0.2, 0.05), noise_scale=0.3, momentum=0.5),
     "annealed": samplers.Annealed(Spaced(2.0, 0.1, count=4, rho=3.0), corrections=2, step_size=0.2, condition_scale=0.5),
+    "guided": samplers.Guided(
+        "tfg", Spaced(2.0, 0.1, count=4), 0.5, "increase", 2, 0.1, 0.5, 2, 0.2, 1.5, 0.1, 2, False, condition_limit=0.5
+    ),
     "adam": samplers.Adam(Linear(0.1, 0.01), 0.5, 0.8, 0.99, nesterov=True, epsilon=1e-6),
     "regularised": samplers.Regularised(
         Linear(0.02, 0.01), 0.5, "progress", 0.8, 0.1, 0.5, 4, 10.0, 20.0, contrast=0.2, centre_width=0.4

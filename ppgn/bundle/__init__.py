@@ -10,5 +10,7 @@ from ppgn.bundle.migrate import groups_of as groups_of
 from ppgn.bundle.migrate import migrate_bundle as migrate_bundle
 from ppgn.bundle.migrate import read_info as read_info
 from ppgn.bundle.migrate import to_version_2 as to_version_2
+from ppgn.bundle.references import fetch_bundle as fetch_bundle
+from ppgn.bundle.references import reference_to as reference_to
 from ppgn.bundle.save import check_place as check_place
 from ppgn.bundle.save import save_bundle as save_bundle

@@ -18,6 +18,7 @@ from ppgn.bundle.description import FILE, SPACE, code_space, image_spec
 from ppgn.bundle.find import find
 from ppgn.bundle.fit import check_fit
 from ppgn.bundle.migrate import read_info
+from ppgn.bundle.references import fetched
 from ppgn.errors import BundleError, one_line
 
 
@@ -59,8 +60,47 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
 
 
 def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
+    if isinstance(entry, dict) and "reference" in entry:
+        return _referred(folder, part, entry)
     if not isinstance(entry, dict) or {"architecture", "config", "file", "sha256"} - set(entry):
         raise BundleError(f"{folder / FILE} does not describe its part {part}: export the bundle again")
+    state = _weights(folder, part, entry)
+    file = folder / str(entry["file"])
+    try:
+        with torch.device("meta"):
+            network = networks.build(entry["architecture"], entry["config"])
+        _check_kinds(network, state)
+        network.load_state_dict({key: _full(value) for key, value in state.items()}, strict=True, assign=True)
+    except Exception as fault:  # an architecture can raise anything at a configuration that is wrong
+        raise _does_not_fit(file, fault) from fault
+    unfilled = [key for key, value in (*network.named_parameters(), *network.named_buffers()) if value.is_meta]
+    if unfilled:
+        raise BundleError(f"{file} leaves {unfilled[0]} of {part} without a value: export the bundle again")
+    return network.eval().requires_grad_(False)
+
+
+def _referred(folder: Path, part: str, entry: Mapping[str, Any]) -> nn.Module:
+    """A part whose network is published files; what else it holds, such as embeddings, stands in a file of its own."""
+    if {"architecture", "config", "sha256"} - set(entry) or {"file", "sha256"} - set(entry.get("own", ("file", "sha256"))):
+        raise BundleError(f"{folder / FILE} does not describe its part {part}: import the bundle again")
+    place = fetched(f"part {part} of {folder}", entry["reference"])
+    own = _weights(folder, part, entry["own"]) if "own" in entry else {}
+    try:
+        kind, config = networks.described(entry["architecture"], entry["config"])
+        network: Any = kind.of_folder(place, config, **({"own": own} if own else {}))  # pyright: ignore[reportAttributeAccessIssue]
+    except Exception as fault:  # a library can raise anything at a configuration that is wrong
+        raise _does_not_fit(place, fault) from fault
+    network.reference = entry["reference"]
+    return network.eval().requires_grad_(False)
+
+
+def _does_not_fit(file: Path, fault: Exception) -> BundleError:
+    reason = " ".join(str(fault).split())[:300]
+    return BundleError(f"{file} does not fit its description ({reason}): download or export the bundle again")
+
+
+def _weights(folder: Path, part: str, entry: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a part's own file, its hash compared first."""
     file = folder / str(entry["file"])
     if file.parent != folder or file.name == "..":  # by its name: the files of the hub's cache are links out of their folder
         raise BundleError(f"part {part} of {folder} names a file outside the bundle, {entry['file']!r}: do not trust it")
@@ -80,18 +120,9 @@ def _load_part(folder: Path, part: str, entry: Any) -> nn.Module:
             "download or export the bundle again"
         )
     try:
-        state = load_file(file)
-        with torch.device("meta"):
-            network = networks.build(entry["architecture"], entry["config"])
-        _check_kinds(network, state)
-        network.load_state_dict({key: _full(value) for key, value in state.items()}, strict=True, assign=True)
-    except Exception as fault:  # an architecture can raise anything at a configuration that is wrong
-        reason = " ".join(str(fault).split())[:300]
-        raise BundleError(f"{file} does not fit its description ({reason}): download or export the bundle again") from fault
-    unfilled = [key for key, value in (*network.named_parameters(), *network.named_buffers()) if value.is_meta]
-    if unfilled:
-        raise BundleError(f"{file} leaves {unfilled[0]} of {part} without a value: export the bundle again")
-    return network.eval().requires_grad_(False)
+        return load_file(file)
+    except Exception as fault:  # whatever a broken header raises
+        raise _does_not_fit(file, fault) from fault
 
 
 def _check_kinds(network: nn.Module, state: Mapping[str, Tensor]) -> None:

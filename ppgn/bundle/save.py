@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from ppgn.acceleration import FOLDED
 from ppgn.bundle.description import FILE, FORMAT, VERSION, checked, code_json, write_json
 from ppgn.bundle.load import sha256
+from ppgn.bundle.references import digest_of
 from ppgn.errors import BundleError
 from ppgn.images import refused_writes, temporary_beside
 from ppgn.types import CodeSpace, ImageSpec
@@ -99,8 +100,20 @@ def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[
     if not (hasattr(network, "architecture") and hasattr(network, "config")):
         got = type(network).__name__
         raise BundleError(f"the {part} is a {got}, expected a network with `architecture` and `config`: a bundle holds no other")
+    config = dataclasses.asdict(network.config)
+    reference = getattr(network, "reference", None)
+    if reference is not None:
+        stored = _save_tensors(room, part, network.own, torch.float32) if getattr(network, "own", None) else {}
+        known = {"sha256": digest_of(reference, stored.get("sha256", "")), "reference": dict(reference)}
+        return {"architecture": network.architecture, "config": config, **known, **({"own": stored} if stored else {})}
+    written = _save_tensors(room, part, network.state_dict(), dtype)
+    return {"architecture": network.architecture, "config": config, **written}
+
+
+def _save_tensors(room: Path, part: str, state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, Any]:
+    """Writes a part's tensors: the fields "file" and "sha256" of its description."""
     tensors = {}
-    for key, value in network.state_dict().items():
+    for key, value in state.items():
         stored = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous()
         if stored.is_floating_point() and not bool(stored.isfinite().all()):
             raise BundleError(f"{key} of {part} is not finite as {dtype}: the training diverged, or store it as float32")
@@ -108,8 +121,7 @@ def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[
     file = f"{part}.safetensors"
     save_file(tensors, room / file)
     (room / file).chmod(0o644)  # safetensors writes files that only their owner can read
-    config = dataclasses.asdict(network.config)
-    return {"architecture": network.architecture, "config": config, "file": file, "sha256": sha256(room / file)}
+    return {"file": file, "sha256": sha256(room / file)}
 
 
 def _move_into_place(room: Path, folder: Path, info: dict[str, Any]) -> None:
@@ -122,13 +134,15 @@ def _move_into_place(room: Path, folder: Path, info: dict[str, Any]) -> None:
         write_json(room, info)
         os.replace(room, folder)
         return
-    for part, entry in info["parts"].items():
+    entries = {part: entry.get("own") if "reference" in entry else entry for part, entry in info["parts"].items()}
+    stored = {part: entry for part, entry in entries.items() if entry}
+    for part, entry in stored.items():
         written, place = room / entry["file"], folder / entry["file"]
         if place.exists() and sha256(place) != entry["sha256"]:
             entry["file"] = f"{part}-{entry['sha256'][:12]}.safetensors"
         os.replace(written, folder / entry["file"])
     write_json(folder, info)
-    kept = {FILE, *(entry["file"] for entry in info["parts"].values())}
+    kept = {FILE, *(entry["file"] for entry in stored.values())}
     for stray in folder.iterdir():
         if stray.name not in kept:
             shutil.rmtree(stray) if stray.is_dir() and not stray.is_symlink() else stray.unlink()

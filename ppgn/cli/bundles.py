@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ppgn.bundle import list_bundles, load_bundle, migrate_bundle
+from ppgn.bundle import fetch_bundle, list_bundles, load_bundle, migrate_bundle
 from ppgn.errors import printable
 
 LISTED = 50
@@ -18,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "examples:\n  ppgn bundles\n  ppgn bundles natural128\n  ppgn bundles --migrate checkpoints/mine\n"
     parser.add_argument("names", nargs="*", metavar="NAME", help="bundles of which all classes are listed, a line each")
+    parser.add_argument("--fetch", nargs="+", metavar="NAME", default=[],
+                        help="fetch the files that these bundles refer to, and compare them with their SHA-256")  # fmt: skip
     parser.add_argument("--migrate", nargs="+", metavar="FOLDER", default=[],
                         help="rewrite bundle.json of these bundles as the newest version; weights stay as they are")  # fmt: skip
 
@@ -26,7 +28,10 @@ def run(given: argparse.Namespace) -> int:
     """Lists the bundles, or rewrites those that are named."""
     for folder in given.migrate:
         print(f"{folder}: {'rewritten' if migrate_bundle(folder) else 'of the newest version already'}")
-    if given.migrate:
+    for name in given.fetch:
+        for part, source, count, size in fetch_bundle(name):
+            print(f"{name}: {part}: {count} files, {size / 2**20:.1f} MiB, as described, of {source}")
+    if given.migrate or given.fetch:
         return 0
     for name in given.names:
         print("\n".join(f"{index:4} {label}" for index, label in enumerate(load_bundle(name).classes)))

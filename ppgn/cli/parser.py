@@ -43,10 +43,11 @@ COMMANDS = {
     "layers": Command("list the layers of a network or of a bundle's encoder, which can be asked for"),
     "bundles": Command("list the bundles that are there"),
     "import-caffe": Command("a bundle from networks released for Caffe (.prototxt and .caffemodel)"),
+    "import-diffusers": Command("a bundle of an autoencoder and a score model of the library diffusers"),
     "import-deepsim": Command("a bundle from a PyTorch port of a DeePSiM, DGN-AM or PPGN generator (upconvGAN)"),
     "import-gan": Command("a bundle from the generator of a GAN without labels (DCGAN): of a package, or a file of yours"),
 }
-TEXTS = ("caption", "text", "against")
+TEXTS = ("caption", "text", "against", "prompt")
 """Arguments that may be an empty text."""
 EXAMPLES = """examples:
   ppgn sample imagenette64 --class church --out church.png

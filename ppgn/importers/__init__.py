@@ -1,4 +1,4 @@
-"""Networks that others released -> a bundle: files of Caffe, PyTorch ports of DeePSiM, DCGANs, lists of classes, statistics."""
+"""Networks that others released -> a bundle: files of Caffe, ports of DeePSiM, DCGANs, pipelines of diffusers, lists."""
 
 from ppgn.bundle import check_place as check_place
 from ppgn.importers.caffe import Files as Files
@@ -13,5 +13,8 @@ from ppgn.importers.gan import PUBLISHED as PUBLISHED
 from ppgn.importers.gan import published_file as published_file
 from ppgn.importers.gan import read_dcgan as read_dcgan
 from ppgn.importers.gan import write_gan as write_gan
+from ppgn.importers.latent_diffusion import Wanted as Wanted
+from ppgn.importers.latent_diffusion import read_pipeline as read_pipeline
+from ppgn.importers.latent_diffusion import write_pipeline as write_pipeline
 from ppgn.importers.lists import class_names as class_names
 from ppgn.importers.lists import code_of as code_of

@@ -68,6 +68,9 @@ ELSEWHERE = {
     "caffe_generator": "ppgn.caffe:CaffeGenerator",
     "caffe_encoder": "ppgn.caffe:CaffeEncoder",
     "caffe_captioner": "ppgn.caffe:CaffeCaptioner",
+    "latent_generator": "ppgn.latent_diffusion:LatentGenerator",
+    "latent_encoder": "ppgn.latent_diffusion:LatentEncoder",
+    "latent_score": "ppgn.latent_diffusion:LatentScore",
 }
 """Architectures of other rooms, imported when a bundle needs one; the configuration of `Network` is called `NetworkConfig`."""
 
@@ -88,8 +91,8 @@ def architecture(name: str) -> tuple[type[nn.Module], type[Any]]:
     return ARCHITECTURES[name]
 
 
-def build(name: str, config: dict[str, Any]) -> nn.Module:
-    """The network of an architecture from a configuration as JSON holds it. Raises ValueError for an unknown name or key."""
+def described(name: str, config: dict[str, Any]) -> tuple[type[nn.Module], Any]:
+    """The class of an architecture and its settings, from a configuration as JSON holds it. ValueError as `build`."""
     network, settings = architecture(name)
     unknown = set(config) - {field.name for field in dataclasses.fields(settings)}
     if unknown:
@@ -97,7 +100,13 @@ def build(name: str, config: dict[str, Any]) -> nn.Module:
         raise ValueError(f"{name} has no setting {', '.join(sorted(unknown))}, expected some of {known}: install a newer ppgn")
     if config.get("blocks", 0) > MOST_BLOCKS:
         raise ValueError(f"{name} got {config['blocks']} blocks, expected at most {MOST_BLOCKS}: correct it")
-    return network(settings(**{key: _tuples(value) for key, value in config.items()}))
+    return network, settings(**{key: _tuples(value) for key, value in config.items()})
+
+
+def build(name: str, config: dict[str, Any]) -> nn.Module:
+    """The network of an architecture from a configuration as JSON holds it. Raises ValueError for an unknown name or key."""
+    network, settings = described(name, config)
+    return network(settings)
 
 
 def _tuples(value: Any) -> Any:

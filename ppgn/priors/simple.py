@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -116,3 +117,17 @@ class SumOfPriors:
         for weight, prior in zip(self.weights, self.priors, strict=True):
             total = total + weight * prior(code, image)
         return total
+
+    def at_level(self, level: float) -> SumOfPriors:
+        """The sum of the same priors at another noise level. With the weights w and 1 - w that is class-free guidance, of a score
+        model with a prompt and without (Ho & Salimans 2022, Eq. 6). AttributeError for a prior that knows no levels."""
+        found: list[Any] = list(self.priors)
+        return SumOfPriors([prior.at_level(level) for prior in found], self.weights)
+
+    def denoised(self, code: Code) -> Code:
+        """code + sum of weight * (D(code) - code), `[chain, *code]`, of priors with noise levels."""
+        found: list[Any] = list(self.priors)
+        return code + sum(
+            (weight * (prior.denoised(code) - code) for weight, prior in zip(self.weights, found, strict=True)),
+            start=torch.zeros_like(code),
+        )

@@ -13,6 +13,7 @@ from ppgn.recipes.fields import flat_name as flat_name
 from ppgn.recipes.fields import kind_named as kind_named
 from ppgn.recipes.fields import settings_of as settings_of
 from ppgn.recipes.fields import type_of as type_of
+from ppgn.recipes.guidance import GUIDANCE as GUIDANCE
 from ppgn.recipes.papers import NAMED as NAMED
 from ppgn.recipes.papers import PAPERS as PAPERS
 from ppgn.recipes.papers import recipe_for as recipe_for

@@ -143,7 +143,8 @@ def _space(bundle: Bundle, recipe: Recipe, parts: Mapping[str, Any]) -> CodeSpac
 
 def _generator(setup: Setup, passes: Passes) -> Generator:
     generator = passes.part(setup.recipe.generator)
-    return (lambda code: generator(code.relu())) if setup.recipe.codes == "before_relu" else generator
+    rectifies = setup.recipe.codes == "before_relu" and setup.bundle.code.relu
+    return (lambda code: generator(code.relu())) if rectifies else generator
 
 
 def _picture_generator(bundle: Bundle, recipe: Recipe) -> Any:

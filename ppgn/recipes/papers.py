@@ -16,6 +16,7 @@ from ppgn import loaders
 from ppgn.bundle import Bundle
 from ppgn.priors import NoPrior, ReconstructionPrior
 from ppgn.recipes.bounds import FixedBounds, NoBounds, StatisticsBounds
+from ppgn.recipes.guidance import GUIDANCE
 from ppgn.recipes.pioneers import PIONEERS
 from ppgn.recipes.recipe import Recipe
 
@@ -82,7 +83,7 @@ PAPERS: dict[str, dict[str, Any]] = {
     "noiseless_joint_ppgn_h_released": {**COMMON, **_RELEASED, "prior": "reconstruction"},
 }
 """Method -> its changes of the bundle's recipe, by names on one level (section 1 says how the methods differ)."""
-NAMED = {**PAPERS, **PIONEERS}
+NAMED = {**PAPERS, **GUIDANCE, **PIONEERS}
 """All methods that a recipe can be named after."""
 FALLBACKS = {"caption": ("caption", "plugged", "class"), "plugged": ("plugged", "class"), "class": ("class",)}
 """Kind of request -> the kinds whose stored recipe serves it, the first that a bundle has."""

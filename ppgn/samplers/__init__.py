@@ -11,6 +11,8 @@ from ppgn.samplers.annealed import Annealed as Annealed
 from ppgn.samplers.ascent import Ascent as Ascent
 from ppgn.samplers.ask_tell import Searched as Searched
 from ppgn.samplers.biggan_am import BigGanAm as BigGanAm
+from ppgn.samplers.guided import RULES as RULES
+from ppgn.samplers.guided import Guided as Guided
 from ppgn.samplers.langevin import Langevin as Langevin
 from ppgn.samplers.langevin import update as update
 from ppgn.samplers.regularised import Regularised as Regularised
@@ -31,6 +33,7 @@ SAMPLERS: dict[str, Any] = {
     "ascent": Ascent,
     "adaptive": Adaptive,
     "annealed": Annealed,
+    "guided": Guided,
     "adam": Adam,
     "regularised": Regularised,
     "biggan_am": BigGanAm,

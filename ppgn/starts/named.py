@@ -75,11 +75,12 @@ class NoiseLevelCodes:
 class MeanCodes:
     """The mean of the bundle's codes with noise, mean + N(0, std^2), clipped to the space; ValueError for a negative std.
 
-    0.1 is the noise with which BigGAN-AM begins at the mean class embedding.
+    0.1 is the noise with which BigGAN-AM begins at the mean class embedding. Annealed samplers, which add the noise of their
+    first level, begin with 0.
     """
 
     std: float = 0.1
-    codes: ClassVar[tuple[str, ...]] = ("codes",)
+    codes: ClassVar[tuple[str, ...]] = ("codes", "before_relu")
 
     def __post_init__(self) -> None:
         _check(Normal(0.0, self.std))

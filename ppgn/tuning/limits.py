@@ -58,7 +58,7 @@ def gaps(setup: Setup, code: Code, seen: Code) -> Tensor:
         encoder, generator = setup.bundle.encoder, setup.bundle.generator
         difference = encoder(generator(seen)) - seen
     else:
-        difference = seen - (code.relu() if setup.recipe.codes == "before_relu" else code)
+        difference = seen - (code.relu() if setup.recipe.codes == "before_relu" and setup.bundle.code.relu else code)
     return difference.flatten(1).square().mean(1).sqrt()
 
 
