@@ -15,6 +15,7 @@ from ppgn import evaluation
 from ppgn.bundle import Bundle
 from ppgn.evaluation import EvaluationOptions, JudgeSource
 from ppgn.probe import Preprocessed
+from ppgn.requests import Plugged
 
 CLASSES = ("dark", "light")
 HEIGHT, WIDTH = 12, 20
@@ -211,3 +212,36 @@ def test_a_whole_number_is_a_position_where_the_names_of_classes_are_numbers(tmp
     for wanted, found in ((1, (1,)), ("1", (0,))):
         options = EvaluationOptions(classes=wanted, judge=JudgeSource("it", classes=("1", "0"), network=brightness().network))
         assert evaluation.prepare(bundle, real, options).classes == found
+
+
+NETWORK = f"""
+from test_evaluation import Brightness
+from ppgn.probe import Preprocessed
+from ppgn.requests import Plugged
+
+def network():
+    return Preprocessed(Brightness().eval(), ({HEIGHT}, {WIDTH}), 0.0, 1.0)
+"""
+
+
+@pytest.mark.parametrize("classes", ["all", ["1"]])
+def test_a_bundle_without_classes_is_evaluated_by_those_of_a_plugged_in_network(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: Any
+) -> None:
+    (tmp_path / "brightness_network.py").write_text(NETWORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    for index, name in enumerate(CLASSES):  # a network without names of classes has numbers
+        (folders["val"] / name).rename(folders["val"] / str(index))
+    bundle = Bundle.of(Shades(), (1,), name="shades", mean=0.0, std=1.0)
+    settings: dict[str, Any] = {"sampler": "langevin", "prior": "none", "condition_scale": 1.0, "noise_scale": 0.01, "steps": 30}
+    network = Plugged("brightness_network:network")
+    with pytest.raises(ValueError, match="shades has no classes, expected some.*name a network that has classes"):
+        evaluation.prepare(bundle, folders["val"])
+    task_options = EvaluationOptions(classes=classes, network=network, count=2, chain_steps=6, changes=settings)
+    scores = evaluation.run(evaluation.prepare(bundle, folders["val"], task_options)).scores
+    assert scores["samples"]["accuracy"] == 1 and scores["samples"]["pictures"] == 2 * (2 if classes == "all" else 1)
+    assert scores["classes"] == ["0", "1"]
+    assert scores["judge"]["name"] == "brightness_network:network" and scores["judge"]["held_out"] is False
+    held_out = EvaluationOptions(network=network, judge=brightness(), count=2, chain_steps=0, changes=settings)
+    with pytest.raises(ValueError, match="brightness has no class '0' among its 2"):
+        evaluation.prepare(bundle, folders["val"], held_out)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppgn.cli.outputs import add_overwrite, check_inputs_kept
+from ppgn.cli.request_flags import add_network, check_described, plugged
 from ppgn.cli.values import BUNDLE, NETWORKS, numbers, size
 from ppgn.progress import bar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   ppgn evaluate imagenette64 --real val/ --train train/ --judge torchvision:resnet18 --judge-weights resnet18.pth
   ppgn evaluate imagenette64 --real val/ --class church parachute --count 20 --sampler langevin --condition-scale 50
+  ppgn evaluate faces --real val/ --network lite:0 --judge lite:2    classes of a plugged-in network
   ppgn evaluate imagenette64 --real val/ --samples samples/     pictures of `ppgn sample --save-images`
 """
 
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="evaluation", metavar="FOLDER",
                         help="folder for scores.json and index.html (default: evaluation)")  # fmt: skip
     add_overwrite(parser)
+    add_network(parser, "is asked for its classes, in the place of the bundle's (all: those with a folder in --real)")
     _add_judge(parser)
 
 
@@ -75,6 +78,7 @@ def run(given: argparse.Namespace) -> int:
     from ppgn.cli.terminal import load, stops_without_warning
 
     check_inputs_kept(given, given.out, ("scores.json", "index.html"))
+    check_described(given)
     options = options_of(given)
     task = evaluation.prepare(load(given), given.real, options)
     folder = images.make_folder(given.out)  # before hours of sampling
@@ -102,6 +106,7 @@ def options_of(given: argparse.Namespace) -> EvaluationOptions:
     changes = {name: value for name, value in changes_of(given).items() if value is not None}
     return EvaluationOptions(
         classes=given.classes or "all",
+        network=None if given.network is None else plugged(given),
         judge=JudgeSource(given.judge, classes=classes, **adapter),
         recipe=changes.pop("recipe", None),
         changes=changes,

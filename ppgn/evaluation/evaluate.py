@@ -19,6 +19,7 @@ from ppgn.evaluation.sampled import draw_samples, long_chains, read_samples
 from ppgn.evaluation.task import Task, prepare
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.recipes import Recipe
+from ppgn.requests import Plugged
 
 
 def evaluate(
@@ -28,6 +29,7 @@ def evaluate(
     train: str | Path | None = None,
     samples: str | Path | None = None,
     classes: str | int | Sequence[str | int] = "all",
+    network: Plugged | None = None,
     count: int | None = None,
     seed: int = 0,
     batch: int = 32,
@@ -46,7 +48,8 @@ def evaluate(
     real: a folder for each class, of pictures that nothing was trained on; or the folder of the table that the bundle was trained
     on, whose held-out pictures are taken. train: training pictures in the same form; samples are searched for copies of them.
     samples: pictures to score instead of sampling, of the same form or as `ppgn sample` writes them. classes: names or indices of
-    a single group, "all" of the first group, or "GROUP:all". count: samples of each class; None: 10, fewer for more than ten
+    a single group, "all" of the first group, or "GROUP:all". network: a plugged-in network whose classes are meant instead, "all"
+    those with a folder in `real`; without a judge it judges, too. count: samples of each class; None: 10, fewer for more than ten
     classes, or a whole folder. seed: of the first chain of each class; the next ones count up. batch: chains at once. real_count,
     train_count: pictures of each class, 0 for all. chain_steps: steps of a long chain of each class, 0 for none, None for 100.
     judge: a network by name, or its description. lpips: "alex", "vgg" or "squeeze" adds that diversity. inception: adds FID and
@@ -55,9 +58,9 @@ def evaluate(
     """
     source = judge if isinstance(judge, JudgeSource) else JudgeSource(judge)
     options = EvaluationOptions(
-        train=train, samples=samples, classes=classes, count=count, seed=seed, batch=batch, real_count=real_count,
-        train_count=train_count, chain_steps=chain_steps, judge=source, lpips=lpips, inception=inception, recipe=recipe,
-        changes=changes,
+        train=train, samples=samples, classes=classes, network=network, count=count, seed=seed, batch=batch,
+        real_count=real_count, train_count=train_count, chain_steps=chain_steps, judge=source, lpips=lpips,
+        inception=inception, recipe=recipe, changes=changes,
     )  # fmt: skip
     return run(prepare(bundle, real, options), on_progress)
 

@@ -29,8 +29,8 @@ th:first-child, td:first-child, td.text { text-align: left; white-space: normal 
 .side { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start }
 pre { white-space: pre-wrap; background: #f4f4f4; padding: .6rem; overflow-x: auto }
 """
-NOT_HELD_OUT = """<p class="note">The judge is the bundle's classifier, which the chains climbed. Its accuracy only shows that
-they arrived. A judge that took no part in training or sampling shows whether another network sees the class too.</p>"""
+NOT_HELD_OUT = """<p class="note">The judge is the network that the chains climbed. Its accuracy only shows that they
+arrived. A judge that took no part in training or sampling shows whether another network sees the class too.</p>"""
 
 
 def page(scores: dict[str, Any], pictures: Mapping[str, Pillow.Image], ratios: Mapping[str, Sequence[float]]) -> str:

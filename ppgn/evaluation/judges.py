@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,8 +15,11 @@ from ppgn.evaluation.options import JudgeSource
 from ppgn.probe import Preprocessed
 
 
-def build_judge(source: JudgeSource, bundle: Bundle, group: range) -> Judge:
-    """The judge of the bundle's classes with indices in `group`, tried on a black picture.
+def build_judge(
+    source: JudgeSource, bundle: Bundle, names: Sequence[str], groups: Sequence[str] = (), own: range | None = None
+) -> Judge:
+    """The judge of classes by names, tried on a black picture. groups: of the names, as `Bundle.groups`. own: the indices of
+    these classes in the bundle's, for a judge that is the bundle's classifier.
 
     Raises ValueError for a network that cannot be loaded or fails on a picture of the bundle, for classes that it does not have,
     and for a layer that is not there.
@@ -24,7 +28,7 @@ def build_judge(source: JudgeSource, bundle: Bundle, group: range) -> Judge:
     channels = loaders.input_channels(network.network, bundle.image.channels)
     outputs = _output_count(network, source.name, channels, bundle)
     layer = source.layer or _default_layer(network, source, channels, outputs, bundle)
-    return Judge(network, _columns(source, bundle, group, outputs), layer, channels)
+    return Judge(network, _columns(source, bundle, names, groups, own, outputs), layer, channels)
 
 
 def _network(source: JudgeSource, bundle: Bundle) -> Preprocessed:
@@ -52,16 +56,17 @@ def _default_layer(network: Preprocessed, source: JudgeSource, channels: int, ou
     return feature_layer(network, bundle.image.size, channels, outputs)
 
 
-def _columns(source: JudgeSource, bundle: Bundle, group: range, outputs: int) -> list[int]:
-    """The outputs of the judge that stand for the classes of the group."""
-    if not source.held_out:
-        return list(group)
-    wanted = bundle.classes[group.start : group.stop]
+def _columns(
+    source: JudgeSource, bundle: Bundle, wanted: Sequence[str], groups: Sequence[str], own: range | None, outputs: int
+) -> list[int]:
+    """The outputs of the judge that stand for the classes."""
+    if own is not None and not source.held_out:
+        return list(own)
     listed = read_class_names(source.classes) if isinstance(source.classes, Path) else list(source.classes)
     if not listed and source.network is None:
         listed = list(loaders.class_names(source.name, bundle))
     if len(listed) == outputs:
-        return class_columns(listed, wanted, source.name, bundle.groups)
+        return class_columns(listed, wanted, source.name, groups)
     if outputs == len(wanted) and not listed:
         return list(range(outputs))
     raise ValueError(

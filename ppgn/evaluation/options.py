@@ -11,6 +11,7 @@ from ppgn.evaluation.diversity import check_lpips
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Preprocessed
 from ppgn.recipes import Recipe
+from ppgn.requests import Plugged
 
 CHAIN_STEPS = 100
 """Steps of the long chains, by default."""
@@ -74,6 +75,7 @@ class EvaluationOptions:
     train: str | Path | None = None
     samples: str | Path | None = None
     classes: str | int | Sequence[str | int] = "all"
+    network: Plugged | None = None
     count: int | None = None
     seed: int = 0
     batch: int = 32
@@ -104,6 +106,11 @@ class EvaluationOptions:
             )
         if self.lpips is not None:
             check_lpips(self.lpips)
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the judge is another network than the one that the chains climbed."""
+        return self.judge.held_out and (self.network is None or self.judge.name != self.network.name)
 
     @property
     def long_chain_steps(self) -> int:
