@@ -33,7 +33,7 @@ def biggan(gan: Any, truncation: float = 1.0) -> Bundle:
     (0, 1], and as `Bundle.of`.
     """
     generator = BigGanGenerator(gan, truncation)
-    return _bundle("biggan", generator, generator.embeddings, generator.embeddings.shape[1])
+    return _of_embeddings("biggan", generator, generator.embeddings, generator.embeddings.shape[1])
 
 
 def class_conditional(gan: nn.Module, classes: Tensor, name: str = "gan") -> Bundle:
@@ -43,10 +43,10 @@ def class_conditional(gan: nn.Module, classes: Tensor, name: str = "gan") -> Bun
     is what it adds to the first layer's output. Otherwise as `biggan`. Raises ValueError where the first layer is another one.
     """
     generator = FirstLayerGenerator(gan, classes)
-    return _bundle(name, generator, generator.embeddings, generator.latent_units)
+    return _of_embeddings(name, generator, generator.embeddings, generator.latent_units)
 
 
-def _bundle(name: str, generator: nn.Module, embeddings: Tensor, latents: int) -> Bundle:
+def _of_embeddings(name: str, generator: nn.Module, embeddings: Tensor, latents: int) -> Bundle:
     embeddings = embeddings.detach().float()
     units = embeddings.shape[1]
     free = torch.full((latents,), torch.inf)
