@@ -139,7 +139,7 @@ def test_codes_without_a_latent_and_an_embedding_are_refused() -> None:
 @pytest.fixture
 def gan() -> nn.Module:
     """BigGAN-deep with random weights, narrow and of 16 px."""
-    package = pytest.importorskip("pytorch_pretrained_biggan", reason="pip install pytorch-pretrained-biggan")
+    package = pytest.importorskip("pytorch_pretrained_biggan", reason='pip install "ppgn[biggan]"')
     torch.manual_seed(0)
     layers = [(True, 16, 8), (True, 8, 4), (False, 4, 2), (False, 2, 1)]
     config = package.BigGANConfig(
