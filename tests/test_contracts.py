@@ -133,7 +133,7 @@ SAMPLERS: dict[str, Sampler] = {
     "Ascent": samplers.Ascent(FALLING, decay=0.99),
     "Searched": samplers.Searched(HillClimbing()),
     "Adam": samplers.Adam(0.1, 0.2, nesterov=True),
-    "BigGanAm": samplers.BigGanAm(0.1, 0.5, latents=2, steps_per_draw=2),
+    "BigGanAm": samplers.BigGanAm(0.1, 0.5, latents=3, steps_per_draw=2, diversity=0.3),
 }
 OF_PICTURES: dict[str, Sampler] = {
     "Regularised": samplers.Regularised(

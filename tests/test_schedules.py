@@ -30,7 +30,7 @@ EACH = {
     "regularised": samplers.Regularised(
         Linear(0.02, 0.01), 0.5, "progress", 0.8, 0.1, 0.5, 4, 10.0, 20.0, contrast=0.2, centre_width=0.4
     ),
-    "biggan_am": samplers.BigGanAm(Linear(0.1, 0.01), 0.5, latents=3, steps_per_draw=7, embedding_units=2),
+    "biggan_am": samplers.BigGanAm(Linear(0.1, 0.01), 0.5, latents=3, steps_per_draw=7, embedding_units=2, diversity=0.2),
 }
 """A sampler of each kind that is shipped, with no setting at its default."""
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from ppgn.generators.class_conditional import BigGanGenerator as BigGanGenerator
 from ppgn.generators.class_conditional import ClassStart as ClassStart
+from ppgn.generators.class_conditional import FirstLayerGenerator as FirstLayerGenerator
 from ppgn.generators.colours import correlated as correlated
 from ppgn.generators.colours import decorrelated as decorrelated
 from ppgn.generators.fourier import FourierGenerator as FourierGenerator

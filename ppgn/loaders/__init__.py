@@ -1,6 +1,7 @@
 """Names -> networks, conditions, captioners and bundles. Nothing is downloaded and nothing unpickled without permission."""
 
 from ppgn.loaders.biggan import biggan as biggan
+from ppgn.loaders.biggan import class_conditional as class_conditional
 from ppgn.loaders.bundles import bundle as bundle
 from ppgn.loaders.callables import import_callable as import_callable
 from ppgn.loaders.captioners import captioner as captioner

@@ -1,14 +1,14 @@
-"""A BigGAN of `pytorch_pretrained_biggan` -> a bundle whose codes are latents and class embeddings."""
+"""Class-conditional GANs -> bundles whose codes are latents and class embeddings: BigGAN, and those of a linear first layer."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ppgn.bundle import Bundle
-from ppgn.generators import BigGanGenerator, ClassStart
+from ppgn.generators import BigGanGenerator, ClassStart, FirstLayerGenerator
 
 TOP_OF = 100
 """Classes of which a chain begins at a likely one; the released code looks at all thousand."""
@@ -33,21 +33,36 @@ def biggan(gan: Any, truncation: float = 1.0) -> Bundle:
     (0, 1], and as `Bundle.of`.
     """
     generator = BigGanGenerator(gan, truncation)
-    embeddings = generator.embeddings.detach().float()
+    return _of_embeddings("biggan", generator, generator.embeddings, generator.embeddings.shape[1])
+
+
+def class_conditional(gan: nn.Module, classes: Tensor, name: str = "gan") -> Bundle:
+    """A bundle of a network `[picture, latent + class] -> image` in [0, 1], whose first layer is linear: most small GANs.
+
+    classes: the inputs of its classes, `[class, unit]`, rows of the identity where classes are one-hot. The embedding of a class
+    is what it adds to the first layer's output. Otherwise as `biggan`. Raises ValueError where the first layer is another one.
+    """
+    generator = FirstLayerGenerator(gan, classes)
+    return _of_embeddings(name, generator, generator.embeddings, generator.latent_units)
+
+
+def _of_embeddings(name: str, generator: nn.Module, embeddings: Tensor, latents: int) -> Bundle:
+    embeddings = embeddings.detach().float()
     units = embeddings.shape[1]
-    free = torch.full((units,), torch.inf)
+    free = torch.full((latents,), torch.inf)
 
     def beside(latent: Tensor, embedding: Tensor) -> Tensor:
         return torch.cat([latent, embedding.expand(units).cpu()])
 
+    sampler = {**RECIPE["sampler"], "embedding_units": units}
     return Bundle.of(
         generator,
-        (2 * units,),
-        name="biggan",
+        (latents + units,),
+        name=name,
         low=beside(-free, embeddings.min()),
         high=beside(free, embeddings.max()),
-        mean=beside(torch.zeros(units), embeddings.mean(0)),
-        std=beside(torch.ones(units), embeddings.std(0)),
+        mean=beside(torch.zeros(latents), embeddings.mean(0)),
+        std=beside(torch.ones(latents), embeddings.std(0)),
         parts={"start": ClassStart(embeddings)},
-        recipes={"plugged": RECIPE},
+        recipes={"plugged": {**RECIPE, "sampler": sampler}},
     )
