@@ -30,7 +30,7 @@ from ppgn.seeds import Stream
 
 ORDER = [
     "types", "seeds", "errors", "progress", "autocast", "images", "caffe", "latent_diffusion", "networks", "generators",
-    "probe", "priors", "conditions", "views", "objective", "samplers", "evolution", "divergence", "chain", "starts",
+    "renderer", "probe", "priors", "conditions", "views", "objective", "samplers", "evolution", "divergence", "chain", "starts",
     "facets", "toy", "checks", "acceleration", "bundle", "loaders", "requests", "recipes", "importers", "sampling",
     "methods", "experiment", "evaluation", "tuning", "explanation", "illumination", "web", "cli",
 ]  # fmt: skip
@@ -53,7 +53,7 @@ CORE = [
 WITHOUT_NETWORKS = ["types", "seeds", "priors", "views", "objective", "samplers", "evolution", "divergence", "chain"]
 """The rooms that know no architecture, only what they are given."""
 HEAVY = ["lightning", "torchvision", "torchmetrics", "matplotlib", "sklearn", "av", "transformers", "open_clip", "timm", "optuna",
-         "neat", "ribs", "scipy", "captum", "gradio", "diffusers"]  # fmt: skip
+         "neat", "ribs", "scipy", "captum", "gradio", "diffusers", "mitsuba", "drjit"]  # fmt: skip
 """Packages that take long to import or need not be installed: functions import them when they are called."""
 FORBIDDEN = {
     "ppgn": {"training", "scripts", "benchmarks", "tests", "lightning"},

@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   ppgn evaluate imagenette64 --real val/ --class church parachute --count 20 --sampler langevin --condition-scale 50
   ppgn evaluate faces --real val/ --network lite:0 --judge lite:2    classes of a plugged-in network
   ppgn evaluate imagenette64 --real val/ --samples samples/     pictures of `ppgn sample --save-images`
+  ppgn evaluate render:school_bus --judge lite:0 --class "school bus" --count 500     the share of poses that are recognised
 """
 
 
@@ -32,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = EXAMPLES
     parser.add_argument("bundle", help=BUNDLE)
-    parser.add_argument("--real", required=True, metavar="FOLDER",
+    parser.add_argument("--real", metavar="FOLDER",
                         help="real pictures that nothing was trained on, a folder for each class; or the folder of the table "
-                        "that the bundle was trained on, whose held-out pictures are taken")  # fmt: skip
+                        "that the bundle was trained on, whose held-out pictures are taken; none for a renderer")  # fmt: skip
     parser.add_argument("--train", metavar="FOLDER", help="training pictures in the same form, to find copies of them")
     parser.add_argument("--samples", metavar="FOLDER",
                         help="pictures to score instead of sampling: likewise, or from `ppgn sample --save-images`")  # fmt: skip
@@ -77,10 +78,14 @@ def run(given: argparse.Namespace) -> int:
     from ppgn import evaluation, images
     from ppgn.cli.terminal import load, stops_without_warning
 
-    check_inputs_kept(given, given.out, ("scores.json", "index.html"))
+    check_inputs_kept(given, given.out, ("scores.json", "index.html", "poses.json", "*.png"))
     check_described(given)
-    options = options_of(given)
-    task = evaluation.prepare(load(given), given.real, options)
+    options, bundle = options_of(given), load(given)
+    if evaluation.is_renderer(bundle):
+        return _poses(given, bundle, options)
+    if given.real is None:
+        raise ValueError("got no --real, expected a folder of real pictures, beside which samples are scored: give one")
+    task = evaluation.prepare(bundle, given.real, options)
     folder = images.make_folder(given.out)  # before hours of sampling
     with images.alone_in(folder):
         with stops_without_warning(), _bars() as on_progress:
@@ -90,6 +95,32 @@ def run(given: argparse.Namespace) -> int:
         scores, page = evaluated.save(folder)
     print(evaluated.table())
     print(f"\nwrote {scores} and {page}")
+    return 0
+
+
+def _poses(given: argparse.Namespace, bundle: Any, options: EvaluationOptions) -> int:
+    """Evaluates the poses of a renderer, which has no real pictures to be compared with."""
+    from ppgn import evaluation, images
+
+    for name in ("real", "train", "samples", "chain_steps", "lpips", "inception", "judge_layer"):
+        if getattr(given, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(f"got {flag} with a renderer, expected none, as its poses alone are judged: leave it out")
+    if options.changes or options.recipe is not None:
+        raise ValueError(
+            "got settings of a recipe with a renderer, expected none, as its poses are random: leave them out, or use ppgn sample"
+        )
+    if given.classes is None or len(given.classes) != 1 or not options.judge.held_out:
+        raise ValueError(
+            "a renderer needs a network that knows its object, and the class that this is: add --judge lite:0 and --class NAME"
+        )
+    folder = images.make_folder(given.out)
+    with images.alone_in(folder):
+        with _bars() as on_progress:
+            asked = {"count": given.count or 500, "seed": given.seed, "on_progress": on_progress}
+            found = evaluation.poses(bundle, given.classes[0], options.judge, **asked)
+        page = found.save(folder)
+    print(f"{found.line()}\n\nwrote poses.json, the maps and {page}")
     return 0
 
 

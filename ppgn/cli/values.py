@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 NETWORKS = "lite:0, torchvision:NAME, timm:NAME, hf:FOLDER, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
-BUNDLE = "name of a bundle (see `ppgn bundles`), its folder, or my_module:function that makes one"
+BUNDLE = "name of a bundle (see `ppgn bundles`), its folder, my_module:function that makes one, or render:OBJECT"
 
 
 def numbers(text: str) -> tuple[float, ...]:

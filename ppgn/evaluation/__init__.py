@@ -40,6 +40,14 @@ from ppgn.evaluation.plots import histogram as histogram
 from ppgn.evaluation.plots import reliability as reliability
 from ppgn.evaluation.plots import scatter as scatter
 from ppgn.evaluation.plots import shares as shares
+from ppgn.evaluation.poses import Poses as Poses
+from ppgn.evaluation.poses import drawn_map as drawn_map
+from ppgn.evaluation.poses import figures as figures
+from ppgn.evaluation.poses import interval as interval
+from ppgn.evaluation.poses import is_renderer as is_renderer
+from ppgn.evaluation.poses import look as look
+from ppgn.evaluation.poses import map_codes as map_codes
+from ppgn.evaluation.poses import poses as poses
 from ppgn.evaluation.progress import OnProgress as OnProgress
 from ppgn.evaluation.report import json_safe as json_safe
 from ppgn.evaluation.report import match_counts as match_counts

@@ -12,6 +12,7 @@ from ppgn.loaders.networks import network as network
 from ppgn.loaders.precision import in_precision as in_precision
 from ppgn.loaders.presets import Preset as Preset
 from ppgn.loaders.presets import preset as preset
+from ppgn.loaders.renderer import renderer as renderer
 from ppgn.loaders.sources import BUNDLE_CLASSIFIER as BUNDLE_CLASSIFIER
 from ppgn.loaders.sources import NetworkSource as NetworkSource
 from ppgn.loaders.sources import build as build

@@ -9,6 +9,7 @@ import torch
 from ppgn.bundle import Bundle, load_bundle
 from ppgn.generators import IdentityGenerator, IdentityGeneratorConfig
 from ppgn.loaders.callables import result_of
+from ppgn.loaders.renderer import RENDER, of_render
 
 PIXELS, LARGEST_SIDE = "pixels", 8192
 
@@ -17,6 +18,7 @@ def bundle(spec: str | Path | Bundle, device: torch.device | str = "cpu") -> Bun
     """Loads the bundle of a name, a folder or hf://owner/name (see `load_bundle`), or the one that `my_module:make` returns.
 
     "pixels:224", "pixels:HEIGHTxWIDTH" or "pixels:HEIGHTxWIDTHxCHANNELS" has no weights: its codes are pictures of that size.
+    "render:school_bus" is a renderer (see `renderer.OBJECTS`), "render:mesh.ply:128" one of a mesh of yours at 128 pixels.
     A Bundle is returned as it is, where it is. A module is searched in the working directory first. `Bundle.of` makes a bundle of
     any generator. Raises ValueError for a module or function that does not exist, for a function that fails or returns something
     else, and for anything that is neither a bundle nor the name of one.
@@ -31,6 +33,8 @@ def bundle(spec: str | Path | Bundle, device: torch.device | str = "cpu") -> Bun
     spec = str(spec)
     if spec.partition(":")[0] == PIXELS:
         return _of_pixels(spec).to(device)
+    if spec.partition(":")[0] == RENDER:
+        return of_render(spec).to(device)
     if is_stored(spec):
         return load_bundle(spec, device)
     made = result_of(spec, "a bundle")
