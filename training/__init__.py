@@ -77,6 +77,7 @@ from training.feature_cache import RealFeatures as RealFeatures
 from training.feature_cache import check_cacheable as check_cacheable
 from training.feature_cache import keep_features as keep_features
 from training.frozen import Frozen as Frozen
+from training.frozen import encoder_and_classes as encoder_and_classes
 from training.frozen import frozen_encoder as frozen_encoder
 from training.generator import GeneratorSystem as GeneratorSystem
 from training.generator import Noise as Noise

@@ -119,8 +119,8 @@ class DenoiserSystem(LightningModule):
             codes = data.codes["train"]
             if codes.ndim > 2:
                 raise ValueError(
-                    f"the code denoiser takes vectors, got codes of shape {list(codes.shape[1:])}: train the noise-level denoiser, "
-                    f"which takes maps"
+                    f"the code denoiser got codes of shape {list(codes.shape[1:])}, expected vectors: train the noise-level "
+                    f"denoiser, which takes maps"
                 )
             config = dataclasses.replace(self.config, code_size=codes.shape[1], code_scale=float(codes.std()))
             self.network = CodeDenoiser(config)

@@ -78,11 +78,11 @@ def export(
     if codes.ndim == 2:
         parts["start"] = RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes)
     if not rectified:
-        usual = whole_recipes(representation_recipes("noise_level" in parts))
-        stored = {kind: {**usual, **given} for kind, given in stored.items()}
+        stored["recipes"] = whole_recipes(representation_recipes("noise_level" in parts)) | stored["recipes"]
+    space = code_statistics(codes.relu() if rectified else codes, rectified)
     channels, height, width = pictures[0][0].shape
     return save_bundle(
-        out, name=name, parts=parts, code=code_statistics(codes.relu() if rectified else codes, rectified), image=ImageSpec(height, width, channels),
+        out, name=name, parts=parts, code=space, image=ImageSpec(height, width, channels),
         classes=classes, groups=groups, recipes=stored["recipes"], papers=stored["papers"], precisions=precisions,
         training={stage: without_paths(config) for stage, config in configs.items()},
         data={"name": data or data_set.hparams["name"], "train": len(pictures), "split": "train"},
@@ -184,7 +184,18 @@ def representation_recipes(has_noise_level: bool) -> dict[str, dict[str, Any]]:
 
 def without_paths(config: Any) -> Any:
     """The configuration less what was left at nothing, and what only means something on the machine that trained."""
-    private = {"root", "default_root_dir", "trunk_weights", "code_from", "encoder", "ckpt_path", "logger", "callbacks", "plugins"}
+    private = {
+        "root",
+        "default_root_dir",
+        "trunk_weights",
+        "encoder_weights",
+        "code_from",
+        "encoder",
+        "ckpt_path",
+        "logger",
+        "callbacks",
+        "plugins",
+    }
     if isinstance(config, dict):
         return {key: without_paths(value) for key, value in config.items() if key not in private and value is not None}
     if isinstance(config, list):

@@ -23,11 +23,9 @@ MODEL = "model.safetensors"
 class Frozen:
     """What of a published network becomes the encoder; for an encoder that is a name.
 
-    layer: the layer whose value is the code (`ppgn layers NAME` lists them). code: its "map" of patch tokens or places, its "class"
-    token, or the "mean" over places. maps: more layers whose maps the feature loss compares. weights: a file of them
-    (.safetensors, or .pth of tensors alone); without one lite:0's come from its package, timm's from the hub or its cache,
-    torchvision's and transformers' from their caches. size: of the network's input, (height, width) or the side of a square; 0:
-    its own.
+    layer: the layer whose value is the code. code: its "map" of patch tokens or places, its "class" token, or the "mean" over
+    places. maps: more layers whose maps the feature loss compares. weights: a file of them; None: of the package, the hub or a
+    cache (see GeneratorSystem). size: of the network's input, (height, width) or the side of a square; 0: its own.
     """
 
     layer: str = ""
@@ -51,8 +49,8 @@ def encoder_and_classes(encoder: str | Path, frozen: Frozen) -> tuple[Any, tuple
         return frozen_encoder(str(encoder), frozen), (), ()
     if frozen != Frozen():
         raise ValueError(
-            f"got the encoder {encoder}, a checkpoint, and settings of a published network ({frozen}), expected one of them: name "
-            f"the network as timm:NAME, or leave its settings out"
+            f"got the encoder {encoder}, a checkpoint, and settings of a published network ({frozen}), expected one of them: "
+            f"name the network as timm:NAME, or leave its settings out"
         )
     return read_network(Path(encoder), "encoder"), *read_classes(Path(encoder))
 

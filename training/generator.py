@@ -61,8 +61,8 @@ class GeneratorSystem(AdversarialSystem):
         code: of a published network, what of the layer is the code: its "map" of patch tokens or places, its "class" token, or
             the "mean" over places.
         maps: of a published network, more layers whose maps the feature loss compares.
-        encoder_weights: of a published network, a file of them (.safetensors, or .pth of tensors alone); without one lite:0's come
-            from its package, timm's from the hub or its cache, torchvision's and transformers' from their caches.
+        encoder_weights: of a published network, a file of them (.safetensors, or .pth of tensors alone); without one lite:0's
+            come from its package, timm's from the hub or its cache, torchvision's and transformers' from their caches.
         encoder_size: of a published network, (height, width) of its input or the side of a square; 0: its own.
     """
 
@@ -113,14 +113,12 @@ class GeneratorSystem(AdversarialSystem):
         else:
             self._oppose_balanced(self.balanced, generator, data, code_size, scale)
 
-    def _modulated_generator(
-        self, data: Any, code_size: int, scale: float, map_shape: tuple[int, ...]
-    ) -> ModulatedGenerator:
+    def _modulated_generator(self, data: Any, code_size: int, scale: float, map_shape: tuple[int, ...]) -> ModulatedGenerator:
         assert self.modulated is not None
         if map_shape:
             raise ValueError(
-                f"a modulated generator got codes that are maps, {list(map_shape)}, expected vectors: leave model.modulated out, or "
-                f"set model.code to class or mean"
+                f"a modulated generator got codes that are maps, {list(map_shape)}, expected vectors: leave model.modulated "
+                f"out, or set model.code to class or mean"
             )
         config = dataclasses.replace(self.modulated, code_size=code_size, channels=data.hparams.channels)
         check_size(config.image_size, data.picture_size, "widths or base_size")
@@ -201,7 +199,7 @@ class GeneratorSystem(AdversarialSystem):
 
     @torch.no_grad()
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Logs distances of reconstructions from their pictures, and how often the encoder's head, if any, sees the right class."""
+        """Logs distances of reconstructions from their pictures, and how often the encoder's head sees the right class."""
         pictures, labels = batch
         maps = self.encoder.maps(pictures)
         made = self.average(self.encoder.code_from_pool5(maps[-1])).clamp(0, 1)

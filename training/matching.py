@@ -11,8 +11,8 @@ from torch.nn import functional
 def matched(activation: Tensor, code: Tensor, linear: Callable[[Tensor], Tensor]) -> Tensor:
     """Mean over places of <activation, linear(code)>, `[picture]`.
 
-    activation: `[picture, width, row, column]`. code: `[picture, unit]`, the same at each place, or a map `[picture, channel, row,
-    column]`, averaged to the places of the activation. linear: units, or channels, to width.
+    activation: `[picture, width, row, column]`. code: `[picture, unit]`, the same at each place, or a map `[picture, channel,
+    row, column]`, averaged to the places of the activation. linear: units, or channels, to width.
     """
     if code.ndim == 2:
         return (activation.mean((2, 3)) * linear(code)).sum(1)

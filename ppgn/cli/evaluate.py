@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppgn.cli import request_flags
 from ppgn.cli.outputs import add_overwrite, check_inputs_kept
 from ppgn.cli.values import BUNDLE, NETWORKS, numbers, size
 from ppgn.progress import bar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   ppgn evaluate imagenette64 --real val/ --train train/ --judge torchvision:resnet18 --judge-weights resnet18.pth
   ppgn evaluate imagenette64 --real val/ --class church parachute --count 20 --sampler langevin --condition-scale 50
+  ppgn evaluate faces --real faces/ --network lite:0 --judge torchvision:resnet18        classes of a network, judged by another
   ppgn evaluate imagenette64 --real val/ --samples samples/     pictures of `ppgn sample --save-images`
 """
 
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="evaluation", metavar="FOLDER",
                         help="folder for scores.json and index.html (default: evaluation)")  # fmt: skip
     add_overwrite(parser)
+    request_flags.add_network(parser, "is asked for its classes (--class, or those in --real); without --judge it judges, too")
     _add_judge(parser)
 
 
@@ -94,6 +97,8 @@ def options_of(given: argparse.Namespace) -> EvaluationOptions:
     from ppgn.cli.recipe_flags import changes as changes_of
     from ppgn.evaluation import EvaluationOptions, JudgeSource
 
+    if given.network is None:
+        request_flags.check_described(given)
     classes: Any = given.judge_classes or ()
     if len(classes) == 1:  # a file, as a judge of one class could not tell any apart
         classes = Path(classes[0])
@@ -105,6 +110,7 @@ def options_of(given: argparse.Namespace) -> EvaluationOptions:
         judge=JudgeSource(given.judge, classes=classes, **adapter),
         recipe=changes.pop("recipe", None),
         changes=changes,
+        network=None if given.network is None else request_flags.plugged(given),
         **{name: getattr(given, name) for name in names},
     )
 

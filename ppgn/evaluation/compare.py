@@ -110,7 +110,7 @@ def _judge_facts(task: Task, judged: Judged) -> dict[str, Any]:
     return {
         "name": source.name,
         "weights": None if source.weights is None else str(source.weights),
-        "held_out": source.held_out,
+        "held_out": source.held_out and (task.options.network is None or source.name != task.options.network.name),
         "layer": task.judge.layer,
         "features": judged.features.shape[1],
     }

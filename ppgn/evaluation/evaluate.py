@@ -19,6 +19,7 @@ from ppgn.evaluation.sampled import draw_samples, long_chains, read_samples
 from ppgn.evaluation.task import Task, prepare
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.recipes import Recipe
+from ppgn.requests import Plugged
 
 
 def evaluate(
@@ -38,6 +39,7 @@ def evaluate(
     lpips: str | None = None,
     inception: bool = False,
     recipe: str | Recipe | None = None,
+    network: str | Plugged | None = None,
     on_progress: OnProgress = ignore,
     **changes: Any,
 ) -> Evaluated:
@@ -50,14 +52,17 @@ def evaluate(
     classes, or a whole folder. seed: of the first chain of each class; the next ones count up. batch: chains at once. real_count,
     train_count: pictures of each class, 0 for all. chain_steps: steps of a long chain of each class, 0 for none, None for 100.
     judge: a network by name, or its description. lpips: "alex", "vgg" or "squeeze" adds that diversity. inception: adds FID and
-    KID in Inception's features. Both need weights on this machine. recipe, changes: as in `ppgn.sample`. on_progress(stage, done,
-    total): called as work goes on. Raises ValueError for what is missing or does not fit, before anything is sampled.
+    KID in Inception's features. Both need weights on this machine. network: one whose classes are asked for in the place of the
+    bundle's own, "all" being those with a folder in `real`; without another judge it judges what it asked for. recipe, changes:
+    as in `ppgn.sample`. on_progress(stage, done, total): called as work goes on. Raises ValueError for what is missing or does
+    not fit, before anything is sampled.
     """
     source = judge if isinstance(judge, JudgeSource) else JudgeSource(judge)
+    plugged = Plugged(network) if isinstance(network, str) else network
     options = EvaluationOptions(
         train=train, samples=samples, classes=classes, count=count, seed=seed, batch=batch, real_count=real_count,
         train_count=train_count, chain_steps=chain_steps, judge=source, lpips=lpips, inception=inception, recipe=recipe,
-        changes=changes,
+        changes=changes, network=plugged,
     )  # fmt: skip
     return run(prepare(bundle, real, options), on_progress)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,8 +15,8 @@ from ppgn.evaluation.options import JudgeSource
 from ppgn.probe import Preprocessed
 
 
-def build_judge(source: JudgeSource, bundle: Bundle, group: range) -> Judge:
-    """The judge of the bundle's classes with indices in `group`, tried on a black picture.
+def build_judge(source: JudgeSource, bundle: Bundle, group: range, names: Sequence[str]) -> Judge:
+    """The judge of the bundle's classes with indices in `group`, which are called `names`, tried on a black picture.
 
     Raises ValueError for a network that cannot be loaded or fails on a picture of the bundle, for classes that it does not have,
     and for a layer that is not there.
@@ -24,7 +25,7 @@ def build_judge(source: JudgeSource, bundle: Bundle, group: range) -> Judge:
     channels = loaders.input_channels(network.network, bundle.image.channels)
     outputs = _output_count(network, source.name, channels, bundle)
     layer = source.layer or _default_layer(network, source, channels, outputs, bundle)
-    return Judge(network, _columns(source, bundle, group, outputs), layer, channels)
+    return Judge(network, _columns(source, bundle, group, names, outputs), layer, channels)
 
 
 def _network(source: JudgeSource, bundle: Bundle) -> Preprocessed:
@@ -52,11 +53,10 @@ def _default_layer(network: Preprocessed, source: JudgeSource, channels: int, ou
     return feature_layer(network, bundle.image.size, channels, outputs)
 
 
-def _columns(source: JudgeSource, bundle: Bundle, group: range, outputs: int) -> list[int]:
+def _columns(source: JudgeSource, bundle: Bundle, group: range, wanted: Sequence[str], outputs: int) -> list[int]:
     """The outputs of the judge that stand for the classes of the group."""
     if not source.held_out:
         return list(group)
-    wanted = bundle.classes[group.start : group.stop]
     listed = read_class_names(source.classes) if isinstance(source.classes, Path) else list(source.classes)
     if not listed and source.network is None:
         listed = list(loaders.class_names(source.name, bundle))

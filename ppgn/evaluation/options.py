@@ -11,6 +11,7 @@ from ppgn.evaluation.diversity import check_lpips
 from ppgn.loaders import BUNDLE_CLASSIFIER
 from ppgn.probe import Preprocessed
 from ppgn.recipes import Recipe
+from ppgn.requests import Plugged
 
 CHAIN_STEPS = 100
 """Steps of the long chains, by default."""
@@ -85,6 +86,7 @@ class EvaluationOptions:
     inception: bool = False
     recipe: str | Recipe | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
+    network: Plugged | None = None
 
     def __post_init__(self) -> None:
         for name, least in {"count": 1, "batch": 1, "real_count": 0, "train_count": 0, "chain_steps": 0}.items():

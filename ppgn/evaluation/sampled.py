@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppgn import recipes, requests, sampling
+from ppgn import recipes, sampling
 from ppgn.evaluation.chains import PassCounter, mixing
 from ppgn.evaluation.folders import ClassFolder
 from ppgn.evaluation.progress import OnProgress, tracked
@@ -47,7 +47,7 @@ def draw_samples(task: Task, on_progress: OnProgress) -> Sampled:
     options, count = task.options, task.count
     classes = [index for index in task.classes for _ in range(count)]
     seeds = [options.seed + number for _ in task.classes for number in range(count)]
-    request = requests.classes(task.bundle, [task.group[index] for index in classes])
+    request = task.request(classes)
     total = task.recipe.steps * -(-len(classes) // options.batch)
     done = 0
     on_progress("sampling", 0, total)
@@ -78,7 +78,7 @@ def long_chains(task: Task, on_progress: OnProgress) -> tuple[dict[str, Any] | N
     if steps == 0:
         return None, ()
     recipe = task.recipe.changed(steps=after + steps)
-    request = requests.classes(task.bundle, [task.group[index] for index in task.classes])
+    request = task.request(task.classes)
     setup = recipes.prepare(task.bundle, recipe, request)
     seeds = [task.options.seed + number for number in range(len(request))]
     evaluations = sampling.evaluations(setup, recipes.objective(setup, request), seeds)

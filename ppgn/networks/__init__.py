@@ -1,4 +1,4 @@
-"""The architectures that we train, DCGAN's, and encoders that others trained, each an `nn.Module` that one frozen dataclass describes.
+"""The architectures that we train, DCGAN's, and encoders that others trained: `nn.Module`s that a frozen dataclass describes.
 
 Every network carries `architecture` (its name in `build`) and `config` (a dataclass that JSON can hold): with its weights that
 is all a bundle needs to rebuild it. Pixels are in [0, 1], of any channel count, height and width; networks normalise inside.

@@ -20,10 +20,10 @@ CODES = ("map", "class", "mean")
 class FrozenEncoderConfig:
     """A network by name, the layer whose value is the code, and the network's input.
 
-    network: "timm:NAME", "torchvision:NAME", "lite:0", or "hf:NAME" with `settings`, its config of transformers as JSON. code: what
-    of the layer is the code: "map", its patch tokens or its map `[channel, row, column]`; "class", the class token; "mean", the
-    mean over the places. Of a layer that is a vector it is that. code_shape: of one code. maps: more layers, whose maps feature
-    matching compares. input_size, mean, std, bgr: as in Preprocessed.
+    network: "timm:NAME", "torchvision:NAME", "lite:0", or "hf:NAME" with `settings`, its config of transformers as JSON. code:
+    what of the layer is the code: "map", its patch tokens or its map `[channel, row, column]`; "class", the class token; "mean",
+    the mean over the places. Of a layer that is a vector it is that. code_shape: of one code. maps: more layers, whose maps
+    feature matching compares. input_size, mean, std, bgr: as in Preprocessed.
     """
 
     network: str

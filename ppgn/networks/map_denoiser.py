@@ -41,7 +41,7 @@ class MapDenoiser(NoiseLevelDenoiser):
         nn.Module.__init__(self)
         if len(config.code_shape) != 3 or config.width % config.heads:
             raise ValueError(
-                f"a denoiser of maps got codes of shape {list(config.code_shape)}, width {config.width} and {config.heads} heads, "
+                f"a denoiser of maps got codes of shape {list(config.code_shape)}, width {config.width}, {config.heads} heads, "
                 f"expected [channel, row, column] and heads that divide the width: correct them"
             )
         self.config = config
