@@ -77,8 +77,7 @@ def export(
     rectified = hasattr(parts["encoder"], "fc6_before_relu")
     if codes.ndim == 2:
         parts["start"] = RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes)
-    if not rectified:
-        stored["recipes"] = whole_recipes(representation_recipes("noise_level" in parts)) | stored["recipes"]
+    stored["recipes"] = ({} if rectified else representation_recipes("noise_level" in parts)) | stored["recipes"]
     space = code_statistics(codes.relu() if rectified else codes, rectified)
     channels, height, width = pictures[0][0].shape
     return save_bundle(
@@ -179,7 +178,7 @@ def representation_recipes(has_noise_level: bool) -> dict[str, dict[str, Any]]:
         usual |= {"sampler": flow, "prior": {"name": "noise_level"}, "start": {"name": "mean", "std": 0.0}}
     else:
         usual |= {"sampler": {"name": "adaptive", "prior_scale": 0.05, "step_size": 0.05}, "start": {"name": "mean"}}
-    return {"class": usual, "plugged": usual}
+    return whole_recipes({"class": usual, "plugged": usual})
 
 
 def without_paths(config: Any) -> Any:

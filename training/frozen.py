@@ -72,7 +72,7 @@ def hub_weights(name: str) -> Path:
     """The file of timm's own weights, from the hub's cache or the hub. Raises ValueError where neither has it."""
     timm = required("timm", f"{name} needs timm", "timm")
     hub = required("huggingface_hub", f"the weights of {name} need huggingface_hub", "huggingface_hub", "name a file of them")
-    stated = timm.get_pretrained_cfg(name.partition(":")[2])
+    stated: Any = timm.get_pretrained_cfg(name.partition(":")[2])
     place = None if stated is None else stated.hf_hub_id
     if not place:
         raise ValueError(f"timm knows no trained weights of {name}, expected some: name a file of weights")

@@ -16,7 +16,7 @@ def matched(activation: Tensor, code: Tensor, linear: Callable[[Tensor], Tensor]
     """
     if code.ndim == 2:
         return (activation.mean((2, 3)) * linear(code)).sum(1)
-    there = functional.adaptive_avg_pool2d(code, activation.shape[-2:]).movedim(1, -1)
+    there = functional.adaptive_avg_pool2d(code, (activation.shape[2], activation.shape[3])).movedim(1, -1)
     return (activation.movedim(1, -1) * linear(there)).sum(-1).mean((1, 2))
 
 

@@ -76,7 +76,7 @@ class NoiseLevelSystem(LightningModule):
     def _of_codes(self, shape: tuple[int, ...]) -> NoiseLevelDenoiser:
         if len(shape) > 1:
             return MapDenoiser(dataclasses.replace(self.map_config, code_shape=shape, code_size=math.prod(shape)))
-        config = dataclasses.replace(self.config, code_size=shape[0])
+        config = dataclasses.replace(self.config, code_size=math.prod(shape))
         return WienerDenoiser(config) if isinstance(config, WienerDenoiserConfig) else NoiseLevelDenoiser(config)
 
     def loss(self, network: Any, codes: Tensor, level: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def timm_network(name: str, size: Size | None = None) -> NetworkSource:
     if not library.is_model(name):
         nearest = ", ".join(difflib.get_close_matches(name, library.list_models(), 3, cutoff=0))
         raise ValueError(f"timm has no model {name!r}, expected a name such as {nearest}: correct it")
-    stated = library.get_pretrained_cfg(name)
+    stated: Any = library.get_pretrained_cfg(name)
     other = size is not None and stated is not None and height_and_width(size) != tuple(stated.input_size[1:])
     flexible = {"dynamic_img_size": True} if other and stated.fixed_input_size else {}
     try:
