@@ -29,8 +29,8 @@ from house import (
 from ppgn.seeds import Stream
 
 ORDER = [
-    "types", "seeds", "errors", "progress", "autocast", "images", "caffe", "latent_diffusion", "networks", "generators",
-    "renderer", "probe", "priors", "conditions", "views", "objective", "samplers", "evolution", "divergence", "chain", "starts",
+    "types", "seeds", "errors", "progress", "autocast", "images", "probe", "caffe", "latent_diffusion", "networks",
+    "generators", "renderer", "priors", "conditions", "views", "objective", "samplers", "evolution", "divergence", "chain", "starts",
     "facets", "toy", "checks", "acceleration", "bundle", "loaders", "requests", "recipes", "importers", "sampling",
     "methods", "experiment", "evaluation", "tuning", "explanation", "illumination", "web", "cli",
 ]  # fmt: skip

@@ -69,12 +69,16 @@ from training.encoder import EncoderSystem as EncoderSystem
 from training.encoder import build_encoder as build_encoder
 from training.export import encoder_of as encoder_of
 from training.export import export as export
+from training.export import representation_recipes as representation_recipes
 from training.export import run_config as run_config
 from training.feature_cache import CacheKey as CacheKey
 from training.feature_cache import PicturesWithFeatures as PicturesWithFeatures
 from training.feature_cache import RealFeatures as RealFeatures
 from training.feature_cache import check_cacheable as check_cacheable
 from training.feature_cache import keep_features as keep_features
+from training.frozen import Frozen as Frozen
+from training.frozen import encoder_and_classes as encoder_and_classes
+from training.frozen import frozen_encoder as frozen_encoder
 from training.generator import GeneratorSystem as GeneratorSystem
 from training.generator import Noise as Noise
 from training.guard import FiniteGuard as FiniteGuard
@@ -90,6 +94,7 @@ from training.losses import discriminator_loss as discriminator_loss
 from training.losses import distance as distance
 from training.losses import mode_seeking_loss as mode_seeking_loss
 from training.losses import unit_channels as unit_channels
+from training.matching import matched as matched
 from training.memory import keep_freed_memory as keep_freed_memory
 from training.noise_level import NoiseLevelSystem as NoiseLevelSystem
 from training.pack_run import PackSettings as PackSettings

@@ -66,7 +66,7 @@ class AdversarialSystem(LightningModule, ABC):
 
     def __init__(
         self,
-        encoder: Path,
+        encoder: Path | str,
         network: ImageGeneratorConfig,
         discriminator: DiscriminatorConfig,
         losses: LossWeights,
@@ -92,15 +92,20 @@ class AdversarialSystem(LightningModule, ABC):
     def generator_losses(self, step: Step) -> dict[str, Tensor]:
         """Name -> weighted loss of the generator; it lowers their sum."""
 
-    def image_generator(self, data: Any, code_size: int, code_scale: float = 1.0) -> ImageGenerator:
-        """A new generator for the pictures of `data`. Raises ValueError when it makes pictures of another size than theirs."""
-        channels = data.hparams.channels
-        config = dataclasses.replace(self.network, code_size=code_size, channels=channels, code_scale=code_scale)
+    def image_generator(
+        self, data: Any, code_size: int, code_scale: float = 1.0, code_shape: tuple[int, ...] = ()
+    ) -> ImageGenerator:
+        """A new generator for the pictures of `data`. Raises ValueError when it makes pictures of another size than theirs.
+
+        code_shape: of codes that are maps, of `code_size` channels.
+        """
+        fields = {"code_size": code_size, "code_scale": code_scale, "code_shape": code_shape}
+        config = dataclasses.replace(self.network, channels=data.hparams.channels, **fields)  # type: ignore[arg-type]
         check_size(config.image_size, data.picture_size, "stages, base_size or image_size")
         return with_quick_gradients(ImageGenerator(config))
 
     def oppose(self, generator: nn.Module, data: Any, code_size: int, code_scale: float = 1.0) -> None:
-        """Set the generator, its moving average, and a new discriminator that sees codes of `code_size` units.
+        """Set the generator, its moving average, and a new discriminator that sees codes of `code_size` units, or channels.
 
         Raises ValueError when the discriminator is too deep for the pictures of `data`.
         """

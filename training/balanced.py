@@ -124,7 +124,7 @@ class BalancedUpdate:
         with torch.no_grad():
             real_mixed = self.discriminator.mixing(real[1])
         pairs = [torch.cat([one, other.detach()]) for one, other in zip(real_mixed, made[1], strict=True)]
-        both = self.discriminator(torch.cat([real[0], made[0].detach()]), pairs, code.repeat(2, 1))
+        both = self.discriminator(torch.cat([real[0], made[0].detach()]), pairs, torch.cat([code, code]))
         on_real, on_made = both.chunk(2)
         loss = (torch.relu(1 - on_real) + torch.relu(1 + on_made)).mean(0).sum()
         _step(theirs, self.discriminator, torch.autograd.grad(loss, list(self.discriminator.parameters())))

@@ -59,12 +59,12 @@ class ConditionalGanSystem(AdversarialSystem):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.class_names, self.groups, classes = tuple(data.class_names), data.groups, len(data.class_names)
         self._check_classes()
-        self.encoder = read_network(self.encoder_path, "encoder")
+        self.encoder = read_network(Path(self.encoder_path), "encoder")
         network = self.image_generator(data, self.noise_size + classes)
         self.oppose(ClassGenerator(network, self.noise_size), data, classes)
 
     def _check_classes(self) -> None:
-        known, _ = read_classes(self.encoder_path)
+        known, _ = read_classes(Path(self.encoder_path))
         if known != self.class_names:
             raise ValueError(
                 f"the encoder knows the classes {', '.join(known)}, expected those of the data, {', '.join(self.class_names)}: "

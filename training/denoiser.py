@@ -18,19 +18,20 @@ from ppgn.networks import CodeDenoiser, CodeDenoiserConfig
 from ppgn.progress import bar
 from training.checkpoints import describe, read_checkpoint, read_network
 from training.data import ImageData, SourceName
+from training.frozen import codes_before_relu
 from training.pictures import FEW
 from training.resumable import plain_loader, shuffled_loader
 
 
 class CodeData(ImageData):
-    """Codes of the pictures of ImageData, made once by a trained encoder: batches of `[code, unit]`.
+    """Codes of the pictures of ImageData, made once by a trained encoder: batches of `[code, *code]`.
 
     Args:
-        encoder: checkpoint of scripts/train_encoder.py.
+        encoder: checkpoint of scripts/train_encoder.py, or of scripts/train_generator.py, which holds the generator's encoder.
         name, root, image_size, channels, download, validation_share, split_seed: as in ImageData.
         batch_size: codes per step.
         flip: add the codes of the mirrored training pictures.
-        before_relu: take fc6 before its ReLU instead of the code.
+        before_relu: take fc6 before its ReLU instead of the code; codes of an encoder without one are the same.
         table, labels, least, merge: as in ImageData.
     """
 
@@ -66,7 +67,7 @@ class CodeData(ImageData):
         network = read_network(self.encoder_path, "encoder")
 
         def encoder(images: Tensor) -> Tensor:
-            return network.fc6_before_relu(network.maps(images)[-1]) if self.before_relu else network(images)
+            return codes_before_relu(network, images) if self.before_relu else network(images)
 
         codes = [over_pictures(encoder, self.train_pictures)]
         if self.flip:
@@ -116,6 +117,11 @@ class DenoiserSystem(LightningModule):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.class_names = read_checkpoint(data.encoder_path)["class_names"]
             codes = data.codes["train"]
+            if codes.ndim > 2:
+                raise ValueError(
+                    f"the code denoiser got codes of shape {list(codes.shape[1:])}, expected vectors: train the noise-level "
+                    f"denoiser, which takes maps"
+                )
             config = dataclasses.replace(self.config, code_size=codes.shape[1], code_scale=float(codes.std()))
             self.network = CodeDenoiser(config)
 

@@ -13,6 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from training.convolutions import Convolution
 from training.losses import unit_channels
+from training.matching import as_vector, matched
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class DiscriminatorConfig:
 
 
 class ProjectionHead(nn.Module):
-    """Score of a map: unconditional(map) + <mean of the map over places, linear(code)>."""
+    """Score of a map: unconditional(map) + mean over places of <map, linear(code)> (`matched`).
+
+    code_size: units of a code, channels of one that is a map.
+    """
 
     def __init__(self, width: int, code_size: int) -> None:
         super().__init__()
@@ -42,9 +46,8 @@ class ProjectionHead(nn.Module):
         self.code = spectral_norm(nn.Linear(code_size, width, bias=False))
 
     def forward(self, activation: Tensor, code: Tensor) -> Tensor:
-        """Scores `[picture]` of a map `[picture, channel, height, width]` and a code `[picture, code]`."""
-        matched = (activation.mean((2, 3)) * self.code(code)).sum(1)
-        return self.unconditional(activation).mean((1, 2, 3)) + matched
+        """Scores `[picture]` of a map `[picture, channel, height, width]` and a code `[picture, *code]`."""
+        return self.unconditional(activation).mean((1, 2, 3)) + matched(activation, code, self.code)
 
 
 class ProjectionDiscriminator(nn.Module):
@@ -100,14 +103,17 @@ class PublishedDiscriminator(nn.Module):
 
     def forward(self, image: Tensor, maps: Sequence[Tensor], code: Tensor) -> Tensor:
         """Scores `[picture, 1]`."""
-        seen = torch.cat([self.pixels(2 * image - 1), self.code(code / self.config.code_scale)], 1)
+        seen = torch.cat([self.pixels(2 * image - 1), self.code(as_vector(code) / self.config.code_scale)], 1)
         return self.joint(seen)
 
 
 def build_discriminator(
     config: DiscriminatorConfig, channels: int, map_channels: Sequence[int], code_size: int
 ) -> ProjectionDiscriminator | PublishedDiscriminator:
-    """The discriminator of a kind for pictures of `channels` channels and trunk maps of `map_channels` channels each."""
+    """The discriminator of a kind for pictures of `channels` channels and trunk maps of `map_channels` channels each.
+
+    code_size: units of a code, channels of one that is a map.
+    """
     kind = ProjectionDiscriminator if config.kind == "projection" else PublishedDiscriminator
     return kind(config, channels, map_channels, code_size)
 
@@ -135,7 +141,7 @@ def judge_both(
     config = discriminator.config
     maps = [one[1][-config.feature_maps :] if config.feature_width else [] for one in (real, made)]
     both = [torch.cat([first, second.detach()]) for first, second in zip(*maps, strict=True)]
-    on_real, on_made = discriminator(torch.cat([real[0], made[0].detach()]), both, code.repeat(2, 1)).chunk(2)
+    on_real, on_made = discriminator(torch.cat([real[0], made[0].detach()]), both, torch.cat([code, code])).chunk(2)
     return on_real, on_made
 
 

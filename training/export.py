@@ -20,6 +20,7 @@ from training.checkpoints import read_classes, read_network, read_scores
 from training.data import ImageData
 from training.denoiser import over_pictures
 from training.encoder import CODE_LAYERS
+from training.frozen import codes_before_relu
 from training.noise_level import trained_noise_level
 
 KINDS = {
@@ -72,11 +73,15 @@ def export(
     data_set = ImageData(**configs["generator"]["data"])
     data_set.setup()
     pictures: Any = data_set.train_pictures
-    before_relu = fc6_before_relu(parts["encoder"], pictures)
-    parts["start"] = RectifiedGaussian(RectifiedGaussianConfig(before_relu.shape[1])).fit(before_relu)
+    codes = over_pictures(partial(codes_before_relu, parts["encoder"]), pictures)
+    rectified = hasattr(parts["encoder"], "fc6_before_relu")
+    if codes.ndim == 2:
+        parts["start"] = RectifiedGaussian(RectifiedGaussianConfig(codes.shape[1])).fit(codes)
+    stored["recipes"] = ({} if rectified else representation_recipes("noise_level" in parts)) | stored["recipes"]
+    space = code_statistics(codes.relu() if rectified else codes, rectified)
     channels, height, width = pictures[0][0].shape
     return save_bundle(
-        out, name=name, parts=parts, code=code_statistics(before_relu.relu()), image=ImageSpec(height, width, channels),
+        out, name=name, parts=parts, code=space, image=ImageSpec(height, width, channels),
         classes=classes, groups=groups, recipes=stored["recipes"], papers=stored["papers"], precisions=precisions,
         training={stage: without_paths(config) for stage, config in configs.items()},
         data={"name": data or data_set.hparams["name"], "train": len(pictures), "split": "train"},
@@ -142,34 +147,54 @@ def run_config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def fc6_before_relu(encoder: Any, pictures: Any) -> Tensor:
-    """fc6 of all pictures before its ReLU, `[picture, code]`."""
-    return over_pictures(lambda images: encoder.fc6_before_relu(encoder.maps(images)[-1]), pictures)
+def code_statistics(codes: Tensor, rectified: bool = True) -> dict[str, Any]:
+    """The field "code": mean and std of each unit over codes `[picture, *code]`, and how many pictures were measured.
 
-
-def code_statistics(codes: Tensor) -> dict[str, Any]:
-    """The field "code": mean, std and the range [0, mean + 3 std] that DGN-AM clips to, of each unit over codes
-    `[picture, unit]`, the share of units that are active, and how many pictures were measured."""
+    rectified: codes after a ReLU get the range [0, mean + 3 std] that DGN-AM clips to, and the share of units that are active;
+    others have no bounds.
+    """
     mean, std = codes.mean(0), codes.std(0)
-    return {
-        "shape": [codes.shape[1]],
-        "mean": rounded(mean),
-        "std": rounded(std),
-        "low": 0.0,
-        "high": rounded(mean + 3 * std),
-        "relu": True,
-        "active": round(float((codes > 0).float().mean()), 4),
-        "pictures": len(codes),
-    }
+    found = {"shape": list(codes.shape[1:]), "mean": rounded(mean), "std": rounded(std), "pictures": len(codes)}
+    if not rectified:
+        return found
+    active = round(float((codes > 0).float().mean()), 4)
+    return found | {"low": 0.0, "high": rounded(mean + 3 * std), "relu": True, "active": active}
 
 
-def rounded(values: Tensor) -> list[float]:
-    return [round(value, 4) for value in torch.as_tensor(values).tolist()]
+def rounded(values: Tensor) -> Any:
+    """The values as nested lists of numbers with four decimals."""
+    return values.double().round(decimals=4).tolist()
+
+
+def representation_recipes(has_noise_level: bool) -> dict[str, dict[str, Any]]:
+    """Recipes of a generator on a published network's codes, by kind of request.
+
+    With a noise-level model the probability flow from noise to a code, guided by the condition; else steps from the mean code
+    under R(h) = E(G(h)).
+    """
+    usual: dict[str, Any] = {"bounds": {"name": "none"}, "measure": {"name": "log_softmax"}, "steps": 51}
+    if has_noise_level:
+        flow = {"name": "annealed", "levels": {"name": "spaced", "highest": 20.0, "lowest": 0.05}, "corrections": 0}
+        usual |= {"sampler": flow, "prior": {"name": "noise_level"}, "start": {"name": "mean", "std": 0.0}}
+    else:
+        usual |= {"sampler": {"name": "adaptive", "prior_scale": 0.05, "step_size": 0.05}, "start": {"name": "mean"}}
+    return whole_recipes({"class": usual, "plugged": usual})
 
 
 def without_paths(config: Any) -> Any:
     """The configuration less what was left at nothing, and what only means something on the machine that trained."""
-    private = {"root", "default_root_dir", "trunk_weights", "code_from", "encoder", "ckpt_path", "logger", "callbacks", "plugins"}
+    private = {
+        "root",
+        "default_root_dir",
+        "trunk_weights",
+        "encoder_weights",
+        "code_from",
+        "encoder",
+        "ckpt_path",
+        "logger",
+        "callbacks",
+        "plugins",
+    }
     if isinstance(config, dict):
         return {key: without_paths(value) for key, value in config.items() if key not in private and value is not None}
     if isinstance(config, list):

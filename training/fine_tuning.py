@@ -28,7 +28,7 @@ class FineTunedGenerator(GeneratorSystem):
         super().__init__(encoder, **settings)
         self.start = start
 
-    def image_generator(self, data: Any, code_size: int, code_scale: float = 1.0) -> Any:
+    def image_generator(self, data: Any, code_size: int, code_scale: float = 1.0, code_shape: tuple[int, ...] = ()) -> Any:
         """The generator of the checkpoint, whatever its architecture."""
         generator = read_network(self.start, "generator").requires_grad_(True).train()
         return with_quick_gradients(generator)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ppgn.images import spread
+from ppgn.images import Size, spread
 from ppgn.networks import ImageGeneratorConfig, ModulatedGenerator, ModulatedGeneratorConfig
 from training.adversarial import AdversarialSystem, Optimisation, Step, check_size
 from training.balanced import SHOWN, Balanced
 from training.balanced_training import BalancedTraining, RulerNetwork, build_adversary
-from training.checkpoints import describe, read_classes, read_network
+from training.checkpoints import describe
 from training.convolutions import with_quick_gradients
 from training.discriminator import DiscriminatorConfig, check_depth
 from training.feature_cache import Storage, check_cacheable, training_features
+from training.frozen import Frozen, code_shape, encoder_and_classes
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, distance
 from training.memory import keep_freed_memory
@@ -41,8 +42,9 @@ class GeneratorSystem(AdversarialSystem):
     """Trains a generator to rebuild pictures from their codes, which a frozen encoder gives (PPGN section 3.2).
 
     Args:
-        encoder: checkpoint of scripts/train_encoder.py.
-        network: the generator; its code size, channels and code scale come from encoder and data.
+        encoder: checkpoint of scripts/train_encoder.py, or the name of a published network, which stays as it is: timm:NAME,
+            torchvision:NAME, lite:0, hf:NAME.
+        network: the generator; its code size or shape, channels and code scale come from encoder and data.
         discriminator: the adversary; its code scale likewise.
         losses: weights and kinds of the losses.
         noise: of the Joint variant; all zero gives the noiseless one.
@@ -55,11 +57,18 @@ class GeneratorSystem(AdversarialSystem):
         modulated: sizes of a modulated generator, which takes the place of `network`'s; code size and channels likewise.
         balanced: losses balanced by the length of their gradients and a projected adversary, in the place of `losses`,
             `discriminator` and `augment`. Of `optimisation` the generator's rate, betas and the moving average hold.
+        layer: of a published network, the layer whose value is the code (`ppgn layers NAME` lists them).
+        code: of a published network, what of the layer is the code: its "map" of patch tokens or places, its "class" token, or
+            the "mean" over places.
+        maps: of a published network, more layers whose maps the feature loss compares.
+        encoder_weights: of a published network, a file of them (.safetensors, or .pth of tensors alone); without one lite:0's
+            come from its package, timm's from the hub or its cache, torchvision's and transformers' from their caches.
+        encoder_size: of a published network, (height, width) of its input or the side of a square; 0: its own.
     """
 
     def __init__(
         self,
-        encoder: Path,
+        encoder: Path | str,
         network: ImageGeneratorConfig = ImageGeneratorConfig(),
         discriminator: DiscriminatorConfig = DiscriminatorConfig(),
         losses: LossWeights = LossWeights(),
@@ -69,8 +78,14 @@ class GeneratorSystem(AdversarialSystem):
         cache_features: Storage | None = None,
         modulated: ModulatedGeneratorConfig | None = None,
         balanced: Balanced | None = None,
+        layer: str = "",
+        code: Literal["map", "class", "mean"] = "map",
+        maps: tuple[str, ...] = (),
+        encoder_weights: Path | None = None,
+        encoder_size: Size = 0,
     ) -> None:
         super().__init__(encoder, network, discriminator, losses, optimisation, augment)
+        self.frozen = Frozen(layer, code, tuple(maps), encoder_weights, encoder_size)
         self.noise = noise
         self.cache_features: Storage | None = cache_features
         self.modulated, self.balanced = modulated, balanced
@@ -86,18 +101,25 @@ class GeneratorSystem(AdversarialSystem):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if self.cache_features:
             check_cacheable(data.hparams, {f"model.noise.{name}": getattr(self.noise, name) for name in ("image", "pool5")})
-        self.encoder = read_network(self.encoder_path, "encoder")
-        self.class_names, self.groups = read_classes(self.encoder_path)
-        code_size, scale = self.encoder.config.code_size, self._code_scale(data)
-        generator = self._modulated_generator(data, code_size, scale) if self.modulated else None
-        generator = generator or self.image_generator(data, code_size, scale)
+        self.encoder, self.class_names, self.groups = encoder_and_classes(self.encoder_path, self.frozen)
+        shape, scale = code_shape(self.encoder), self._code_scale(data)
+        code_size, map_shape = shape[0], shape if len(shape) == 3 else ()
+        if self.modulated:
+            generator: Any = self._modulated_generator(data, code_size, scale, map_shape)
+        else:
+            generator = self.image_generator(data, code_size, scale, map_shape)
         if self.balanced is None:
             self.oppose(generator, data, code_size, scale)
         else:
             self._oppose_balanced(self.balanced, generator, data, code_size, scale)
 
-    def _modulated_generator(self, data: Any, code_size: int, scale: float) -> ModulatedGenerator:
+    def _modulated_generator(self, data: Any, code_size: int, scale: float, map_shape: tuple[int, ...]) -> ModulatedGenerator:
         assert self.modulated is not None
+        if map_shape:
+            raise ValueError(
+                f"a modulated generator got codes that are maps, {list(map_shape)}, expected vectors: leave model.modulated "
+                f"out, or set model.code to class or mean"
+            )
         config = dataclasses.replace(self.modulated, code_size=code_size, channels=data.hparams.channels)
         check_size(config.image_size, data.picture_size, "widths or base_size")
         generator = ModulatedGenerator(config)
@@ -132,9 +154,9 @@ class GeneratorSystem(AdversarialSystem):
 
     def _code_scale(self, data: Any) -> float:
         """Standard deviation of the code's units over a sample of the training pictures."""
-        sample = spread(len(data.train_pictures), 512)
+        sample = data.train_pictures.__getitems__(spread(len(data.train_pictures), 512))[0].float() / 255
         with torch.no_grad():
-            return float(self.encoder(data.train_pictures.__getitems__(sample)[0].float() / 255).std())
+            return float(torch.cat([self.encoder(some) for some in sample.split(64)]).std())
 
     def on_fit_start(self) -> None:
         if self.device.type == "cpu":
@@ -182,12 +204,13 @@ class GeneratorSystem(AdversarialSystem):
         maps = self.encoder.maps(pictures)
         made = self.average(self.encoder.code_from_pool5(maps[-1])).clamp(0, 1)
         made_maps = self.encoder.maps(made)
-        logits = self.encoder.logits_from_code(self.encoder.code_from_pool5(made_maps[-1]))
         scores = {
             "val/image": distance("l1_mean", made, pictures),
             "val/feature": sum(distance("unit_channel_square", a, b) for a, b in zip(made_maps, maps, strict=True)),
-            "val/own_accuracy": torch.stack(list(accuracies(logits, labels, self.class_groups).values())).mean(),
         }
+        if hasattr(self.encoder, "logits_from_code"):
+            logits = self.encoder.logits_from_code(self.encoder.code_from_pool5(made_maps[-1]))
+            scores["val/own_accuracy"] = torch.stack(list(accuracies(logits, labels, self.class_groups).values())).mean()
         self.log_dict(scores, batch_size=len(pictures), prog_bar=True)
         if batch_idx == 0:
             beside = torch.stack([pictures[:16], made[:16]], 1).flatten(0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from ppgn.networks import NoiseLevelDenoiser, NoiseLevelDenoiserConfig, WienerDenoiser, WienerDenoiserConfig
+from ppgn.networks import (
+    MapDenoiser,
+    MapDenoiserConfig,
+    NoiseLevelDenoiser,
+    NoiseLevelDenoiserConfig,
+    WienerDenoiser,
+    WienerDenoiserConfig,
+)
 from training.checkpoints import describe, freeze, read_checkpoint, read_network
 from training.schedules import one_cycle
 
@@ -32,6 +40,7 @@ class NoiseLevelSystem(LightningModule):
 
     Args:
         network: the denoiser, a WienerDenoiser where its config is one; its code size comes from the codes.
+        map_network: the denoiser of codes that are maps, in the place of `network`; its code shape comes from the codes.
         level_mean, level_std: ln s ~ N(level_mean, level_std^2); by default those of EDM (Table 1), and higher ones for a
             WienerDenoiser, which needs no training at low levels.
         learning_rate: of AdamW, the highest of the one-cycle schedule.
@@ -45,11 +54,12 @@ class NoiseLevelSystem(LightningModule):
         level_std: float | None = None,
         learning_rate: float = 1e-3,
         ema: float = 0.999,
+        map_network: MapDenoiserConfig = MapDenoiserConfig(),
     ) -> None:
         super().__init__()
         mean, std = (0.4, 1.3) if isinstance(network, WienerDenoiserConfig) else (-0.4, 1.2)
         self.level_mean, self.level_std = mean if level_mean is None else level_mean, std if level_std is None else level_std
-        self.config = network
+        self.config, self.map_config = network, map_network
         self.learning_rate, self.ema = learning_rate, ema
         self.network: Any = None  # a NoiseLevelDenoiser once the codes are known
 
@@ -59,17 +69,23 @@ class NoiseLevelSystem(LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.class_names = read_checkpoint(data.encoder_path)["class_names"]
         codes = data.codes["train"]
-        config = dataclasses.replace(self.config, code_size=codes.shape[1])
-        self.network = WienerDenoiser(config) if isinstance(config, WienerDenoiserConfig) else NoiseLevelDenoiser(config)
+        self.network = self._of_codes(tuple(codes.shape[1:]))
         self.network.fit(codes)
         self.average: Any = freeze(AveragedModel(self.network, multi_avg_fn=self._average))
 
+    def _of_codes(self, shape: tuple[int, ...]) -> NoiseLevelDenoiser:
+        if len(shape) > 1:
+            return MapDenoiser(dataclasses.replace(self.map_config, code_shape=shape, code_size=math.prod(shape)))
+        config = dataclasses.replace(self.config, code_size=math.prod(shape))
+        return WienerDenoiser(config) if isinstance(config, WienerDenoiserConfig) else NoiseLevelDenoiser(config)
+
     def loss(self, network: Any, codes: Tensor, level: Tensor) -> Tensor:
-        """Mean of (s^2 + 1) / s^2 (D(z + s n; s) - z)^2 over codes `[chain, code]` at levels s `[chain]`."""
+        """Mean of (s^2 + 1) / s^2 (D(z + s n; s) - z)^2 over codes `[chain, *code]` at levels s `[chain]`."""
         clean = network.standardised(codes)
-        noisy = clean + level[:, None] * torch.randn_like(clean)
+        each = level.reshape(-1, *[1] * (clean.ndim - 1))
+        noisy = clean + each * torch.randn_like(clean)
         error = network.denoise_standardised(noisy, level) - clean
-        return (error.square() * (1 + level[:, None] ** -2)).mean()
+        return (error.square() * (1 + each**-2)).mean()
 
     def _average(self, averaged: Any, current: Any, updates: Any) -> None:
         decay = min(self.ema, (int(updates) + 1) / (int(updates) + 20))

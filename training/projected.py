@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from training.convolutions import Convolution
+from training.matching import matched
 
 SLOPE = 0.2
 """Of the LeakyReLUs."""
@@ -83,8 +84,8 @@ class CodeScore(nn.Module):
         self.code = spectral_norm(nn.Linear(code_size, width, bias=False))
 
     def forward(self, feature_map: Tensor, code: Tensor) -> Tensor:
-        matched = (feature_map.float().mean((2, 3)) * self.code(code).float()).sum(1)
-        return self.place(feature_map).float().mean((1, 2, 3)) + self.share * matched
+        own = matched(feature_map.float(), code, lambda code: self.code(code).float())
+        return self.place(feature_map).float().mean((1, 2, 3)) + self.share * own
 
 
 class ProjectedDiscriminator(nn.Module):

@@ -23,7 +23,7 @@ def check_fit(parts: Mapping[str, nn.Module], code: CodeSpace, image: ImageSpec,
         config = getattr(network, "config", None)
         is_generator = str(getattr(network, "architecture", "")).endswith("generator")
         size = getattr(config, "code_size", None)
-        shape = getattr(network, "code_shape", None) if size is None else (size,)
+        shape = getattr(network, "code_shape", None if size is None else (size,))
         fits = is_generator and size is None and math.prod(shape or ()) == math.prod(code.shape)  # it reshapes codes itself
         if shape is not None and (is_generator or part not in SCORING[1:]) and not fits:
             _compare("a code of shape", list(code.shape), f"its {part} has codes of", list(shape))

@@ -40,8 +40,9 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
     except ValueError as fault:
         raise BundleError(f"{folder / FILE} {fault}") from fault
     if fold:
-        parts = {part: to_channels_last(folded(network)) for part, network in parts.items()}
-    kept = {name: info[name] for name in ("training", "data", "licence", "source", "scores", "parts")}
+        kept = {part: getattr(network, "probed", ()) for part, network in parts.items()}
+        parts = {part: to_channels_last(folded(network, layers=kept[part])) for part, network in parts.items()}
+    about = {name: info[name] for name in ("training", "data", "licence", "source", "scores", "parts")}
     facts = {name: value for name, value in info["code"].items() if name not in SPACE}
     return Bundle(
         name=info["name"],
@@ -54,7 +55,7 @@ def load_bundle(name_or_path: str | Path, device: torch.device | str = "cpu", fo
         precisions=tuple(info["precisions"]),
         alternatives=info["alternatives"],
         groups=tuple(info["groups"]),
-        info={**kept, "facts": facts},
+        info={**about, "facts": facts},
         folder=folder,
     ).to(device)
 

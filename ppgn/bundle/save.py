@@ -47,8 +47,9 @@ def save_bundle(
 
     parts: networks with `architecture` and `config`; a "generator" is needed. code: a code space, or the field "code" of
     bundle.json. facts: what else was measured of codes. recipes, papers: by kind of request, as JSON (see Bundle). dtype: in
-    which floating-point weights are stored. Raises BundleError where a weight is not finite in it, a part cannot be stored, a
-    field is wrong, or `folder` holds something else than a bundle; ValueError where the disk is full or may not be written to.
+    which floating-point weights are stored, but for parts that state a `stored_dtype` of their own. Raises BundleError where a
+    weight is not finite in it, a part cannot be stored, a field is wrong, or `folder` holds something else than a bundle;
+    ValueError where the disk is full or may not be written to.
     """
     folder = Path(folder)
     check_place(folder)
@@ -106,7 +107,7 @@ def _save_part(room: Path, part: str, network: Any, dtype: torch.dtype) -> dict[
         stored = _save_tensors(room, part, network.own, torch.float32) if getattr(network, "own", None) else {}
         known = {"sha256": digest_of(reference, stored.get("sha256", "")), "reference": dict(reference)}
         return {"architecture": network.architecture, "config": config, **known, **({"own": stored} if stored else {})}
-    written = _save_tensors(room, part, network.state_dict(), dtype)
+    written = _save_tensors(room, part, network.state_dict(), getattr(network, "stored_dtype", dtype))
     return {"architecture": network.architecture, "config": config, **written}
 
 

@@ -29,7 +29,7 @@ def evaluate(
     train: str | Path | None = None,
     samples: str | Path | None = None,
     classes: str | int | Sequence[str | int] = "all",
-    network: Plugged | None = None,
+    network: str | Plugged | None = None,
     count: int | None = None,
     seed: int = 0,
     batch: int = 32,
@@ -57,8 +57,9 @@ def evaluate(
     total): called as work goes on. Raises ValueError for what is missing or does not fit, before anything is sampled.
     """
     source = judge if isinstance(judge, JudgeSource) else JudgeSource(judge)
+    plugged = Plugged(network) if isinstance(network, str) else network
     options = EvaluationOptions(
-        train=train, samples=samples, classes=classes, network=network, count=count, seed=seed, batch=batch,
+        train=train, samples=samples, classes=classes, network=plugged, count=count, seed=seed, batch=batch,
         real_count=real_count, train_count=train_count, chain_steps=chain_steps, judge=source, lpips=lpips,
         inception=inception, recipe=recipe, changes=changes,
     )  # fmt: skip

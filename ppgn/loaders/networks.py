@@ -51,7 +51,7 @@ def network(
     name, for weights that are missing or do not fit, and for an input that neither the source nor an argument states, or that is
     stated in levels from 0 to 255.
     """
-    built = build(name, bundle, trained=weights is None)
+    built = build(name, bundle, trained=weights is None, size=size)
     file = _weights_file(name, weights)
     if file is not None:
         load_weights(built.module, file, trust)

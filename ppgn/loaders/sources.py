@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from ppgn.bundle import Bundle
-from ppgn.errors import required
+from ppgn.images import Size
 from ppgn.loaders.callables import result_of
 from ppgn.loaders.hub import config_of, vision_tower
-from ppgn.loaders.lite import lite
 from ppgn.loaders.presets import preset
+from ppgn.networks import PUBLISHED, timm_network
+from ppgn.networks import NetworkSource as NetworkSource
 from ppgn.probe import Preprocessed
 from ppgn.types import Image
 
 BUNDLE_CLASSIFIER = "bundle:classifier"
 """The bundle's encoder and its head, as a network."""
 FORMS = "lite:0, torchvision:NAME, timm:NAME, hf:FOLDER, caffe:PROTOTXT,CAFFEMODEL, my_module:function or bundle:classifier"
-BUILD = {name: {"transform_input": True, "init_weights": False, "aux_logits": False} for name in ("inception_v3", "googlenet")}
-"""Options of networks whose training range differs from the library's metadata: transform_input converts between the two.
-Their auxiliary heads run in training only."""
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkSource:
-    """A network as its source builds it, and its input: size, mean, std and bgr as in Preprocessed (None: not stated)."""
-
-    module: nn.Module
-    size: int | tuple[int, int] | None = None
-    mean: float | Sequence[float] | None = None
-    std: float | Sequence[float] | None = None
-    bgr: bool = False
 
 
 class Classifier(nn.Module):
@@ -51,22 +35,18 @@ class Classifier(nn.Module):
         return self._encoder[0].logits_from_code(code)
 
 
-def build(name: str, bundle: Bundle | None = None, *, trained: bool = False) -> NetworkSource:
+def build(name: str, bundle: Bundle | None = None, *, trained: bool = False, size: Size | None = None) -> NetworkSource:
     """Builds the network of that name (see `network`) without a file of weights, which is enough to list its layers.
 
-    trained: with the weights that transformers stores beside the config, which other sources have in files of their own.
+    trained: with the weights that transformers stores beside the config, which other sources have in files of their own. size: of
+    another input than the source states, which timm's vision transformers are then built for.
     Raises ValueError for an unknown name, and for a source that is not installed or fails.
     """
     source, colon, rest = name.partition(":")
     if not (source and colon and rest):
         raise ValueError(f"cannot read {name!r} as a network, expected {FORMS}: write it in one of these ways")
-    if source == "lite":
-        module = lite(rest)
-        return NetworkSource(module, module.image_size, module.image_mean, module.image_std)
-    if source == "torchvision":
-        return _torchvision(rest)
-    if source == "timm":
-        return _timm(rest)
+    if source in PUBLISHED:
+        return timm_network(rest, size) if source == "timm" else PUBLISHED[source](rest)
     if source == "hf":
         return _transformers(rest, trained)
     if source == "caffe":
@@ -93,29 +73,6 @@ def input_channels(module: nn.Module, default: int = 3) -> int:
     if isinstance(said := getattr(module, "input_channels", None), int):
         return said
     return next((layer.in_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)), default)
-
-
-def _torchvision(name: str) -> NetworkSource:
-    from torchvision import models  # deferred: `import ppgn` stays light
-
-    known = models.list_models(module=models)
-    if name not in known:
-        nearest = ", ".join(difflib.get_close_matches(name, known, 3, cutoff=0))
-        raise ValueError(f"torchvision has no classifier {name!r}, expected a name such as {nearest}: correct it")
-    transform: Any = models.get_model_weights(name)["DEFAULT"].transforms()
-    height, width = (*transform.crop_size, *transform.crop_size)[:2]
-    module = models.get_model(name, weights=None, **BUILD.get(name, {}))
-    return NetworkSource(module, (height, width), tuple(transform.mean), tuple(transform.std))
-
-
-def _timm(name: str) -> NetworkSource:
-    timm = required("timm", f"timm:{name} needs timm", "timm")
-    if not timm.is_model(name):
-        nearest = ", ".join(difflib.get_close_matches(name, timm.list_models(), 3, cutoff=0))
-        raise ValueError(f"timm has no model {name!r}, expected a name such as {nearest}: correct it")
-    module = timm.create_model(name, pretrained=False)
-    config: Any = module.pretrained_cfg
-    return NetworkSource(module, tuple(config["input_size"][1:]), tuple(config["mean"]), tuple(config["std"]))
 
 
 def _transformers(place: str, trained: bool) -> NetworkSource:

@@ -1,4 +1,4 @@
-"""The architectures that we train, and DCGAN's, each an `nn.Module` that one frozen dataclass describes.
+"""The architectures that we train, DCGAN's, and encoders that others trained: `nn.Module`s that a frozen dataclass describes.
 
 Every network carries `architecture` (its name in `build`) and `config` (a dataclass that JSON can hold): with its weights that
 is all a bundle needs to rebuild it. Pixels are in [0, 1], of any channel count, height and width; networks normalise inside.
@@ -28,15 +28,23 @@ from ppgn.networks.efficientnet_lite import efficientnet_lite0 as efficientnet_l
 from ppgn.networks.efficientnet_lite import from_released as from_released
 from ppgn.networks.encoder import Fc6Encoder as Fc6Encoder
 from ppgn.networks.encoder import Fc6EncoderConfig as Fc6EncoderConfig
+from ppgn.networks.frozen_encoder import CODES as CODES
+from ppgn.networks.frozen_encoder import FrozenEncoder as FrozenEncoder
+from ppgn.networks.frozen_encoder import FrozenEncoderConfig as FrozenEncoderConfig
 from ppgn.networks.generator import ImageGenerator as ImageGenerator
 from ppgn.networks.generator import ImageGeneratorConfig as ImageGeneratorConfig
 from ppgn.networks.lstm import Lstm as Lstm
+from ppgn.networks.map_denoiser import MapDenoiser as MapDenoiser
+from ppgn.networks.map_denoiser import MapDenoiserConfig as MapDenoiserConfig
 from ppgn.networks.modulated_generator import ModulatedGenerator as ModulatedGenerator
 from ppgn.networks.modulated_generator import ModulatedGeneratorConfig as ModulatedGeneratorConfig
 from ppgn.networks.noise_level_denoiser import NoiseLevelDenoiser as NoiseLevelDenoiser
 from ppgn.networks.noise_level_denoiser import NoiseLevelDenoiserConfig as NoiseLevelDenoiserConfig
 from ppgn.networks.pixel_denoiser import PixelDenoiser as PixelDenoiser
 from ppgn.networks.pixel_denoiser import PixelDenoiserConfig as PixelDenoiserConfig
+from ppgn.networks.published import PUBLISHED as PUBLISHED
+from ppgn.networks.published import NetworkSource as NetworkSource
+from ppgn.networks.published import timm_network as timm_network
 from ppgn.networks.trunk import TrunkConfig as TrunkConfig
 from ppgn.networks.trunk import build_trunk as build_trunk
 from ppgn.networks.trunk import trunk_maps as trunk_maps
@@ -52,6 +60,7 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
     network.architecture: (network, config)
     for network, config in (
         (Fc6Encoder, Fc6EncoderConfig),
+        (FrozenEncoder, FrozenEncoderConfig),
         (ImageGenerator, ImageGeneratorConfig),
         (ModulatedGenerator, ModulatedGeneratorConfig),
         (DcganGenerator, DcganGeneratorConfig),
@@ -59,6 +68,7 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Any]]] = {
         (RectifiedGaussian, RectifiedGaussianConfig),
         (NoiseLevelDenoiser, NoiseLevelDenoiserConfig),
         (WienerDenoiser, WienerDenoiserConfig),
+        (MapDenoiser, MapDenoiserConfig),
         (PixelDenoiser, PixelDenoiserConfig),
         (Captioner, CaptionerConfig),
     )

@@ -70,23 +70,26 @@ class NoiseLevelDenoiser(nn.Module):
         root = (level**2 + 1).sqrt()
         return level / root, root
 
+    def embedded(self, level: Tensor) -> Tensor:
+        """Features `[chain, width]` of ln s / 4 of levels s `[chain, 1]`, in the type of the weights."""
+        frequencies = 2.0 ** torch.linspace(-2, 4, 32, device=level.device)
+        angles = level.log() / 4 * frequencies * math.pi
+        return self.embed(torch.cat([angles.sin(), angles.cos()], 1).to(self.first.weight.dtype))
+
     def residual(self, scaled: Tensor, level: Tensor) -> Tensor:
         """F of c_in z `[chain, code]` at levels `[chain, 1]`.
 
         It computes in the precision of its weights and returns the codes' type.
         """
-        dtype = self.first.weight.dtype
-        frequencies = 2.0 ** torch.linspace(-2, 4, 32, device=level.device)
-        angles = level.log() / 4 * frequencies * math.pi
-        embedded = self.embed(torch.cat([angles.sin(), angles.cos()], 1).to(dtype))
-        hidden = self.first(scaled.to(dtype))
+        embedded, hidden = self.embedded(level), self.first(scaled.to(self.first.weight.dtype))
         for block in self.blocks:
             hidden = block(hidden, embedded)
         return self.last(hidden).to(scaled.dtype)
 
     def denoise_standardised(self, standard: Tensor, level: Tensor | float) -> Tensor:
-        """D of standardised codes `[chain, code]` at one level, or at one level per chain, `[chain]`."""
-        level = torch.as_tensor(level, dtype=standard.dtype, device=standard.device).expand(len(standard))[:, None]
+        """D of standardised codes `[chain, *code]` at one level, or at one level per chain, `[chain]`."""
+        level = torch.as_tensor(level, dtype=standard.dtype, device=standard.device).expand(len(standard))
+        level = level.reshape(-1, *[1] * (standard.ndim - 1))
         out, divisor = self.scales(level)
         return self.linear(standard, level) + out * self.residual(standard / divisor, level)
 

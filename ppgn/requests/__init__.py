@@ -1,5 +1,6 @@
 """Requests, one target per chain: classes, units, directions, latents, captions, texts, functions, weighted sums of them."""
 
+from ppgn.requests.classes import NetworkClassRequest as NetworkClassRequest
 from ppgn.requests.classes import class_index as class_index
 from ppgn.requests.classes import classes as classes
 from ppgn.requests.classes import listed_classes as listed_classes
