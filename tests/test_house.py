@@ -30,8 +30,8 @@ from ppgn.seeds import Stream
 
 ORDER = [
     "types", "seeds", "errors", "progress", "autocast", "images", "probe", "caffe", "latent_diffusion", "networks",
-    "generators", "renderer", "priors", "conditions", "views", "objective", "samplers", "evolution", "divergence", "chain", "starts",
-    "facets", "toy", "checks", "acceleration", "bundle", "loaders", "requests", "recipes", "importers", "sampling",
+    "generators", "renderer", "priors", "conditions", "views", "objective", "samplers", "evolution", "divergence", "chain",
+    "starts", "facets", "toy", "checks", "acceleration", "bundle", "loaders", "requests", "recipes", "importers", "sampling",
     "methods", "experiment", "evaluation", "tuning", "explanation", "illumination", "web", "cli",
 ]  # fmt: skip
 """The rooms of ppgn in the order in which data walks through them: each imports only from those before it."""
