@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppgn.acceleration import keep_freed_memory
 from ppgn.images import spread
 from ppgn.networks import ImageGeneratorConfig, ModulatedGenerator, ModulatedGeneratorConfig
 from training.adversarial import AdversarialSystem, Optimisation, Step, check_size
@@ -21,7 +22,6 @@ from training.discriminator import DiscriminatorConfig, check_depth
 from training.feature_cache import Storage, check_cacheable, training_features
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, distance
-from training.memory import keep_freed_memory
 from training.progress import share_done
 
 MIXING_SAMPLE = 64

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ppgn import explanation, loaders, methods, requests
+from ppgn import acceleration, explanation, loaders, methods, requests
 from ppgn.bundle import Bundle
 from ppgn.cli import request_flags, terminal
 from ppgn.cli.values import numbers, size
@@ -120,6 +120,7 @@ def run(given: argparse.Namespace) -> int:
         )
     request = requests.parse(bundle, **wanted, network=network)
     command = shlex.join(["ppgn", *given.words])
+    acceleration.keep_freed_memory()
     try:
         with _progress() as watch:
             reports = explanation.explain(

@@ -29,12 +29,12 @@ class ExplainOptions:
     top: int = 9
     facets: int = 4
     per_facet: int = 2
-    facet_steps: int = 40
+    facet_steps: int = 32
     method: str = "lucid"
     method_steps: int = 64
     strengths: tuple[float, ...] = (2.0, 8.0, 24.0)
     chains: int = 4
-    steps: int = 20
+    steps: int = 16
     step_size: float = 0.4
     nearby: int = 3
     nearby_steps: int = 16
