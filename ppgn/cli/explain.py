@@ -12,7 +12,7 @@ from typing import Any
 
 from ppgn import acceleration, explanation, loaders, methods, requests
 from ppgn.bundle import Bundle
-from ppgn.cli import request_flags, terminal
+from ppgn.cli import request_flags, signals, terminal
 from ppgn.cli.values import numbers, size
 from ppgn.explanation import ExplainOptions
 from ppgn.probe import Preprocessed
@@ -127,8 +127,11 @@ def run(given: argparse.Namespace) -> int:
                 bundle, request, given.out, folder=given.images, second=second, bundles=given.bundles, parts=given.parts,
                 command=command, watch=watch, on_kept=lambda kept: print(_kept_line(kept, len({*given.parts}))), **options,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        print("\nppgn: interrupted: the parts that are done are kept, and the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        print(
+            f"\nppgn: {signals.how(end)}: the parts that are done are kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
         return 130
     for report in reports:
         print(_line(report))
