@@ -22,6 +22,7 @@ HELP = {
     "facets": "facets that are looked for in the exciting pictures",
     "per_facet": "synthetic pictures of each facet",
     "facet_steps": "steps of the chains of facets",
+    "facet_share": "of the real pictures, the most exciting ones, among which facets are looked for",
     "method": "pixels with a hand-made prior: a recipe of docs/pixels.md; 'none' leaves it out",
     "method_steps": "steps of that recipe",
     "strengths": "lambda of the sweep, in nats per standard deviation of the real responses",
