@@ -4,7 +4,7 @@
 
 Ten units of Lite0 at three depths and five of SqueezeNet 1.0, drawn with a seed; the second network of Lite0 is
 SqueezeNet 1.0, and that of SqueezeNet is Lite2, because Lite0 is the trunk of the bundle's encoder.
-A command for each layer makes the reports of all its units, about two minutes each on two idle cores. A killed run goes on.
+A command for each layer makes the reports of all its units, about three minutes each on two idle cores. A killed run goes on.
 The tables and the figure of docs/explain.md are what this prints and writes. FOLDER: real pictures in folders of classes.
 """
 
@@ -30,6 +30,8 @@ DRAWN = {
 blocks are linear bottlenecks, in which a unit is a direction like any other."""
 INPUT = {"size": "227", "mean": "0.40784,0.45882,0.48235", "std": "0.0039216"}
 """Of SqueezeNet 1.0, with channels blue, green, red."""
+MADE = ["--facet-steps", "40", "--facet-share", "0.1", "--steps", "20"]
+"""The defaults when the reports of docs/explain.md were made."""
 SHOWN = 4
 """Pictures of each kind and unit in the figure."""
 
@@ -47,7 +49,7 @@ def words(network: str, address: str, given: argparse.Namespace, out: Path) -> l
     prefix = "second-" if network == "lite" else ""
     flags = [part for name, value in squeezenet.items() for part in (f"--{prefix}{name}", value)] + [f"--{prefix}bgr"]
     asked = ["--network", own, "--unit", address, "--images", given.images, "--second", other, *flags]
-    return ["explain", *asked, "--seed", str(given.seed), "--out", str(out)]
+    return ["explain", *asked, *MADE, "--seed", str(given.seed), "--out", str(out)]
 
 
 def made(network: str, layer: str, units: list[int], given: argparse.Namespace) -> list[dict[str, Any]]:

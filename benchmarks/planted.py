@@ -24,6 +24,7 @@ from ppgn.explanation import PARTS, ExplainOptions, Study, Target, load_pictures
 from ppgn.types import Image
 
 RUNS = 10
+"""Those from 0 are published. The share of pictures among which facets are looked for was chosen on those from 10."""
 
 
 def maximum(network: ppgn.probe.Preprocessed, classes: tuple[int, int]) -> ppgn.requests.Request:
@@ -40,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, help="folder with a folder of pictures for each class, under its name")
     parser.add_argument("--count", type=int, default=600, help="pictures, evenly spread (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first run (default: %(default)s)")
     parser.add_argument("--out", default="planted.png", help="a row for each run (default: %(default)s)")
     given = parser.parse_args()
     bundle = ppgn.load("natural128")
@@ -53,7 +55,7 @@ def main() -> None:
         codes = torch.cat([bundle.encoder(pictures.images(slice(at, at + 16))) for at in range(0, len(pictures), 16)])
     setup = recipes.prepare(bundle, recipes.recipe_for(bundle, "plugged", precision="float32"))
     found, shown, begin = 0, [], time.perf_counter()
-    for run in range(RUNS):
+    for run in range(given.first, given.first + RUNS):
         one, other = random.Random(run).sample(range(len(names)), 2)
         pair = (columns[one], columns[other])
         unit = Target(maximum(network, pair), None, setup.passes)

@@ -5,7 +5,7 @@
 Each way runs in a separate process with the settings of training/configs/imagenette64_generator.yaml and makes `--updates`
 updates when it is its turn; the turns alternate. The bare loop has the same networks, losses, optimisers, moving average,
 augmentation and precision in a single function, as a first version would have them, on batches that lie in memory; "memory kept"
-adds training/memory.py to it. Training differs from it in five ways: the distance of maps has a hand-written gradient
+adds ppgn/acceleration/allocator.py to it. Training differs from it in five ways: the distance of maps has a hand-written gradient
 (training/losses.py), gradients of convolutions' weights come from faster kernels (training/convolutions.py), real and generated
 pictures are judged in one pass, Adam is fused, and freed memory is kept. Loading is all time between two training steps under
 Lightning. Processor seconds are less disturbed by other work on the machine than wall seconds, and leave out waiting for the
@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ppgn.acceleration import keep_freed_memory
 from ppgn.networks import ImageGenerator
 from training import (
     GeneratorSystem,
@@ -47,7 +48,6 @@ from training import (
     augment_alike,
     build_discriminator,
     discriminator_loss,
-    keep_freed_memory,
     read_network,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import unicodedata
@@ -10,6 +11,9 @@ from typing import Any
 MOST_VALUES, LARGER = 2**26, "PPGN_MOST_VALUES"
 """The most numbers that a picture or a description may ask memory for (256 MiB of float32), and the environment variable that
 sets another limit."""
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a disk that takes no more."""
 
 VALUES_PER_CHAIN = 64
 """What a chain takes at least, its seed, name and row in samples.json, in numbers; it limits how many there may be at all."""
@@ -86,6 +90,15 @@ def is_out_of_memory(fault: BaseException) -> bool:
     """Whether memory did not suffice: Python's, a processor's as torch reports it, or an accelerator's."""
     name = type(fault).__name__  # torch's OutOfMemoryError, without importing torch here
     return isinstance(fault, MemoryError) or name == "OutOfMemoryError" or "can't allocate memory" in str(fault)
+
+
+def is_disk_full(fault: BaseException | None) -> bool:
+    """Whether an error, or what it came from, is that of a disk, or a quota, that takes no more (FULL)."""
+    while fault is not None:
+        if isinstance(fault, OSError) and fault.errno in FULL:
+            return True
+        fault = fault.__cause__
+    return False
 
 
 def check_downloaded(file: Any, beginning: bytes, expected: str) -> None:

@@ -109,7 +109,7 @@ def test_adam_is_one_kernel_unless_gradients_are_clipped(clip: float, fused: boo
 
 FAULTS = """
 import resource, torch
-from training import keep_freed_memory
+from ppgn.acceleration import keep_freed_memory
 
 def step():
     wave = [torch.ones(2**21) for _ in range(8)]  # 8 MiB each, 2,048 pages of 4 KiB

@@ -95,7 +95,6 @@ from training.losses import distance as distance
 from training.losses import mode_seeking_loss as mode_seeking_loss
 from training.losses import unit_channels as unit_channels
 from training.matching import matched as matched
-from training.memory import keep_freed_memory as keep_freed_memory
 from training.noise_level import NoiseLevelSystem as NoiseLevelSystem
 from training.pack_run import PackSettings as PackSettings
 from training.packs import Packs as Packs

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ppgn.acceleration import keep_freed_memory
 from ppgn.images import Size, spread
 from ppgn.networks import ImageGeneratorConfig, ModulatedGenerator, ModulatedGeneratorConfig
 from training.adversarial import AdversarialSystem, Optimisation, Step, check_size
@@ -22,7 +23,6 @@ from training.feature_cache import Storage, check_cacheable, training_features
 from training.frozen import Frozen, code_shape, encoder_and_classes
 from training.labels import accuracies
 from training.losses import LossWeights, adversarial_loss, distance
-from training.memory import keep_freed_memory
 from training.progress import share_done
 
 MIXING_SAMPLE = 64

@@ -13,10 +13,8 @@ from typing import Any
 import yaml
 from jsonargparse import auto_cli
 
-from ppgn.errors import printable
+from ppgn.errors import FULL, printable
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Errors of a disk that takes no more."""
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 """Errors of a file or folder that the system lets nobody read or write so."""
 MOST_NODES = 100_000

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ppgn.acceleration import keep_freed_memory
 from ppgn.images import alone_in, make_folder, write_atomically
 from ppgn.networks import ModulatedGenerator, ModulatedGeneratorConfig
 from training.balanced import SHOWN, Balanced
@@ -19,7 +20,6 @@ from training.captured import captured
 from training.checkpoints import freeze
 from training.convolutions import with_quick_gradients
 from training.guard import FiniteGuard
-from training.memory import keep_freed_memory
 from training.pack_run import PackedPictures, PackSettings, Run, draw, judge, prepare, seen
 from training.weight_files import fill, load_weights, save_weights, take_state
 

@@ -1,5 +1,6 @@
 """The same networks, faster: folded, in another precision, in batches that fit. It knows networks and functions, no bundles."""
 
+from ppgn.acceleration.allocator import keep_freed_memory as keep_freed_memory
 from ppgn.acceleration.conversion import DTYPES as DTYPES
 from ppgn.acceleration.conversion import Converted as Converted
 from ppgn.acceleration.conversion import cast_layers as cast_layers

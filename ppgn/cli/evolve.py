@@ -12,7 +12,7 @@ from typing import Any
 
 from ppgn import experiment, images, loaders, recipes, requests
 from ppgn.bundle import Bundle
-from ppgn.cli import evolve_flags, request_flags, terminal
+from ppgn.cli import evolve_flags, request_flags, signals, terminal
 from ppgn.probe import Layer
 
 WORDS = ("ask", "tell")
@@ -61,8 +61,9 @@ def run(given: argparse.Namespace) -> int:
         with _progress(plan, len(units)) as watch:
             about = {"units": units, "folder": given.out, "natural": given.natural, "watch": watch, **vars(plan)}
             found = experiment.evolve(bundle, score, **about)
-    except KeyboardInterrupt:
-        print(f"\nppgn: interrupted: all responses are in {given.out}, and the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        kept = f"all responses are in {given.out}, and the same command goes on from there"
+        print(f"\nppgn: {signals.how(end)}: {kept}", file=sys.stderr)
         return 130
     for name, response, times in zip(found.units, found.responses, found.measured, strict=True):
         print(f"{name}: {response:.4g}, the mean of {times} showing{'' if times == 1 else 's'}")

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ppgn import explanation, loaders, methods, requests
+from ppgn import acceleration, explanation, loaders, methods, requests
 from ppgn.bundle import Bundle
-from ppgn.cli import request_flags, terminal
+from ppgn.cli import request_flags, signals, terminal
 from ppgn.cli.values import numbers, size
 from ppgn.explanation import ExplainOptions
 from ppgn.probe import Preprocessed
@@ -22,6 +22,7 @@ HELP = {
     "facets": "facets that are looked for in the exciting pictures",
     "per_facet": "synthetic pictures of each facet",
     "facet_steps": "steps of the chains of facets",
+    "facet_share": "of the real pictures, the most exciting ones, among which facets are looked for",
     "method": "pixels with a hand-made prior: a recipe of docs/pixels.md; 'none' leaves it out",
     "method_steps": "steps of that recipe",
     "strengths": "lambda of the sweep, in nats per standard deviation of the real responses",
@@ -120,14 +121,18 @@ def run(given: argparse.Namespace) -> int:
         )
     request = requests.parse(bundle, **wanted, network=network)
     command = shlex.join(["ppgn", *given.words])
+    acceleration.keep_freed_memory()
     try:
         with _progress() as watch:
             reports = explanation.explain(
                 bundle, request, given.out, folder=given.images, second=second, bundles=given.bundles, parts=given.parts,
                 command=command, watch=watch, on_kept=lambda kept: print(_kept_line(kept, len({*given.parts}))), **options,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        print("\nppgn: interrupted: the parts that are done are kept, and the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        print(
+            f"\nppgn: {signals.how(end)}: the parts that are done are kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
         return 130
     for report in reports:
         print(_line(report))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ppgn import evaluation, illumination, loaders, requests
-from ppgn.cli import request_flags, terminal
+from ppgn.cli import request_flags, signals, terminal
 from ppgn.images import height_and_width
 from ppgn.probe import Preprocessed
 
@@ -101,10 +101,10 @@ def illuminated(
     `illuminate`."""
     try:
         return _illuminated(given, found, classes, generations, folder)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         if folder is None:
             raise
-        print(f"\nppgn: interrupted: the same command goes on from the last state in {folder}, about a minute old at most",
+        print(f"\nppgn: {signals.how(end)}: the same command goes on from the last state in {folder}, about a minute old at most",
               file=sys.stderr)  # fmt: skip
         return None
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ppgn import evaluation, images, recipes, sampling
 from ppgn.bundle import Bundle
-from ppgn.cli import outputs, recipe_flags, request_flags, terminal
+from ppgn.cli import outputs, processes, recipe_flags, request_flags, terminal
 from ppgn.cli.values import BUNDLE
 from ppgn.requests import Request
 from ppgn.seeds import check_seeds
@@ -26,6 +26,8 @@ EXAMPLES = """examples:
   ppgn sample imagenette64 --class all --count 4 --save-images samples/ --device cuda
   ppgn sample imagenette64 --class church --report church.html
   ppgn sample imagenette64 --class church --count 10000 --save-images many/ --resume
+  ppgn sample imagenette64 --class all --count 5000 --save-images many/ --devices 8
+  torchrun --nnodes 2 --nproc-per-node 8 -m ppgn sample imagenette64 --class all --count 5000 --save-images many/
   ppgn sample imagenette64 --unit trunk.12:7 --sampler released --step-size 0.3:0.02 --prior-scale 0.001
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --unit layer4.1.conv2:17
   ppgn sample imagenette64 --network torchvision:resnet18 --weights resnet18.pth --class "tabby"
@@ -62,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="keep what the same command has written into DIR, and go on")
     parser.add_argument("--batch", type=int, help="chains that run at once (default: 16, or 64 on an accelerator, or what fits)")
+    processes.add_devices(parser)
     outputs.add_overwrite(parser)
     request_flags.add_arguments(parser)
 
@@ -78,6 +81,8 @@ def run(given: argparse.Namespace) -> int:
     if given.resume and not given.save_images:
         raise ValueError("got --resume without --save-images, expected both: name the folder that the pictures are in")
     changes = recipe_flags.changes(given)
+    several = processes.several(given)
+    processes.place(given)
     bundle = terminal.load(given)
     asked = request_flags.request(given, bundle)
     wanted = asked.each(given.count)
@@ -88,13 +93,17 @@ def run(given: argparse.Namespace) -> int:
     images.check_writable(given.out, size=images.grid_size(len(shown), bundle.image.size, widest, columns))
     seeds = [given.seed + chain for _ in range(len(asked)) for chain in range(given.count)]
     options: dict[str, Any] = {"count": len(wanted), "seed": seeds, "batch": recipe_flags.batch(given), "recipe": recipe}
+    if several and not processes.share(given, bundle, wanted, options):
+        return 0
     course = None if given.report is None else evaluation.Course(recipe.steps)
     with (
         terminal.stops_without_warning(),
         terminal.progress(recipe.steps * len(wanted), wanted.quantity(recipe.measure)) as bar,
     ):
         watch = bar if course is None else _both(bar, course)
-        if given.save_images:
+        if several:
+            pictures, values, about = *_read(given, bundle, wanted, shown, recipe), {}
+        elif given.save_images:
             pictures, values, about = _into_folder(given, bundle, wanted, shown, watch=watch, **options)
         else:
             samples = sampling.sample(bundle, wanted, watch=watch, **options)
@@ -152,9 +161,16 @@ def _into_folder(
     for part in sampling.sample_into(given.save_images, bundle, wanted, resume=given.resume, **options):
         terminal.report_stops(part.stopped)
         about = about or _about(part)
+    return *_read(given, bundle, wanted, shown, options["recipe"]), about
+
+
+def _read(
+    given: argparse.Namespace, bundle: Bundle, wanted: Request, shown: Sequence[int], recipe: recipes.Recipe
+) -> tuple[Tensor, list[float]]:
+    """The `shown` pictures as they stand in --save-images, and the values of all."""
     rows = sampling.read_rows(given.save_images)
     print(f"wrote {len(wanted)} pictures and {sampling.FILE} into {given.save_images}")
     channels = bundle.image.channels
     pictures = [images.load_image(Path(given.save_images) / rows[chain]["file"], channels=channels) for chain in shown]
-    value = sampling.quantity_key(wanted.quantity(options["recipe"].measure))
-    return torch.stack(pictures), [row[value] for row in rows], about
+    value = sampling.quantity_key(wanted.quantity(recipe.measure))
+    return torch.stack(pictures), [row[value] for row in rows]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from ppgn import tuning
 from ppgn.bundle import Bundle
-from ppgn.cli import outputs, recipe_flags, request_flags, terminal
+from ppgn.cli import outputs, recipe_flags, request_flags, signals, terminal
 from ppgn.cli.messages import in_flags
 from ppgn.cli.values import BUNDLE
 from ppgn.progress import bar
@@ -67,9 +67,9 @@ def run(given: argparse.Namespace) -> int:
     try:
         with _progress(study, given.trials) as watch:
             study.run(given.trials, watch)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         done = f"{len(study.trials)} of {given.trials} trials: the same command goes on from there"
-        print(f"\nppgn: interrupted after {done}", file=sys.stderr)
+        print(f"\nppgn: {signals.how(end)} after {done}", file=sys.stderr)
         return 130
     use = _use(given, study)
     study.save(use)

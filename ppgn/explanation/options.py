@@ -20,7 +20,8 @@ STRONGEST = 1e6
 class ExplainOptions:
     """How much a report shows.
 
-    top: real pictures of each kind. facets: of the synthetic part, each `per_facet` pictures. method: of pixels, of
+    top: real pictures of each kind. facets: of the synthetic part, each `per_facet` pictures, looked
+    for among that share of the real pictures, the most exciting ones. method: of pixels, of
     `recipes.PIONEERS`, or "" for none, with `method_steps`. strengths: lambda of the sweep in nats per standard deviation of the
     real responses; chains, steps and step_size of each (`sweep.sweep`). nearby: pictures that are changed, and `nearby_steps`.
     where: pictures of each kind that get maps. pictures: at most so many real ones. seed: of the first chain.
@@ -29,12 +30,13 @@ class ExplainOptions:
     top: int = 9
     facets: int = 4
     per_facet: int = 2
-    facet_steps: int = 40
+    facet_steps: int = 32
+    facet_share: float = 0.15
     method: str = "lucid"
     method_steps: int = 64
     strengths: tuple[float, ...] = (2.0, 8.0, 24.0)
     chains: int = 4
-    steps: int = 20
+    steps: int = 16
     step_size: float = 0.4
     nearby: int = 3
     nearby_steps: int = 16
@@ -65,6 +67,8 @@ class ExplainOptions:
         check_seeds([self.seed, self.seed + max(self.chains, self.facets * self.per_facet, self.pictures) - 1])
         if not 0 < self.step_size < 1:
             raise ValueError(f"got step_size {self.step_size}, expected it between 0 and 1: pass 0.3, say")
+        if not 0 < self.facet_share <= 1:
+            raise ValueError(f"got facet_share {self.facet_share}, expected it above 0, at most 1: pass 0.15, say")
         if self.method and self.method not in PIONEERS:
             raise ValueError(f"got the method {self.method!r}, expected {', '.join(PIONEERS)}: choose one, or none")
 

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -114,11 +115,17 @@ def sampled(
     seeds = seeds_of(options.seed, count) * len(strengths)
     scales = torch.tensor(strengths).repeat_interleave(count) / std
     parts = []
-    for first in range(0, len(seeds), AT_ONCE):
-        some = slice(first, first + AT_ONCE)
+    for some in _batches(scales):
         parts.append(_chains(generate, shape, target, scales[some], seeds[some], options, tick))
     responses, kept = (torch.cat(values).unflatten(0, (len(strengths), count)) for values in zip(*parts, strict=True))
     return Sampled(responses, kept)
+
+
+def _batches(scales: Tensor) -> list[slice]:
+    """At most AT_ONCE chains each; those of strength 0, which need no gradient, stand alone."""
+    free = int((scales == 0).sum())  # they come first
+    edges = [*range(0, free, AT_ONCE), *range(free, len(scales), AT_ONCE), len(scales)]
+    return [slice(first, last) for first, last in pairwise(edges)]
 
 
 def _chains(
@@ -140,12 +147,15 @@ def _chains(
 
     size = options.step_size
     rule = Langevin(prior_scale=size, condition_scale=size, noise_scale=math.sqrt(size * (2 - size)))
-    objective = Objective(generate, Gaussian(), [Term("condition", tilt)], CodeSpace(shape))
+    free = not bool(scales.any())
+    objective = Objective(generate, Gaussian(), [] if free else [Term("condition", tilt)], CodeSpace(shape))
     begin = normal(seeds, 0, shape, stream=Stream.START)
     kept = []
     for step, (_, evaluation) in enumerate(chain.run(rule, objective, rule.init(begin, seeds), options.steps), 1):
         if step > first_step(options.steps) and (options.steps - step) % KEPT_EVERY == 0:
             kept.append(evaluation.image.clamp(0, 1).cpu())
+        if free:
+            seen.append(target.measured(evaluation.image))
         tick(3 * len(seeds))
     return torch.stack(seen, 1), torch.stack(kept, 1)
 

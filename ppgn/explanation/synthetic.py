@@ -17,8 +17,6 @@ from ppgn.recipes import PIONEERS, Recipe
 from ppgn.sampling import Begin, run_batches, seeds_of
 from ppgn.types import Code, Evaluation, Image
 
-SHARE = 0.1
-"""Of the real pictures, the most exciting ones, among which facets are looked for."""
 A_FACET = 8
 """Pictures of each facet at least, where there are as many."""
 VIEWS: dict[str, Any] = {
@@ -131,7 +129,7 @@ def _facets(study: Study) -> Facets | None:
     wanted, codes = study.options.facets, study.codes
     if codes is None or not len(study.known):
         return None
-    most = min(len(codes), max(round(SHARE * len(codes)), wanted * A_FACET, FEWEST))
+    most = min(len(codes), max(round(study.options.facet_share * len(codes)), wanted * A_FACET, FEWEST))
     if most < max(wanted, FEWEST):
         return None
     last = study.responses.where(study.responses.isfinite(), study.known.min() - 1)

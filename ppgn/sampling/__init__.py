@@ -26,4 +26,10 @@ from ppgn.sampling.sample import sample as sample
 from ppgn.sampling.samples import OnStep as OnStep
 from ppgn.sampling.samples import Samples as Samples
 from ppgn.sampling.samples import seeds_of as seeds_of
+from ppgn.sampling.shares import BLOCK as BLOCK
+from ppgn.sampling.shares import BLOCKS as BLOCKS
+from ppgn.sampling.shares import PLAN as PLAN
+from ppgn.sampling.shares import Rank as Rank
+from ppgn.sampling.shares import join as join
+from ppgn.sampling.shares import sample_share as sample_share
 from ppgn.sampling.walk import walk as walk
