@@ -70,6 +70,38 @@ def test_another_input_size_is_timms_own_interpolation_of_positions(weights: Pat
     assert torch.equal(encoder(image), as_map(tokens, 4)) and encoder.code_shape == (64, 4, 6)
 
 
+def test_registers_of_dinov3_are_left_out_and_its_rotary_tables_survive_building_without_memory(tmp_path: Path) -> None:
+    network = vit("vit_small_patch16_dinov3")
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    encoder = frozen_encoder("timm:vit_small_patch16_dinov3", Frozen("norm", weights=tmp_path / "w.pth", size=48))
+    image, config = torch.rand(1, 3, 48, 48), network.pretrained_cfg
+    mean, std = (torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
+    tokens = network.forward_features((image - mean) / std).detach()
+    assert tokens.shape[1] == 1 + 4 + 9
+    torch.testing.assert_close(encoder(image), tokens[:, 5:].transpose(1, 2).unflatten(2, (3, 3)), atol=1e-5, rtol=1e-4)
+    with torch.device("meta"):
+        again = build(FrozenEncoder.architecture, training.describe(encoder)["config"])
+    again.load_state_dict(encoder.state_dict(), assign=True)
+    torch.testing.assert_close(again(image), encoder(image))
+
+
+def test_weights_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+    from safetensors.torch import save_file
+
+    place = timm.get_pretrained_cfg("test_vit").hf_hub_id.replace("/", "--")
+    snapshot = tmp_path / f"models--{place}" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
+    state = vit().state_dict()
+    save_file(state, snapshot / "model.safetensors")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    kept = frozen_encoder("timm:test_vit", Frozen("norm")).network.state_dict()
+    assert all(torch.equal(kept[key], state[key]) for key in state)
+
+
 @pytest.mark.parametrize(("name", "layer"), [("test_resnet", "layer3"), ("test_convnext", "stages.2")])
 def test_maps_of_convolutional_networks_are_their_layers(name: str, layer: str, tmp_path: Path) -> None:
     network = vit(name)

@@ -72,12 +72,12 @@ def hub_weights(name: str) -> Path:
     """The file of timm's own weights, from the hub's cache or the hub. Raises ValueError where neither has it."""
     timm = required("timm", f"{name} needs timm", "timm")
     hub = required("huggingface_hub", f"the weights of {name} need huggingface_hub", "huggingface_hub", "name a file of them")
-    stated: Any = timm.get_pretrained_cfg(name.partition(":")[2])
-    place = None if stated is None else stated.hf_hub_id
+    stated = timm.get_pretrained_cfg(name.partition(":")[2])
+    place, file = (getattr(stated, field, None) for field in ("hf_hub_id", "hf_hub_filename"))
     if not place:
         raise ValueError(f"timm knows no trained weights of {name}, expected some: name a file of weights")
     try:
-        return Path(hub.hf_hub_download(place, stated.hf_hub_filename or MODEL))
+        return Path(hub.hf_hub_download(place, file or MODEL))
     except Exception as fault:  # of the client, of the network under it, of the disk
         raise ValueError(
             f"the weights of {name} are not in the hub's cache and cannot be downloaded ({one_line(fault)}): connect to the "

@@ -67,17 +67,17 @@ def timm_network(name: str, size: Size | None = None) -> NetworkSource:
     if not library.is_model(name):
         nearest = ", ".join(difflib.get_close_matches(name, library.list_models(), 3, cutoff=0))
         raise ValueError(f"timm has no model {name!r}, expected a name such as {nearest}: correct it")
-    stated: Any = library.get_pretrained_cfg(name)
-    other = size is not None and stated is not None and height_and_width(size) != tuple(stated.input_size[1:])
-    flexible = {"dynamic_img_size": True} if other and stated.fixed_input_size else {}
+    stated = library.get_pretrained_cfg(name)
+    own = tuple(getattr(stated, "input_size", (3, 224, 224))[1:])
+    other = size is not None and height_and_width(size) != own and getattr(stated, "fixed_input_size", False)
+    flexible = {"dynamic_img_size": True} if other else {}
     try:
         module = library.create_model(name, pretrained=False, **flexible)
     except TypeError as fault:
         if not flexible:
             raise
-        expected = "x".join(map(str, stated.input_size[1:]))
         raise ValueError(
-            f"timm:{name} takes pictures of {expected} px alone, got {size}: leave the size out, or name another network"
+            f"timm:{name} takes pictures of {own[0]}x{own[1]} px alone, got {size}: leave the size out, or name another network"
         ) from fault
     config: Any = module.pretrained_cfg
     return NetworkSource(module, tuple(config["input_size"][1:]), tuple(config["mean"]), tuple(config["std"]))
