@@ -13,7 +13,7 @@ from house import ROOT
 from torch import Tensor, nn
 
 import ppgn
-from ppgn import cli, evaluation, loaders, renderer
+from ppgn import cli, evaluation, loaders, renderer, requests
 from ppgn.probe import Preprocessed
 from ppgn.renderer import MeshGenerator, pose
 
@@ -155,7 +155,7 @@ def test_the_gradient_agrees_with_wider_differences_of_many_rays(mitsuba: object
         step = 0.04 * torch.eye(10)[renderer.NAMES.index(name)].double()
         plus, minus = ((fine(code.detach() + sign * step) * weight).sum() for sign in (1, -1))
         expected = float(plus - minus) / 0.08
-        assert float(found[0, renderer.NAMES.index(name)]) == pytest.approx(expected, rel=0.15, abs=12), (name, found)
+        assert float(found[0, renderer.NAMES.index(name)]) == pytest.approx(expected, rel=0.15, abs=20), (name, found)
 
 
 def test_the_automatic_gradient_of_the_lamp_agrees_with_differences(mitsuba: object) -> None:
@@ -178,6 +178,12 @@ def test_the_automatic_gradient_of_the_lamp_agrees_with_differences(mitsuba: obj
         assert float(automatic[number]) == pytest.approx(float(differences[number]), rel=0.1, abs=0.5), name
 
 
+def test_a_bundle_is_known_by_its_object_whatever_it_has_rendered(mitsuba: object) -> None:
+    mug, again, pot = (loaders.bundle(f"render:{name}:16") for name in ("mug", "mug", "teapot"))
+    mug.generator(renderer.random_poses([3]))
+    assert requests.weights_of(mug) == requests.weights_of(again) != requests.weights_of(pot)
+
+
 def test_the_generator_keeps_the_contract(bus: MeshGenerator) -> None:
     ppgn.checks.check_generator(bus, renderer.random_poses([0, 1]))
 
@@ -185,9 +191,26 @@ def test_the_generator_keeps_the_contract(bus: MeshGenerator) -> None:
 def test_a_renderer_leaves_the_variant_of_the_user(mitsuba: object, bus: MeshGenerator) -> None:
     import mitsuba as users
 
+    before = users.variant()
     users.set_variant("scalar_rgb")
     bus(pose()[None])
     assert users.variant() == "scalar_rgb"
+    users.set_variant(before)
+
+
+def test_the_variant_without_llvm_renders_the_same_picture_but_for_noise(
+    bus: MeshGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = bus(pose(yaw=-40, pitch=15)[None])
+    slow = renderer.Scene(renderer.Mesh(bus.vertices, bus.faces, bus.colours), (32, 32), 16, "scalar_rgb")
+    monkeypatch.setattr(MeshGenerator, "scene", property(lambda self: slow))
+    code = pose(yaw=-40, pitch=15)[None].requires_grad_()
+    assert (bus(code) - expected).abs().mean() < 0.02
+    gradient = torch.autograd.grad(bus(code).sum(), code)[0]  # of differences, which need no LLVM
+    assert gradient.isfinite().all() and gradient.abs().max() > 1
+    monkeypatch.setattr(bus, "gradient", "automatic")
+    with pytest.raises(ValueError, match="needs Mitsuba's llvm_ad_rgb, got scalar_rgb"):
+        torch.autograd.grad(bus(code).sum(), code)
 
 
 def test_a_file_is_read_with_its_colours_and_rendered(mitsuba: object, tmp_path: Path) -> None:
@@ -224,7 +247,7 @@ class YellowOrNot(nn.Module):
 
 
 def yellow() -> Preprocessed:
-    return Preprocessed(YellowOrNot(), None, 0.0, 1.0)
+    return Preprocessed(YellowOrNot(), 32, 0.0, 1.0)
 
 
 def test_the_share_of_poses_is_that_of_the_pictures(bus: MeshGenerator) -> None:

@@ -19,4 +19,5 @@ from ppgn.renderer.pose import random_poses as random_poses
 from ppgn.renderer.pose import values_of as values_of
 from ppgn.renderer.pose import view_of as view_of
 from ppgn.renderer.scene import LEAST_LLVM as LEAST_LLVM
+from ppgn.renderer.scene import Scene as Scene
 from ppgn.renderer.scene import variant as variant

@@ -41,17 +41,19 @@ def variant() -> str:
         found = required("drjit", "a renderer needs drjit", "ppgn[render]").detail.llvm_version()
     except ImportError:  # Dr.Jit's own word for a machine without LLVM
         found = (0,)
-    finally:
-        mitsuba.set_variant(before or ANYWHERE)
+    if before is not None:
+        mitsuba.set_variant(before)
     return QUICK if found[0] >= LEAST_LLVM else ANYWHERE
 
 
 @contextmanager
 def in_variant(name: str) -> Iterator[Any]:
-    """Mitsuba in a variant, which each thread has for itself, and afterwards in the user's own again."""
+    """Mitsuba in a variant, which each thread has for itself, and afterwards in the user's own again, if there was one: a change
+    loads modules of Mitsuba anew and takes long."""
     mitsuba = required("mitsuba", "a renderer needs mitsuba", "ppgn[render]")
     before = mitsuba.variant()
-    mitsuba.set_variant(name)
+    if before != name:
+        mitsuba.set_variant(name)
     try:
         yield mitsuba
     finally:
@@ -147,7 +149,7 @@ def _mesh(mitsuba: Any, given: Mesh) -> Any:
     mesh = mitsuba.Mesh("mesh", len(given.vertices), len(given.faces), has_vertex_normals=True, props=about)
     mesh.add_attribute("vertex_color", 3, given.colours.float().flatten().tolist())
     numbers = mitsuba.traverse(mesh)
-    numbers["faces"] = mitsuba.UInt32(given.faces.flatten().numpy().astype(np.uint32))
-    numbers["vertex_positions"] = mitsuba.Float(given.vertices.float().flatten().numpy())
+    numbers["faces"] = type(numbers["faces"])(given.faces.flatten().numpy().astype(np.uint32))
+    numbers["vertex_positions"] = type(numbers["vertex_positions"])(given.vertices.float().flatten().numpy())
     numbers.update()
     return mesh
