@@ -71,15 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Checks everything that can fail, runs the chains, writes each picture with --save-images, and the grid."""
-    images.check_writable(given.out)
-    if given.report is not None:
-        images.check_writable(given.report, (".html", ".htm"))
-    outputs.check_inputs_kept(given, given.save_images, (*PICTURES, *(() if given.resume else (sampling.FILE,))))
-    _check_earlier(given)
-    terminal.check_counts(given, "count", "batch")
-    check_seeds([given.seed])
-    if given.resume and not given.save_images:
-        raise ValueError("got --resume without --save-images, expected both: name the folder that the pictures are in")
+    _check(given)
     changes = recipe_flags.changes(given)
     several = processes.several(given)
     processes.place(given)
@@ -140,6 +132,19 @@ def _both(first: sampling.OnStep, second: sampling.OnStep) -> sampling.OnStep:
 def _about(samples: sampling.Samples) -> dict[str, Any]:
     """What made the samples, for the page."""
     return {"recipe": samples.recipe.to_json(), "request": dict(samples.about), "environment": dict(samples.run)}
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Raises ValueError for flags that no bundle allows, and for outputs that cannot be written."""
+    images.check_writable(given.out)
+    if given.report is not None:
+        images.check_writable(given.report, (".html", ".htm"))
+    outputs.check_inputs_kept(given, given.save_images, (*PICTURES, *(() if given.resume else (sampling.FILE,))))
+    _check_earlier(given)
+    terminal.check_counts(given, "count", "batch")
+    check_seeds([given.seed])
+    if given.resume and not given.save_images:
+        raise ValueError("got --resume without --save-images, expected both: name the folder that the pictures are in")
 
 
 def _check_earlier(given: argparse.Namespace) -> None:
