@@ -9,6 +9,8 @@ from typing import Any
 NO_FLAGS = ("command", "bundle", "picture", "number", "state")
 """Names that are typed without one, or under another name."""
 
+OF_INPUT = ("weights", "size", "mean", "std", "bgr")
+"""Flags of a network that a judge has too."""
 OWN_CODE = ("bundle", "condition", "score", "network", "judge", "sampler", "method", "prior", "start", "measure",
             "bounds")  # fmt: skip
 """Arguments whose value may be my_module:Thing."""
@@ -38,7 +40,8 @@ def in_flags(message: str, given: Mapping[str, Any]) -> str:
     it is spelled as in Python ("size=(HEIGHT, WIDTH)").
     """
     of_judge = {name.removeprefix("judge_"): name for name in given if name.startswith("judge_")}
-    flags = {name: name for name in set(given) - set(NO_FLAGS)}
+    loose = of_judge if given.get("network") is None else {}  # then the network's flags are refused, so the judge's are meant
+    flags = {name: name for name in set(given) - set(NO_FLAGS) - {name for name in OF_INPUT if name in loose}}
     for name, owner in sorted({**of_judge, **flags}.items(), key=lambda pair: len(pair[0]), reverse=True):
         value = given[owner]
         flag = f"--{owner.strip('_').replace('_', '-')}"
