@@ -155,7 +155,7 @@ def test_the_gradient_agrees_with_wider_differences_of_many_rays(mitsuba: object
         step = 0.04 * torch.eye(10)[renderer.NAMES.index(name)].double()
         plus, minus = ((fine(code.detach() + sign * step) * weight).sum() for sign in (1, -1))
         expected = float(plus - minus) / 0.08
-        assert float(found[0, renderer.NAMES.index(name)]) == pytest.approx(expected, rel=0.15, abs=20), (name, found)
+        assert float(found[0, renderer.NAMES.index(name)]) == pytest.approx(expected, rel=0.15, abs=40), (name, found)
 
 
 def test_the_automatic_gradient_of_the_lamp_agrees_with_differences(mitsuba: object) -> None:

@@ -125,10 +125,13 @@ class _Facts:
 
 
 def _members(value: Any) -> dict[str, Any]:
-    """Name -> what an object holds, in its dictionary and in the slots of its class and bases; of hooks without their numbers."""
+    """Name -> what an object holds: its dictionary, or what its copies hold (`__getstate__`), and the slots of its class and
+    bases; of hooks without their numbers."""
     slots = [one for kind in type(value).__mro__ for one in vars(kind).values() if isinstance(one, types.MemberDescriptorType)]
     held = {one.__name__: getattr(value, one.__name__) for one in slots if hasattr(value, one.__name__)}
-    held |= getattr(value, "__dict__", {})
+    said = getattr(type(value), "__getstate__", None)
+    state = value.__getstate__() if said is not getattr(object, "__getstate__", None) else None
+    held |= state if isinstance(state, dict) else getattr(value, "__dict__", {})
     hooks = {name: list(held[name].values()) for name in HOOKS if isinstance(value, nn.Module) and name in held}
     return held | hooks
 
