@@ -1,5 +1,6 @@
 """The toy world of the samplers' tests, and a bundle that samples in milliseconds: random weights, 8x8 grey pictures."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ from ppgn.bundle import Bundle, load_bundle, save_bundle
 from ppgn.networks import CodeDenoiser, CodeDenoiserConfig, Fc6Encoder, Fc6EncoderConfig, ImageGenerator, ImageGeneratorConfig
 from ppgn.toy import LinearWorld
 from ppgn.types import CodeSpace, ImageSpec
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A thread for each of several workers (`-n`), and for what they start."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
