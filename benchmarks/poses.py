@@ -1,6 +1,6 @@
 """The picture and the figures of docs/generators.md#renderer: objects in random poses, as EfficientNet-Lite0 sees them.
 
-    pip install "ppgn[render,demo,evolution]"
+    pip install "ppgn[render,demo]"
     python benchmarks/poses.py --docs docs
 
 Of each object: the share of random rotations that are recognised, and that fool. Of the school bus: the same with all ten
@@ -58,7 +58,8 @@ def searched(bundle: ppgn.Bundle, budget: int, steps: int) -> dict[str, Tensor]:
     """The poses that searches find: codes by name."""
     request = requests.parse(bundle, class_=BUS, network=requests.Plugged(NETWORK))
     begun = time.process_time()
-    climbed = ppgn.sample(bundle, request, count=CHAINS, steps=steps)
+    rule = {"sampler": "adaptive", "prior_scale": 0.0, "step_size": (0.15, 0.0)}
+    climbed = ppgn.sample(bundle, request, count=CHAINS, steps=steps, **rule)
     print(f"gradient: {CHAINS} chains, {steps} steps: {time.process_time() - begun:.0f} s", flush=True)
     network, target = loaders.network(NETWORK), loaders.class_names(NETWORK).index(BUS)
 
