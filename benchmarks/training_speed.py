@@ -84,7 +84,7 @@ def bare_step(system: GeneratorSystem, batches: list[Tensor]) -> Callable[[], No
     its distances are "l1_mean" and "unit_channel_square"."""
     last, betas = torch.channels_last, system.optimisation.betas
     rate, weights = system.optimisation.learning_rate, system.losses
-    encoder = read_network(system.encoder_path, "encoder").to(memory_format=last)
+    encoder = read_network(Path(system.encoder_path), "encoder").to(memory_format=last)
     generator, discriminator = (network.to(memory_format=last) for network in adversaries(system, encoder, batches[0]))
     average = AveragedModel(generator, use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(system.optimisation.ema))
     ours = torch.optim.Adam(generator.parameters(), rate, betas)

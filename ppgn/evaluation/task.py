@@ -56,10 +56,7 @@ def prepare(bundle: Bundle | str | Path, real: str | Path, options: EvaluationOp
         kind, groups = "class", bundle.groups
         group, classes = choose_classes(bundle, options.classes)
         names = bundle.classes[group.start : group.stop]
-        judge, columns = options.judge, group
-
-        def request(indices: Sequence[int]) -> Request:
-            return requests.classes(bundle, [group[index] for index in indices])
+        judge, columns, request = options.judge, group, _of_group(bundle, group)
     else:
         kind, groups, group, columns = "plugged", (), None, None
         names, classes, request = _of_network(bundle, options.network, options.classes, real)
@@ -84,6 +81,11 @@ def prepare(bundle: Bundle | str | Path, real: str | Path, options: EvaluationOp
     inception = inception_network().to(bundle.device) if options.inception else None
     options = replace(options, judge=judge)
     return Task(bundle, options, built, names, classes, request, pictures, train, samples, recipe, inception)
+
+
+def _of_group(bundle: Bundle, group: range) -> Callable[[Sequence[int]], Request]:
+    """The request for classes of a group of the bundle's."""
+    return lambda indices: requests.classes(bundle, [group[index] for index in indices])
 
 
 def _of_network(
