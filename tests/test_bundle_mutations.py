@@ -202,7 +202,7 @@ import argparse, os
 from ppgn.cli import bundles
 "".encode("utf-8-sig")  # Python's own files may be root's
 os.setgid(65534), os.setuid(65534)
-bundles.run(argparse.Namespace(names=[], migrate=[]))
+bundles.run(argparse.Namespace(names=[], fetch=[], migrate=[]))
 """
 
 

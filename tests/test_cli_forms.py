@@ -230,6 +230,7 @@ def test_messages_recommend_only_flags_that_their_commands_have(folder: Path) ->
     commands = {
         "recipe_flags": ("sample", "chain", "inpaint", "evaluate", "tune"),
         "request_flags": ("sample", "chain", "inpaint", "tune"),
+        "processes": ("sample",),
         "terminal": ("sample", "chain", "inpaint", "tune"),
         "outputs": ("sample", "chain", "inpaint", "evaluate", "tune", "example"),
         "evolve_flags": ("evolve",),

@@ -61,7 +61,7 @@ def test_the_readme_spells_exactly_two_set_up_commands_first() -> None:
     lines = [line for line in blocks("bash")[0].splitlines() if line]
     assert lines == [
         "pip install -e . && ppgn sample natural128 --class church --out church.png",
-        'pip install -e ".[dev]" && pytest -n 2 --dist loadfile',
+        'pip install -e ".[dev]" && pytest -n 2 --dist loadfile -m "not alone" && pytest -m alone',
     ]
 
 

@@ -75,6 +75,7 @@ def test_its_denoiser_brings_noisy_codes_closer(bundle: ppgn.Bundle) -> None:
     assert float(after.mean()) < float(before.mean())
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_sixteen_chains_of_two_hundred_steps_take_ninety_seconds_and_two_gigabytes_at_most(tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "sample_cost.py"

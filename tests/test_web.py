@@ -25,7 +25,7 @@ LACKING = [name for name in ("gradio", "playwright", "axe_playwright_python", "c
 if LACKING or not Path(CHROMIUM).exists():
     needed = ", ".join(LACKING) or "Debian's chromium"
     pytest.skip(f"the browser tests need {needed}", allow_module_level=True)
-pytestmark = pytest.mark.slow  # a browser and chains of a trained bundle
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # a browser and chains of a trained bundle, which it stops in time
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream"]  # fmt: skip

@@ -256,7 +256,7 @@ def typed(form: dict[str, Any], **values: Any) -> dict[str, Any]:
 
 LEVELS = {"prior": "noise_level", "start": "noise_level"}
 MEMBERS: dict[str, tuple[str, dict[str, str]]] = {
-    name: (forms.OWN, {"sampler": name, **(LEVELS if name == "annealed" else {})}) for name in SAMPLERS
+    name: (forms.OWN, {"sampler": name, **(LEVELS if hasattr(rule, "levels") else {})}) for name, rule in SAMPLERS.items()
 }
 
 
