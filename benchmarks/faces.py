@@ -10,12 +10,10 @@ the codes and seconds.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 
 import torch
-from runs import exit_on_mistake
+from runs import exit_on_mistake, picture_options
 from timing import machine
 from torch import Tensor
 
@@ -56,11 +54,7 @@ def evolved(bundle: ppgn.Bundle, seed: int) -> tuple[list[Tensor], list[str]]:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--bundle", default="faces", help="name or folder (default: faces)")
-    options.add_argument("--seed", type=int, default=0, help="of the first chain of each row (default: 0)")
-    options.add_argument("--docs", type=Path, default=Path("docs"), help="folder for the picture (default: docs)")
-    given = options.parse_args()
+    given = picture_options(__doc__, "faces").parse_args()
     torch.set_num_threads(1)
     print(f"{machine()}; seed {given.seed}")
     with exit_on_mistake():

@@ -12,13 +12,12 @@ picture, how often Lite0 sees the class in samples, draws and held-out pictures,
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from runs import exit_on_mistake
+from runs import exit_on_mistake, picture_options
 from timing import machine
 from torch import Tensor
 
@@ -47,12 +46,9 @@ def seen_as(network: Any, pictures: Tensor, name: str) -> list[bool]:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--bundle", default="runs/representation/bundle", help="name or folder")
+    options = picture_options(__doc__, "runs/representation/bundle")
     options.add_argument("--pictures", type=Path, required=True, help="those that the generator was trained on")
     options.add_argument("--class", dest="wanted", default="church", help="of EfficientNet-Lite0 (default: church)")
-    options.add_argument("--seed", type=int, default=0, help="of the first chain (default: 0)")
-    options.add_argument("--docs", type=Path, default=Path("docs"), help="folder for the picture (default: docs)")
     given = options.parse_args()
     torch.set_num_threads(1)
     print(f"{machine()}; seed {given.seed}")

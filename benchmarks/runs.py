@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ppgn
@@ -18,6 +19,15 @@ def add_settings(options: argparse.ArgumentParser, of: str = "the bundle's") -> 
     """Add --set KEY=VALUE, which gives a list of (flat name of a setting, value)."""
     options.add_argument("--set", nargs="*", default=[], type=setting, metavar="KEY=VALUE",
                          help=f"settings that replace {of}, such as steps=50 step_size=0.2:0.05 (start and end)")  # fmt: skip
+
+
+def picture_options(about: str | None, bundle: str) -> argparse.ArgumentParser:
+    """The options of a script that makes a picture of the docs: --bundle, --seed and --docs."""
+    options = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--bundle", default=bundle, help="name or folder (default: %(default)s)")
+    options.add_argument("--seed", type=int, default=0, help="of the first chain of each row (default: 0)")
+    options.add_argument("--docs", type=Path, default=Path("docs"), help="folder for the picture (default: docs)")
+    return options
 
 
 def setting(text: str) -> tuple[str, Any]:

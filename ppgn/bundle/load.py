@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ppgn.bundle.description import FILE, SPACE, code_space, image_spec
 from ppgn.bundle.find import find
 from ppgn.bundle.fit import check_fit
 from ppgn.bundle.migrate import read_info
-from ppgn.bundle.references import fetched
+from ppgn.bundle.references import fetched, sha256
 from ppgn.errors import BundleError, one_line
 
 
@@ -137,9 +136,3 @@ def _check_kinds(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 def _full(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
-
-
-def sha256(file: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits."""
-    with Path(file).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

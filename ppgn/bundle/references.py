@@ -123,5 +123,10 @@ def digest(file: Path) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _digest(file: str, size: int, changed: int) -> str:
-    with open(file, "rb") as stream:
+    return sha256(file)
+
+
+def sha256(file: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    with Path(file).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -15,8 +15,7 @@ from safetensors.torch import save_file
 
 from ppgn.acceleration import FOLDED
 from ppgn.bundle.description import FILE, FORMAT, VERSION, checked, code_json, write_json
-from ppgn.bundle.load import sha256
-from ppgn.bundle.references import digest_of
+from ppgn.bundle.references import digest_of, sha256
 from ppgn.errors import BundleError
 from ppgn.images import refused_writes, temporary_beside
 from ppgn.types import CodeSpace, ImageSpec

@@ -62,9 +62,7 @@ def _columns(
     """The outputs of the judge that stand for the classes."""
     if own is not None and not source.held_out:
         return list(own)
-    listed = read_class_names(source.classes) if isinstance(source.classes, Path) else list(source.classes)
-    if not listed and source.network is None:
-        listed = list(loaders.class_names(source.name, bundle))
+    listed = listed_names(source, bundle)
     if len(listed) == outputs:
         return class_columns(listed, wanted, source.name, groups)
     if outputs == len(wanted) and not listed:
@@ -73,6 +71,12 @@ def _columns(
         f"the judge {source.name} has {outputs} classes, got {len(listed)} names of them: list all its classes in their order, "
         f"or name a file that does, one a line"
     )
+
+
+def listed_names(source: JudgeSource, bundle: Bundle) -> list[str]:
+    """The names of all classes of a judge, given with it or by its library; [] where nobody names them."""
+    listed = read_class_names(source.classes) if isinstance(source.classes, Path) else list(source.classes)
+    return listed or ([] if source.network is not None else list(loaders.class_names(source.name, bundle)))
 
 
 def read_class_names(file: Path) -> list[str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ppgn import __version__, images, loaders, requests
 from ppgn.bundle import Bundle
 from ppgn.evaluation.html import document, embedded
-from ppgn.evaluation.judges import read_class_names
+from ppgn.evaluation.judges import listed_names
 from ppgn.evaluation.options import JudgeSource
 from ppgn.evaluation.progress import OnProgress, ignore, tracked
 from ppgn.evaluation.report import json_safe
@@ -207,8 +207,7 @@ def _sheets(bundle: Bundle, seen: Seen, target: int, names: Sequence[str]) -> di
 
 def _names(network: Preprocessed, source: JudgeSource, bundle: Bundle) -> tuple[str, ...]:
     """The classes of the judge, by number where nobody names them."""
-    listed = read_class_names(source.classes) if isinstance(source.classes, Path) else source.classes
-    listed = tuple(listed or loaders.class_names(source.name))
+    listed = tuple(listed_names(source, bundle))
     with torch.no_grad():
         outputs = network(torch.zeros(1, *bundle.image.shape, device=bundle.device)).shape[-1]
     if listed and len(listed) != outputs:

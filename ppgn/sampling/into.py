@@ -11,7 +11,7 @@ from ppgn import acceleration, recipes
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.sampling.folder import SampleFolder
-from ppgn.sampling.sample import origin_of, prepared, run
+from ppgn.sampling.sample import described_run, origin_of, prepared, run
 from ppgn.sampling.samples import OnStep, Samples
 
 
@@ -36,7 +36,7 @@ def sample_into(
     """
     setup, request, seeds, size = prepared(bundle, wanted, count, seed, batch, recipe, changes)
     origin = origin_of(setup, request)
-    about = {"bundle": setup.bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json(), **origin}
+    about = described_run(setup, request, origin)
     with SampleFolder.opened(folder) as place:
         first = place.resume(about, request.names, seeds) if resume else 0
         if first and batch is None:

@@ -67,6 +67,11 @@ def origin_of(setup: Setup, request: Request) -> dict[str, Any]:
     return {"weights": requests.weights_of(setup.bundle), "source": asked}
 
 
+def described_run(setup: Setup, request: Request, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What samples.json says of a run beside its samples, by which another run knows it again (`SampleFolder.resume`)."""
+    return {"bundle": setup.bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json(), **origin}
+
+
 def run(setup: Setup, request: Request, seeds: Sequence[int], batch: int, watch: OnStep | None) -> Samples:
     """The samples of a prepared request, with the further runs that its recipe allows."""
     found, scores = run_batches(setup, request, seeds, batch, watch, scored=setup.recipe.retries.tries > 1)

@@ -19,7 +19,7 @@ from ppgn import images
 from ppgn.bundle import Bundle
 from ppgn.recipes import Recipe
 from ppgn.sampling.folder import FILE, SampleFolder, read_rows
-from ppgn.sampling.sample import origin_of, prepared, run
+from ppgn.sampling.sample import described_run, origin_of, prepared, run
 from ppgn.sampling.samples import OnStep, Samples
 
 BLOCKS, PLAN, CODES = "blocks", "plan.json", "codes.safetensors"
@@ -78,13 +78,14 @@ def sample_share(
     """
     rank = rank or Rank.here()
     place = images.make_folder(folder)
-    size = _planned(place) or batch or BLOCK
+    plan = _plan(place)
+    size = plan["batch"] if plan else batch or BLOCK
     setup, request, seeds, _ = prepared(bundle, wanted, count, seed, size, recipe, changes)
     if request.couples:
         raise ValueError("got chains that are coupled, expected chains that run alone: sample them in one process")
     origin = origin_of(setup, request)
-    about = {"bundle": setup.bundle.name, "condition": request.describe(), "recipe": setup.recipe.to_json(), **origin}
-    _write_plan(place, len(request), size)
+    about = described_run(setup, request, origin)
+    _keep_plan(place, plan, len(request), size)
     for number, begin in list(enumerate(range(0, len(request), size)))[rank.number :: rank.of]:
         chains = range(begin, min(begin + size, len(request)))
         asked, own = request.select(chains), seeds[chains.start : chains.stop]
@@ -147,14 +148,8 @@ def _plan(place: Path) -> dict[str, int] | None:
     return plan
 
 
-def _planned(place: Path) -> int | None:
-    plan = _plan(place)
-    return None if plan is None else plan["batch"]
-
-
-def _write_plan(place: Path, count: int, batch: int) -> None:
-    """The plan, where it is not there. Raises ValueError where the folder's is of another number of chains."""
-    plan = _plan(place)
+def _keep_plan(place: Path, plan: dict[str, int] | None, count: int, batch: int) -> None:
+    """Writes the plan where there is none. Raises ValueError where the folder's is of another number of chains."""
     if plan is not None and plan["count"] != count:
         raise ValueError(
             f"{place} is of {plan['count']} chains, got {count}, expected the same: give the same settings, or another folder"
